@@ -1,0 +1,1 @@
+"""hive: Celery for fleets of AI agents."""

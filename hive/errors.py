@@ -1,0 +1,103 @@
+"""The one tree of errors.
+
+Every error is a sentence that says what happened and what to do, and carries what it speaks of as fields::
+
+    HiveError
+    ├── SettingsError            a setting is unknown, malformed or contradicts another
+    ├── UnknownAgentTypeError    a task names an agent type that nobody declared
+    ├── BrokerError              the broker cannot be used as it is
+    │   ├── BrokerMissingError   there is no broker, and none can be started
+    │   ├── BrokerRefusedError   it answers, but not to us: password, version, eviction policy, format
+    │   └── BrokerLockedError    its data directory is in use or cannot be written
+    ├── MessageTooLargeError     a message is over ``max_message_bytes``
+    ├── StaleLeaseError          a delivery has been given to another worker
+    └── InputError               what the user handed in cannot be worked on
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class HiveError(Exception):
+    """Anything hive raises on purpose.
+
+    Attributes:
+        retryable: whether the same call may succeed later without a change by anybody.
+        exit_code: what a command exits with when this error ends it.
+    """
+
+    retryable = False
+    exit_code = 1
+
+
+class SettingsError(HiveError):
+    """A setting is unknown, malformed or contradicts another one."""
+
+    exit_code = 2
+
+
+class InputError(HiveError):
+    """What the user handed in (a path, a name, a number) cannot be worked on."""
+
+    exit_code = 2
+
+
+class UnknownAgentTypeError(HiveError):
+    """A task or a command names an agent type that nobody declared."""
+
+    exit_code = 2
+
+    def __init__(self, name: str, known: Iterable[str], task: str | None = None) -> None:
+        self.name, self.task = name, task
+        where = f"task {task!r} asks for" if task else "there is no"
+        tail = "" if not task else ", which nobody declared"
+        super().__init__(f"{where} agent type {name!r}{tail}{suggestion(name, known)}")
+
+
+class BrokerError(HiveError):
+    """The broker cannot be used as it is."""
+
+
+class BrokerMissingError(BrokerError):
+    """There is no broker at the address, and none can be started."""
+
+    retryable = True
+
+
+class BrokerRefusedError(BrokerError):
+    """The broker answers, but cannot serve us: wrong password, too old, evicting keys, newer format."""
+
+
+class BrokerLockedError(BrokerError):
+    """The embedded broker's data directory is in use by another or cannot be written."""
+
+
+class MessageTooLargeError(HiveError):
+    """A message is larger than the broker is allowed to hold."""
+
+    def __init__(self, size_bytes: int, limit_bytes: int, queue: str) -> None:
+        self.size_bytes, self.limit_bytes, self.queue = size_bytes, limit_bytes, queue
+        super().__init__(
+            f"a message of {size_bytes:,} bytes for queue {queue!r} is over the limit of {limit_bytes:,} bytes: "
+            "pass a reference to the data instead, or raise delivery.max_message_bytes"
+        )
+
+
+class StaleLeaseError(HiveError):
+    """The delivery has been given to another worker; whatever this one has to say about it no longer counts."""
+
+    def __init__(self, queue: str, token: int | str, message_id: str | None = None) -> None:
+        self.queue, self.token, self.message_id = queue, token, message_id
+        super().__init__(
+            f"delivery {token} of {message_id or 'a message'} from queue {queue!r} is no longer ours: "
+            "its lease ended and another worker holds it now"
+        )
+
+
+def suggestion(name: str, known: Iterable[str]) -> str:
+    """Return the tail of an error sentence that names the nearest known word, or all of them if none is near."""
+    words = sorted(known)
+    near = difflib.get_close_matches(name, words, n=1, cutoff=0.6)
+    if near:
+        return f"; did you mean {near[0]!r}?"
+    return f"; known are {', '.join(words)}" if words else ""

@@ -1,0 +1,72 @@
+"""All settings together, and the relations between them."""
+
+from pathlib import Path
+from typing import Any
+
+import platformdirs
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from hive.settings.parts import (
+    BrokerSettings,
+    DeliverySettings,
+    EmbeddedSettings,
+    FleetSettings,
+    ResultSettings,
+    WorkerSettings,
+)
+
+
+class Settings(BaseSettings):
+    """Everything that can be set. Build it with :func:`hive.settings.load_settings`."""
+
+    model_config = SettingsConfigDict(
+        frozen=True,
+        extra="forbid",
+        env_prefix="HIVE_",
+        env_nested_delimiter="_",
+        env_nested_max_split=1,
+        validate_default=True,
+    )
+
+    home: Path = Field(
+        default_factory=lambda: platformdirs.user_state_path("hive"),
+        description="Directory of the embedded broker's data, locks and logs. Commands with the same home share one hive.",
+    )
+    imports: tuple[str, ...] = Field(
+        (), description="Modules with tasks that the workers of `hive worker` and `hive up` import, besides those of "
+        "installed packages (entry point group hive.tasks)."
+    )
+    agents: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="Agent types of your own, or changed fields of known ones: a table [agents.NAME] with the fields "
+        "of hive.AgentType.",
+    )
+    broker: BrokerSettings = BrokerSettings()
+    embedded: EmbeddedSettings = EmbeddedSettings()
+    delivery: DeliverySettings = DeliverySettings()
+    results: ResultSettings = ResultSettings()
+    worker: WorkerSettings = WorkerSettings()
+    fleet: FleetSettings = FleetSettings()
+
+    @model_validator(mode="after")
+    def _relations(self) -> "Settings":
+        delivery = self.delivery
+        if delivery.renew_every_s * 3 > delivery.lease_s:
+            raise ValueError(
+                f"delivery.renew_every_s ({delivery.renew_every_s:g} s) must be at most a third of delivery.lease_s "
+                f"({delivery.lease_s:g} s): two renewals may fail before the lease ends"
+            )
+        if delivery.reap_every_s * 2 > delivery.lease_s:
+            raise ValueError(
+                f"delivery.reap_every_s ({delivery.reap_every_s:g} s) must be at most half of delivery.lease_s "
+                f"({delivery.lease_s:g} s): a longer pause between ticks looks like an absent broker"
+            )
+        if self.broker.socket_timeout_s >= delivery.lease_s * 2:
+            raise ValueError(
+                f"broker.socket_timeout_s ({self.broker.socket_timeout_s:g} s) must be below twice delivery.lease_s "
+                f"({delivery.lease_s:g} s): a dead connection would outlast the lease unnoticed"
+            )
+        if delivery.claim_max_bytes > delivery.max_message_bytes:
+            raise ValueError("delivery.claim_max_bytes must not exceed delivery.max_message_bytes")
+        return self

@@ -1,0 +1,139 @@
+"""The parts of the settings, one class each: meaning, unit, default and consequence beside every field."""
+
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr
+
+
+class Part(BaseModel):
+    """One part of the settings: frozen, and strict about its keys."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class BrokerSettings(Part):
+    """Where messages wait."""
+
+    url: SecretStr | None = Field(
+        None,
+        description="Address of the broker: redis://, rediss://, redis+socket:// or sentinel://. "
+        "Unset: the broker that hive itself runs on this machine.",
+    )
+    key_prefix: str = Field(
+        "",
+        description="Put before every key, so that several applications share one Redis. All processes of one "
+        "application must agree on it.",
+    )
+    socket_timeout_s: PositiveFloat = Field(
+        5.0,
+        description="Seconds a command may wait for its reply before the connection counts as lost. Shorter notices a "
+        "dead broker sooner, longer forgives a slow one.",
+    )
+    connect_timeout_s: PositiveFloat = Field(3.0, description="Seconds to wait for a connection to the broker.")
+
+
+class EmbeddedSettings(Part):
+    """The broker that hive runs by itself where no address is given."""
+
+    port: int = Field(
+        0, ge=0, le=65535, description="TCP port on 127.0.0.1, with a password; 0 listens on a unix socket only."
+    )
+    appendfsync: Literal["always", "everysec", "no"] = Field(
+        "everysec",
+        description="When accepted messages reach the disk. `everysec` can lose one second if the machine (not just "
+        "the broker) dies, `always` loses nothing and is several times slower, `no` leaves it to the kernel.",
+    )
+    max_memory_mb: int = Field(
+        0, ge=0, description="Megabytes of messages before publishing is refused (nothing is ever evicted); 0: no bound."
+    )
+    start_timeout_s: PositiveFloat = Field(10.0, description="Seconds the broker may take to answer after its start.")
+
+
+class DeliverySettings(Part):
+    """Leases, counts and batches: how a message reaches exactly one living worker."""
+
+    lease_s: PositiveFloat = Field(
+        6.0,
+        description="Seconds a worker process holds its messages after its last sign of life. Shorter returns the work "
+        "of a dead worker sooner, longer survives longer pauses of its host.",
+    )
+    renew_every_s: PositiveFloat = Field(
+        1.5, description="Seconds between renewals of the lease; at most a third of lease_s, so that two may fail."
+    )
+    reap_every_s: PositiveFloat = Field(
+        0.5, description="Seconds between two looks of each worker for leases that have ended; at most half of lease_s."
+    )
+    max_deliveries: PositiveInt = Field(
+        3,
+        description="Starts that may end with the death of the worker before a message becomes a dead letter. 1 never "
+        "tries again after a crash.",
+    )
+    poll_every_s: PositiveFloat = Field(
+        1.0,
+        description="Longest seconds an idle worker sleeps before it looks by itself; bounds the latency of messages "
+        "published by a stock Celery producer, which does not wake anybody.",
+    )
+    claim_max_messages: PositiveInt = Field(
+        100, description="Messages one claim may take at most, whatever room the worker has."
+    )
+    claim_max_bytes: PositiveInt = Field(
+        1_048_576,
+        description="Bytes after which a claim stops (it always takes one message), so that the broker stays responsive.",
+    )
+    max_message_bytes: PositiveInt = Field(
+        16_777_216, description="Largest message in bytes; `.delay()` refuses a larger one with its size."
+    )
+    flush_every_s: PositiveFloat = Field(
+        0.005, description="Longest seconds an acknowledgement waits for others to be sent in the same round trip."
+    )
+    publish_dedup_s: PositiveFloat = Field(
+        60.0, description="Seconds during which the same message published again (a repeat after an error) is dropped."
+    )
+    wire_version: PositiveInt = Field(
+        1,
+        description="Format on the broker. A worker refuses a newer one than it knows; lower it only during a rolling "
+        "deploy.",
+    )
+
+
+class ResultSettings(Part):
+    """What tasks return."""
+
+    backend: str | None = Field(
+        None, description="Address of the result backend. Unset: the broker, where a result is stored in the same step "
+        "that finishes its delivery."
+    )
+    expires_s: PositiveFloat = Field(
+        86_400.0, description="Seconds a result is kept; then asking for it waits for ever, as for an unknown task."
+    )
+
+
+class WorkerSettings(Part):
+    """Every worker process."""
+
+    prefetch: PositiveInt = Field(
+        4, description="Messages a worker holds per slot. Higher is faster for short tasks, 1 shares long ones fairly."
+    )
+    max_tasks_per_child: int = Field(0, ge=0, description="Tasks after which a pool child is replaced; 0: never.")
+    max_memory_per_child_mb: int = Field(
+        0, ge=0, description="Megabytes of resident memory after which a pool child is replaced after its task; 0: never."
+    )
+    grace_s: PositiveFloat = Field(
+        30.0, description="Seconds running tasks may take to end at a warm shutdown before they are handed back."
+    )
+    metrics_port: int = Field(
+        0, ge=0, le=65535, description="Port on which a worker serves Prometheus figures; 0: none."
+    )
+
+
+class FleetSettings(Part):
+    """What `hive up` starts."""
+
+    slots: int = Field(
+        1, ge=0, description="Slots of each pool of `hive up`; a type's own concurrency range bounds it."
+    )
+    beat: bool = Field(True, description="Whether `hive up` runs beat.")
+    flower_port: int = Field(5555, ge=1, le=65535, description="Port of `hive flower`, on 127.0.0.1.")
+    restart_max_s: PositiveFloat = Field(
+        30.0, description="Longest seconds before a crashed pool is started again; the wait doubles from half a second."
+    )

@@ -1,0 +1,44 @@
+"""What every test gets: no settings of the caller's environment, a printed seed, a private broker on request."""
+
+import os
+import random
+from collections.abc import Iterator
+
+import pytest
+
+from tests.support.redis_server import RedisServer
+
+SEED = int(os.environ.get("HIVE_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
+
+
+def pytest_report_header() -> str:
+    return f"HIVE_TEST_SEED={SEED}"
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in list(os.environ):
+        if name.startswith("HIVE_") and name not in {"HIVE_DATA_DIR", "HIVE_TEST_SEED"}:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture
+def rng() -> random.Random:
+    """A random source with the printed seed."""
+    return random.Random(SEED)
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[RedisServer]:
+    """One private broker for the tests of this process; each test uses its own key prefix or queue names."""
+    server = RedisServer().start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def own_redis() -> Iterator[RedisServer]:
+    """A broker of the test's own, to restart, kill and fill."""
+    server = RedisServer().start()
+    yield server
+    server.close()

@@ -1,0 +1,1 @@
+"""What tests share: a private broker, waiting for a condition, builders."""
