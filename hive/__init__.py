@@ -1,1 +1,28 @@
-"""hive: Celery for fleets of AI agents."""
+"""hive: Celery for fleets of AI agents, with one worker pool for each agent type and tasks that are never lost.
+
+>>> from hive import Hive
+>>> app = Hive("shop")
+>>> @app.task(agent_type="code_reviewer")
+... def review(path): ...
+>>> review.delay("src")  # doctest: +SKIP
+"""
+
+from celery import shared_task
+
+from hive.agents.types import AgentType, Capability, Concurrency, Resources
+from hive.errors import HiveError
+from hive.runtime.app import Hive
+from hive.settings.load import load_settings
+from hive.settings.model import Settings
+
+__all__ = [
+    "AgentType",
+    "Capability",
+    "Concurrency",
+    "Hive",
+    "HiveError",
+    "Resources",
+    "Settings",
+    "load_settings",
+    "shared_task",
+]

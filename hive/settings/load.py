@@ -62,9 +62,7 @@ def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) ->
     return explain_settings(environ, **overrides)[0]
 
 
-def explain_settings(
-    environ: Mapping[str, str] | None = None, **overrides: Any
-) -> tuple[Settings, list[Provenance]]:
+def explain_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> tuple[Settings, list[Provenance]]:
     """Like :func:`load_settings`, and say of every value where it came from."""
     environ = os.environ if environ is None else environ
     path = config_file(environ)
@@ -170,7 +168,5 @@ def _provenance(settings: Settings, sources: dict[str, str]) -> list[Provenance]
         part, _, inner = key.partition(".")
         value = getattr(settings, part)
         value = getattr(value, inner) if inner else value
-        rows.append(
-            Provenance(key=key, value=value, source=sources.get(key, "default"), description=description)
-        )
+        rows.append(Provenance(key=key, value=value, source=sources.get(key, "default"), description=description))
     return rows

@@ -34,8 +34,9 @@ class Settings(BaseSettings):
         description="Directory of the embedded broker's data, locks and logs. Commands with the same home share one hive.",
     )
     imports: tuple[str, ...] = Field(
-        (), description="Modules with tasks that the workers of `hive worker` and `hive up` import, besides those of "
-        "installed packages (entry point group hive.tasks)."
+        (),
+        description="Modules with tasks that the workers of `hive worker` and `hive up` import, besides those of "
+        "installed packages (entry point group hive.tasks).",
     )
     agents: dict[str, dict[str, Any]] = Field(
         default_factory=dict,

@@ -44,7 +44,9 @@ class EmbeddedSettings(Part):
         "the broker) dies, `always` loses nothing and is several times slower, `no` leaves it to the kernel.",
     )
     max_memory_mb: int = Field(
-        0, ge=0, description="Megabytes of messages before publishing is refused (nothing is ever evicted); 0: no bound."
+        0,
+        ge=0,
+        description="Megabytes of messages before publishing is refused (nothing is ever evicted); 0: no bound.",
     )
     start_timeout_s: PositiveFloat = Field(10.0, description="Seconds the broker may take to answer after its start.")
 
@@ -100,8 +102,9 @@ class ResultSettings(Part):
     """What tasks return."""
 
     backend: str | None = Field(
-        None, description="Address of the result backend. Unset: the broker, where a result is stored in the same step "
-        "that finishes its delivery."
+        None,
+        description="Address of the result backend. Unset: the broker, where a result is stored in the same step "
+        "that finishes its delivery.",
     )
     expires_s: PositiveFloat = Field(
         86_400.0, description="Seconds a result is kept; then asking for it waits for ever, as for an unknown task."
@@ -116,7 +119,9 @@ class WorkerSettings(Part):
     )
     max_tasks_per_child: int = Field(0, ge=0, description="Tasks after which a pool child is replaced; 0: never.")
     max_memory_per_child_mb: int = Field(
-        0, ge=0, description="Megabytes of resident memory after which a pool child is replaced after its task; 0: never."
+        0,
+        ge=0,
+        description="Megabytes of resident memory after which a pool child is replaced after its task; 0: never.",
     )
     grace_s: PositiveFloat = Field(
         30.0, description="Seconds running tasks may take to end at a warm shutdown before they are handed back."

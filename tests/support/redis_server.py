@@ -57,9 +57,26 @@ class RedisServer:
 
     def start(self) -> "RedisServer":
         """Start the server and return once it answers."""
-        command = [server_binary(), "--port", str(self.port), "--bind", "127.0.0.1", "--dir", str(self.directory),
-                   "--appendonly", "yes", "--appendfsync", "everysec", "--save", "", "--daemonize", "no",
-                   "--logfile", str(self.directory / "log"), *self.arguments]
+        command = [
+            server_binary(),
+            "--port",
+            str(self.port),
+            "--bind",
+            "127.0.0.1",
+            "--dir",
+            str(self.directory),
+            "--appendonly",
+            "yes",
+            "--appendfsync",
+            "everysec",
+            "--save",
+            "",
+            "--daemonize",
+            "no",
+            "--logfile",
+            str(self.directory / "log"),
+            *self.arguments,
+        ]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         deadline = time.monotonic() + 10
         client = self.client()

@@ -1,0 +1,52 @@
+"""The application."""
+
+from typing import Any
+
+from celery import Celery
+
+from hive.agents.registry import Registry, load_registry
+from hive.runtime.defaults import celery_settings
+from hive.settings.load import load_settings
+from hive.settings.model import Settings
+
+
+class Hive(Celery):
+    """``celery.Celery`` that loses nothing, with one worker pool for each agent type.
+
+    Takes every argument of ``Celery``. What is configured (``broker=``, ``app.conf``, ``config_from_object``) wins over
+    hive's settings, which win over Celery's defaults.
+
+    Args:
+        main: name of the main module, as for Celery.
+        settings: hive's settings; loaded from ``hive.toml`` and ``HIVE_*`` if not given.
+        agent_types: the agent types; hive's own, those of installed packages and of the settings if not given.
+        kwargs: whatever ``Celery`` takes.
+
+    Raises:
+        SettingsError: the settings cannot work.
+
+    Example:
+        >>> app = Hive("shop", broker="redis://localhost")
+        >>> @app.task(agent_type="code_reviewer")
+        ... def review(path): ...
+    """
+
+    amqp_cls = "hive.runtime.amqp:HiveAMQP"
+    task_cls = "hive.runtime.task:HiveTask"
+
+    def __init__(
+        self,
+        main: str | None = None,
+        *args: Any,
+        settings: Settings | None = None,
+        agent_types: Registry | None = None,
+        **kwargs: Any,
+    ) -> None:
+        self.settings = settings or load_settings()
+        self.agent_types = agent_types or load_registry(self.settings.agents)
+        super().__init__(main, *args, **kwargs)
+        self.add_defaults(lambda: celery_settings(self.settings, self.agent_types))
+
+    def __reduce_keys__(self) -> dict[str, Any]:
+        """Return what another process needs to build the same application."""
+        return {**super().__reduce_keys__(), "settings": self.settings, "agent_types": self.agent_types}

@@ -1,0 +1,78 @@
+"""Celery's own settings, built from hive's."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from kombu import Exchange, Queue
+
+from hive.agents.types import AgentType
+from hive.runtime.address import broker_url
+from hive.settings.model import Settings
+
+#: The queue of tasks without an agent type: Celery's own default, so that its producers and workers interoperate.
+DEFAULT_QUEUE = "celery"
+
+#: Longest seconds between two attempts to reach the broker again; kombu's own back-off goes to 30 s.
+RECONNECT_MAX_S = 2.0
+
+
+def celery_settings(settings: Settings, types: Mapping[str, AgentType]) -> dict[str, Any]:
+    """Return Celery's settings as hive wants them; whatever a user configures wins over each.
+
+    Args:
+        settings: hive's settings.
+        types: agent types by name, one queue each.
+    """
+    url = broker_url(settings)
+    return {
+        "broker_url": url,
+        "result_backend": settings.results.backend or url,
+        **_delivery(settings),
+        **_serialisation(settings),
+        "task_default_queue": DEFAULT_QUEUE,
+        "task_queues": queues(types),
+        "worker_prefetch_multiplier": settings.worker.prefetch,
+        "worker_max_tasks_per_child": settings.worker.max_tasks_per_child or None,
+        "worker_max_memory_per_child": settings.worker.max_memory_per_child_mb * 1024 or None,
+        "worker_soft_shutdown_timeout": settings.worker.grace_s,
+        "worker_send_task_events": True,
+        "task_send_sent_event": True,
+        "task_track_started": True,
+        "enable_utc": True,
+        "timezone": "UTC",
+    }
+
+
+def queues(types: Mapping[str, AgentType]) -> tuple[Queue, ...]:
+    """Return Celery's default queue and one queue for each agent type, all on exchanges of their own."""
+    pools = (Queue(agent.queue, Exchange("hive", type="direct"), routing_key=agent.queue) for agent in types.values())
+    default = Queue(DEFAULT_QUEUE, Exchange(DEFAULT_QUEUE, type="direct"), routing_key=DEFAULT_QUEUE)
+    return (default, *pools)
+
+
+def _delivery(settings: Settings) -> dict[str, Any]:
+    options = {
+        "socket_timeout": settings.broker.socket_timeout_s,
+        "socket_connect_timeout": settings.broker.connect_timeout_s,
+        "socket_keepalive": True,
+    }
+    if settings.broker.key_prefix:
+        options["global_keyprefix"] = settings.broker.key_prefix
+    return {
+        "task_acks_late": True,
+        "task_reject_on_worker_lost": True,
+        "broker_transport_options": options,
+        "broker_connection_retry_on_startup": True,
+        "broker_connection_max_retries": None,
+    }
+
+
+def _serialisation(settings: Settings) -> dict[str, Any]:
+    return {
+        "task_serializer": "json",
+        "result_serializer": "json",
+        "event_serializer": "json",
+        "accept_content": ["json"],
+        "result_accept_content": ["json"],
+        "result_expires": settings.results.expires_s,
+    }

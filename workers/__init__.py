@@ -1,0 +1,1 @@
+"""The ten agents: one module per agent type, each with its tasks."""
