@@ -38,11 +38,22 @@ def _load(entry: EntryPoint) -> click.Command:
     try:
         found: Any = entry.load()
     except (ImportError, AttributeError) as exc:
-        # A package called `workers` in the working directory hides ours: only its commands are missing.
-        raise click.ClickException(f"the command {entry.name!r} of {entry.value} cannot be loaded: {exc}") from exc
-    if not isinstance(found, click.Command):
-        raise click.ClickException(f"{entry.value} is no click command")
-    return found
+        return _missing(entry, str(exc))
+    return found if isinstance(found, click.Command) else _missing(entry, "it is no click command")
+
+
+def _missing(entry: EntryPoint, why: str) -> click.Command:
+    """Stand for a command that cannot be loaded, as when a user's own package `workers` hides ours."""
+    sentence = f"the command {entry.name!r} ({entry.value}) cannot be loaded: {why}"
+
+    def fail(_: tuple[str, ...]) -> None:
+        raise click.ClickException(sentence)
+
+    arguments: list[click.Parameter] = [click.Argument(["_"], nargs=-1, type=click.UNPROCESSED)]
+    settings = {"ignore_unknown_options": True}
+    return click.Command(
+        entry.name, callback=fail, params=arguments, short_help="(cannot be loaded)", context_settings=settings
+    )
 
 
 @click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110})

@@ -47,6 +47,17 @@ class Hive(Celery):
         super().__init__(main, *args, **kwargs)
         self.add_defaults(lambda: celery_settings(self.settings, self.agent_types))
 
+    def task(self, *args: Any, **opts: Any) -> Any:
+        """Declare a task, as ``Celery.task`` does, for the pool of ``agent_type`` if one is given.
+
+        Raises:
+            UnknownAgentTypeError: nobody declared ``agent_type``. (Celery builds a task only when the application is
+                finalized; this is said at the definition.)
+        """
+        if opts.get("agent_type") is not None:
+            self.agent_types.require(opts["agent_type"], task=opts.get("name") or self.main)
+        return super().task(*args, **opts)
+
     def __reduce_keys__(self) -> dict[str, Any]:
         """Return what another process needs to build the same application."""
         return {**super().__reduce_keys__(), "settings": self.settings, "agent_types": self.agent_types}

@@ -51,7 +51,7 @@ def queues(types: Mapping[str, AgentType]) -> tuple[Queue, ...]:
 
 
 def _delivery(settings: Settings) -> dict[str, Any]:
-    options = {
+    options: dict[str, Any] = {
         "socket_timeout": settings.broker.socket_timeout_s,
         "socket_connect_timeout": settings.broker.connect_timeout_s,
         "socket_keepalive": True,

@@ -8,13 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
+from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
+from pydantic_settings import SettingsError as SourceError
 
 from hive.errors import SettingsError, suggestion
 from hive.settings.model import Settings
 
+PREFIX = "HIVE_"
+
 #: Variables that begin like settings and are none: where the file is, which application a command serves, and what
 #: only tests read.
-NOT_SETTINGS = frozenset({"HIVE_CONFIG", "HIVE_APP", "HIVE_DATA_DIR", "HIVE_TEST_REDIS_URL"})
+NOT_SETTINGS = frozenset({"HIVE_CONFIG", "HIVE_APP", "HIVE_DATA_DIR", "HIVE_TEST_REDIS_URL", "HIVE_TEST_SEED"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,13 +38,13 @@ class Provenance:
     description: str
 
 
-def config_file(environ: Mapping[str, str] = os.environ) -> Path | None:
+def config_file() -> Path | None:
     """Return the settings file: ``HIVE_CONFIG``, else ``hive.toml`` in the working directory, else none.
 
     Raises:
         SettingsError: ``HIVE_CONFIG`` names a file that is not there.
     """
-    named = environ.get("HIVE_CONFIG")
+    named = os.environ.get("HIVE_CONFIG")
     if named:
         if not Path(named).is_file():
             raise SettingsError(f"HIVE_CONFIG names {named!r}, which is not a file")
@@ -49,33 +53,26 @@ def config_file(environ: Mapping[str, str] = os.environ) -> Path | None:
     return here if here.is_file() else None
 
 
-def load_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> Settings:
+def load_settings(**overrides: Any) -> Settings:
     """Load and check all settings.
 
     Args:
-        environ: variables to read; the process's own if not given.
         overrides: parts or values set in code, which win over every other source.
 
     Raises:
         SettingsError: a key is unknown, a value is malformed, or two values contradict each other.
     """
-    return explain_settings(environ, **overrides)[0]
+    return explain_settings(**overrides)[0]
 
 
-def explain_settings(environ: Mapping[str, str] | None = None, **overrides: Any) -> tuple[Settings, list[Provenance]]:
+def explain_settings(**overrides: Any) -> tuple[Settings, list[Provenance]]:
     """Like :func:`load_settings`, and say of every value where it came from."""
-    environ = os.environ if environ is None else environ
-    path = config_file(environ)
-    layers = [
-        (str(path), _flatten(_from_file(path))) if path else ("", {}),
-        *((name, {key: value}) for name, key, value in _from_environ(environ)),
-        ("argument", _flatten(overrides)),
-    ]
+    path = config_file()
     values: dict[str, Any] = {}
     sources: dict[str, str] = {}
-    for source, layer in layers:
-        values.update(layer)
-        sources.update(dict.fromkeys(layer, source))
+    for source, layer in ((str(path), _from_file(path)), ("", _from_environ()), ("argument", _flatten(overrides))):
+        values |= layer
+        sources |= {key: source or _variable(key) for key in layer}
     settings = _build(values, sources)
     return settings, _provenance(settings, sources)
 
@@ -92,38 +89,39 @@ def _fields() -> dict[str, str]:
     return known
 
 
+def _variable(key: str) -> str:
+    return PREFIX + key.replace(".", "_").upper()
+
+
 def _flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in tree.items():
-        if isinstance(value, BaseModel):
-            value = value.model_dump(exclude_unset=True)
-        if isinstance(value, Mapping) and name != "agents":
-            flat |= {f"{name}.{inner}": v for inner, v in value.items()}
+        inner = value.model_dump(exclude_unset=True) if isinstance(value, BaseModel) else value
+        if isinstance(inner, Mapping) and name != "agents":
+            flat |= {f"{name}.{key}": v for key, v in inner.items()}
         else:
-            flat[name] = value
+            flat[name] = inner
     return flat
 
 
-def _from_file(path: Path) -> dict[str, Any]:
+def _from_file(path: Path | None) -> dict[str, Any]:
+    if path is None:
+        return {}
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return _flatten(TomlConfigSettingsSource(Settings, toml_file=path)())
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise SettingsError(f"{path} is not valid TOML: {exc}") from exc
 
 
-def _from_environ(environ: Mapping[str, str]) -> list[tuple[str, str, Any]]:
-    variables = {"HIVE_" + key.replace(".", "_").upper(): key for key in _fields()}
-    found: list[tuple[str, str, Any]] = []
-    for name in sorted(environ):
-        if not name.startswith("HIVE_") or name in NOT_SETTINGS:
-            continue
-        if name not in variables or variables[name] == "agents":
-            raise SettingsError(f"the environment variable {name} is no setting{suggestion(name, variables)}")
-        value: Any = environ[name]
-        if variables[name] == "imports":
-            value = tuple(part.strip() for part in value.split(",") if part.strip())
-        found.append((name, variables[name], value))
-    return found
+def _from_environ() -> dict[str, Any]:
+    known = {_variable(key) for key in _fields()}
+    for name in sorted(os.environ):
+        if name.startswith(PREFIX) and name not in known | NOT_SETTINGS:
+            raise SettingsError(f"the environment variable {name} is no setting{suggestion(name, known)}")
+    try:
+        return _flatten(EnvSettingsSource(Settings)())
+    except SourceError as exc:
+        raise SettingsError(f"the environment: {exc} (lists and tables are written as JSON)") from exc
 
 
 def _build(values: dict[str, Any], sources: dict[str, str]) -> Settings:
@@ -139,18 +137,9 @@ def _build(values: dict[str, Any], sources: dict[str, str]) -> Settings:
         else:
             tree[part] = value
     try:
-        # The environment was read above, with the name of each variable kept: pydantic must not read it again.
-        return _Checked(**tree)
+        return Settings(**tree)
     except ValidationError as exc:
         raise SettingsError(_sentence(exc, sources)) from exc
-
-
-class _Checked(Settings):
-    """The same settings, taking values only from what :func:`load_settings` collected."""
-
-    @classmethod
-    def settings_customise_sources(cls, settings_cls: Any, init_settings: Any, **_: Any) -> tuple[Any, ...]:
-        return (init_settings,)
 
 
 def _sentence(exc: ValidationError, sources: dict[str, str]) -> str:

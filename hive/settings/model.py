@@ -5,7 +5,7 @@ from typing import Any
 
 import platformdirs
 from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from hive.settings.parts import (
     BrokerSettings,
@@ -49,6 +49,18 @@ class Settings(BaseSettings):
     results: ResultSettings = ResultSettings()
     worker: WorkerSettings = WorkerSettings()
     fleet: FleetSettings = FleetSettings()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - given by name
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Take only arguments: the loader reads file and environment itself, to know where each value came from."""
+        return (init_settings,)
 
     @model_validator(mode="after")
     def _relations(self) -> "Settings":
