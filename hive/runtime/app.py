@@ -55,7 +55,7 @@ class Hive(Celery):
                 finalized; this is said at the definition.)
         """
         if opts.get("agent_type") is not None:
-            self.agent_types.require(opts["agent_type"], task=opts.get("name") or self.main)
+            self.agent_types.require(opts["agent_type"], task=opts.get("name"))
         return super().task(*args, **opts)
 
     def __reduce_keys__(self) -> dict[str, Any]:
