@@ -36,8 +36,6 @@ def celery_settings(settings: Settings, types: Mapping[str, AgentType]) -> dict[
         "worker_max_memory_per_child": settings.worker.max_memory_per_child_mb * 1024 or None,
         "worker_soft_shutdown_timeout": settings.worker.grace_s,
         "worker_send_task_events": True,
-        "task_send_sent_event": True,
-        "task_track_started": True,
         "enable_utc": True,
         "timezone": "UTC",
     }
