@@ -1,0 +1,25 @@
+"""Public signatures, checked by mypy and never run: a change here is a change for users."""
+
+from typing import Any, assert_type
+
+from hive import AgentType, Capability, Concurrency, Hive, HiveError, Resources, Settings, load_settings
+
+settings = load_settings(delivery={"lease_s": 9.0})
+assert_type(settings, Settings)
+assert_type(settings.delivery.lease_s, float)
+assert_type(settings.delivery.max_deliveries, int)
+
+tuner = AgentType(
+    name="sql_tuner",
+    capabilities=(Capability(kind="tune", proficiency=0.9),),
+    needs=Resources(cores=2, memory_mb=2048),
+    concurrency=Concurrency(minimum=0, maximum=4),
+)
+assert_type(tuner.queue, str)
+assert_type(tuner.proficiency("tune"), float)
+
+app = Hive("shop", broker="redis://localhost", settings=settings, include=["shop.tasks"])
+assert_type(app.settings, Settings)
+assert_type(app.agent_types["sql_tuner"], AgentType)
+anything: Any = app.task(agent_type="code_reviewer")
+failure: Exception = HiveError("what happened, and what to do")
