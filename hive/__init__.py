@@ -10,8 +10,10 @@
 from celery import shared_task
 
 from hive.agents.types import AgentType, Capability, Concurrency, Resources
-from hive.errors import HiveError
+from hive.clock import SystemClock
+from hive.errors import HiveError, InputError
 from hive.runtime.app import Hive
+from hive.runtime.task import HiveTask
 from hive.settings.load import load_settings
 from hive.settings.model import Settings
 
@@ -21,8 +23,11 @@ __all__ = [
     "Concurrency",
     "Hive",
     "HiveError",
+    "HiveTask",
+    "InputError",
     "Resources",
     "Settings",
+    "SystemClock",
     "load_settings",
     "shared_task",
 ]

@@ -1,5 +1,6 @@
 """What the agents hand back: findings, what could not be read, and facts, as pydantic models."""
 
+from collections.abc import Iterable
 from enum import StrEnum
 from typing import Any
 
@@ -55,6 +56,22 @@ class Skipped(Value):
     agent: str = Field("", description="Agent type that could not; empty: nobody could.")
 
 
+class Run(Value):
+    """When and where a task ran, by its worker's clock.
+
+    Attributes:
+        worker: node name of the worker; of the host where there is no worker.
+        pid: process that ran it: one slot of the worker.
+        started_at_ms: milliseconds since 1970.
+        finished_at_ms: milliseconds since 1970.
+    """
+
+    worker: str
+    pid: int
+    started_at_ms: int
+    finished_at_ms: int
+
+
 class Outcome(Value):
     """What one task found in one unit."""
 
@@ -62,3 +79,9 @@ class Outcome(Value):
     findings: tuple[Finding, ...] = ()
     skipped: tuple[Skipped, ...] = ()
     facts: dict[str, Any] = Field(default_factory=dict, description="What the agent knows beyond findings, by name.")
+    run: Run | None = Field(None, description="When and where; the task's class fills it in.")
+
+
+def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Return findings by place, then rule and message: the same list whatever order they were found in."""
+    return tuple(sorted(findings, key=lambda item: (item.path, item.line, item.column, item.rule, item.message)))

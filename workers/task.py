@@ -1,0 +1,30 @@
+"""The class of the agents' tasks."""
+
+import os
+from typing import Any
+
+from hive import HiveTask, SystemClock
+
+
+class AgentTask(HiveTask):
+    """A task that returns an :class:`~workers.findings.Outcome` and says in it when and where it ran.
+
+    Use it as ``@shared_task(base=AgentTask, pydantic=True, ...)``. The times travel in the result, so that a review
+    knows them whatever result backend there is and whether or not events are on.
+    """
+
+    abstract = True
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the body; called by the worker, by ``apply`` and by whoever calls the task as a function."""
+        clock = SystemClock()
+        started_at_ms = clock.wall_ms()
+        outcome = self.run(*args, **kwargs)
+        run = {
+            "worker": str(self.request.hostname or ""),
+            "pid": os.getpid(),
+            "started_at_ms": started_at_ms,
+            "finished_at_ms": clock.wall_ms(),
+        }
+        # Celery has turned the model into what JSON can carry by now.
+        return {**outcome, "run": run}
