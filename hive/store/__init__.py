@@ -1,0 +1,1 @@
+"""The only package that talks to Redis: keys, scripts, typed replies."""

@@ -1,0 +1,112 @@
+"""The names of all keys, in one place.
+
+Catalogue. ``<q>`` is the queue's base: its name if that has a ``{tag}`` of its own, else ``{name}``; ``<c>`` is a
+consumer id. The key prefix of the settings stands before all of them, ready lists included.
+
+======================== ====== ============================================== ==================== ==================
+key                      type   members                                        written by           removed by
+======================== ====== ============================================== ==================== ==================
+``name``                 LIST   envelopes of priority 0, newest left           publish, promotion   claim, purge
+``name<sep>3`` …         LIST   envelopes of the other priority steps          publish, promotion   claim, purge
+``<q>:hive:scheduled``   ZSET   message id by due time in ms                   schedule, retry      promotion, cancel
+``…:scheduled:messages`` HASH   message id to ``<priority>:<envelope>``        schedule, retry      promotion, cancel
+``…:wake``               LIST   at most one token                              publish, claim, reap whoever waits
+``…:published:0|1``      SET    digests of dedup ids of one window, its number publish, schedule    next window but one
+``…:state``              HASH   ``format``, ``fence``, ``epoch``, ``run_id``,  register, claim,     delete
+                                ``ticked_ms``, ``tick_run_id``, ``turn``,      tick
+                                ``turn_until_ms``
+``…:counters``           HASH   totals by name (below)                         most                 delete
+``…:consumers``          ZSET   consumer id by end of its lease in ms, 0 while register, renew      reap, unregister
+                                it is being reaped
+``…:consumers:info``     HASH   consumer id to JSON                            register             reap, unregister
+``…:inflight:<c>``       HASH   token to ``<priority>:<sequence>:<envelope>``  claim                finish, reap, …
+``…:started:<c>``        HASH   token to message id                            start                finish, reap, …
+``…:claimed:<c>``        HASH   ``sequence`` and ``tokens`` of the last claim, claim                reap, unregister
+                                ``alone``: token of the suspect it holds
+``…:deaths``             HASH   message id to JSON ``{count, history}``        reap, reject         finish, expiry
+``…:deaths:expiry``      ZSET   message id by when its count is forgotten      reap, reject         expiry
+``…:suspects``           LIST   ``<priority>:<envelope>``, oldest right        reap, reject         claim
+``…:dead``               ZSET   dead letter id by when it was set aside        reject, reap         redrive, release
+``…:dead:records``       HASH   dead letter id to JSON: reason, history, …     reject, reap         redrive, release
+``…:dead:messages``      HASH   dead letter id to ``<priority>:<envelope>``    reject, reap         redrive, release
+======================== ====== ============================================== ==================== ==================
+
+Counters: ``deduplicated`` publishes dropped as repeats; ``promoted`` scheduled messages made ready; ``redelivered``
+messages returned to ready or suspects by a reap or a death; ``refused`` steps of deliveries that were no longer
+current; ``reaped`` consumers; ``deaths`` counted; ``dead`` letters; ``forgiven`` gaps after which leases were extended.
+"""
+
+from bisect import bisect
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+FORMAT_VERSION = 1
+KOMBU_SEPARATOR = "\x06\x16"
+KOMBU_STEPS = (0, 3, 6, 9)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Layout:
+    """How names are made from queue names; all processes of one application must agree on it.
+
+    Attributes:
+        prefix: put before every key.
+        separator: between a queue's name and its priority step (kombu's ``sep``).
+        priority_steps: in the order in which they are served (kombu's ``priority_steps``).
+    """
+
+    prefix: str = ""
+    separator: str = KOMBU_SEPARATOR
+    priority_steps: tuple[int, ...] = KOMBU_STEPS
+
+    def step(self, priority: int) -> int:
+        """Return the position of the step that serves ``priority``, as kombu chooses it."""
+        return max(bisect(self.priority_steps, priority) - 1, 0)
+
+    def queue(self, name: str) -> "QueueKeys":
+        """Return the names of one queue's keys."""
+        return QueueKeys(name=name, layout=self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class QueueKeys:
+    """The names of one queue's keys.
+
+    Attributes:
+        name: the queue, without prefix.
+        layout: how names are made.
+    """
+
+    name: str
+    layout: Layout
+
+    @cached_property
+    def base(self) -> str:
+        """What all of hive's keys of this queue begin with."""
+        left = self.name.find("{")
+        tagged = left >= 0 and self.name.find("}", left) > left + 1
+        return f"{self.layout.prefix}{self.name if tagged else '{' + self.name + '}'}:hive:"
+
+    @cached_property
+    def ready(self) -> tuple[str, ...]:
+        """The ready lists, one for each priority step, in the order in which they are served."""
+        name = self.layout.prefix + self.name
+        return tuple(f"{name}{self.layout.separator}{step}" if step else name for step in self.layout.priority_steps)
+
+    def key(self, *parts: str) -> str:
+        """Return the name of one of the keys of the catalogue, such as ``key("dead", "records")``."""
+        return self.base + ":".join(parts)
+
+    def keys(self, *names: str) -> list[str]:
+        """Return several names at once, in the given order."""
+        return [self.base + name for name in names]
+
+    def of_consumer(self, consumer: str) -> list[str]:
+        """Return what a consumer holds here: in flight, started, last claim."""
+        return [self.base + kind + consumer for kind in ("inflight:", "started:", "claimed:")]
+
+
+def distinct(queues: Sequence[str]) -> list[str]:
+    """Return the queues in order, each once."""
+    return list(dict.fromkeys(queues))
