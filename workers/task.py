@@ -14,6 +14,8 @@ class AgentTask(HiveTask):
     """
 
     abstract = True
+    # A review shows what runs, and names the worker of a task that never returned.
+    track_started = True
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the body; called by the worker, by ``apply`` and by whoever calls the task as a function."""

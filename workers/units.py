@@ -47,3 +47,9 @@ def cost(file: SourceFile) -> int:
 def whole(project: Project) -> Unit:
     """Return all Python files of a project as one unit, for tools that need the whole."""
     return Unit(root=project.root, files=tuple(file.path for file in project.python))
+
+
+def everything(project: Project) -> Unit:
+    """Return all files of a project as one unit, for tools that read documents and configuration too."""
+    files = (*project.python, *project.others)
+    return Unit(root=project.root, files=tuple(sorted(file.path for file in files)))

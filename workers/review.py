@@ -1,0 +1,181 @@
+"""A review over the pools: its steps are sent to their agent types' queues like any user's tasks, and gathered.
+
+A step that fails, runs into its time limit or never comes back costs its unit and is said to have done so; the others go
+on. An interrupt takes back what waits, and what has come in until then is kept.
+"""
+
+import threading
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Any
+
+from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
+from celery import states
+from celery.result import AsyncResult
+from pydantic import ValidationError
+
+from hive import Hive, SystemClock
+from workers.findings import Outcome, Run
+from workers.steps import Course, Ended, State, Step, Watch
+
+#: Seconds between two looks at the results.
+POLL_S = 0.2
+
+#: Looking takes at most this share of the time, so that thousands of waiting steps do not keep a core busy.
+POLL_SHARE = 0.1
+
+#: Seconds beyond the longest time limit without any step ending after which the rest counts as lost.
+STALL_MARGIN_S = 60.0
+
+
+class Review:
+    """One review over the pools of an application.
+
+    Args:
+        app: the application whose broker and workers are used.
+        steps: the plan.
+        watch: who is told how it goes on.
+        stall_s: seconds without any step ending after which the rest counts as lost; by default what the longest time
+            limit among the steps' agent types suggests.
+    """
+
+    def __init__(self, app: Hive, steps: Sequence[Step], watch: Watch, stall_s: float | None = None) -> None:
+        self._app, self._steps, self._watch = app, steps, watch
+        longest_s = max((app.agent_types[step.agent].time_limit_s for step in steps), default=0.0)
+        self._stall_s = stall_s if stall_s is not None else longest_s + STALL_MARGIN_S
+        self._clock = SystemClock()
+        self._outages = tuple(app.connection_for_read().connection_errors)
+        self._waiting: dict[int, AsyncResult] = {}
+        self._started: dict[int, Run] = {}
+        self._ended: dict[int, Ended] = {}
+
+    def run(self) -> Course:
+        """Send all steps and wait for their ends, or for an interrupt (``KeyboardInterrupt``).
+
+        Raises:
+            OperationalError: the broker did not take a step.
+        """
+        self._watch.planned(self._steps)
+        interrupted = False
+        try:
+            for number, step in enumerate(self._steps):
+                self._waiting[number] = self._send(step)
+            self._gather()
+        except KeyboardInterrupt:
+            interrupted = True
+            self._take_back()
+        return Course(ended=tuple(self._ended[number] for number in sorted(self._ended)), interrupted=interrupted)
+
+    def _send(self, step: Step) -> AsyncResult:
+        limits = self._app.agent_types[step.agent]
+        return step.task.apply_async(
+            (step.unit,), step.arguments, time_limit=limits.time_limit_s, soft_time_limit=limits.soft_time_limit_s
+        )
+
+    def _gather(self) -> None:
+        """Look at what waits until nothing does, or until nothing has ended for too long."""
+        pause = threading.Event()
+        moved_at_s = self._clock.monotonic_s()
+        while self._waiting:
+            looked_at_s = self._clock.monotonic_s()
+            try:
+                moved = self._look()
+            except self._outages as exc:
+                self._give_up(f"the broker went away: {one_line(exc)}")
+                return
+            if moved:
+                moved_at_s = looked_at_s
+            now_s = self._clock.monotonic_s()
+            if self._waiting and now_s - moved_at_s > self._stall_s:
+                self._revoke()
+                self._give_up(f"nothing was heard of it, and no other step ended for {self._stall_s:.0f} s")
+                return
+            if self._waiting:
+                pause.wait(max(POLL_S, (now_s - looked_at_s) * (1 / POLL_SHARE - 1)))
+
+    def _look(self) -> bool:
+        """Take in what has ended; whether anything has."""
+        before = len(self._waiting)
+        for number, result in list(self._waiting.items()):
+            meta = result.backend.get_task_meta(result.id)
+            if meta["status"] in states.READY_STATES:
+                self._end(number, self._verdict(number, result))
+            elif meta["status"] == states.STARTED and number not in self._started:
+                self._started[number] = self._start(meta)
+        running = Counter(self._steps[number].agent for number in self._started if number in self._waiting)
+        self._watch.running(dict(running))
+        return len(self._waiting) < before
+
+    def _start(self, meta: dict[str, Any]) -> Run:
+        told = meta["result"] if isinstance(meta["result"], dict) else {}
+        now_ms = self._clock.wall_ms()
+        return Run(
+            worker=str(told.get("hostname", "")),
+            pid=int(told.get("pid", 0)),
+            started_at_ms=now_ms,
+            finished_at_ms=now_ms,
+        )
+
+    def _verdict(self, number: int, result: AsyncResult) -> Ended:
+        step, state, value = self._steps[number], result.state, result.result
+        if state == states.SUCCESS:
+            try:
+                outcome = Outcome.model_validate(value)
+            except ValidationError as exc:
+                return self._failed(number, State.FAILED, f"its answer is no outcome: {exc.error_count()} errors")
+            return Ended(step=step, state=State.DONE, outcome=outcome, run=outcome.run)
+        if state == states.REVOKED:
+            return self._failed(number, State.REVOKED, "it was revoked")
+        if isinstance(value, (TimeLimitExceeded, SoftTimeLimitExceeded)):
+            limit_s = self._app.agent_types[step.agent].time_limit_s
+            return self._failed(number, State.TIMED_OUT, f"it ran longer than {limit_s:g} s and was ended", result)
+        return self._failed(number, State.FAILED, one_line(value), result)
+
+    def _failed(self, number: int, state: State, reason: str, result: AsyncResult | None = None) -> Ended:
+        run = self._started.get(number)
+        done_at = result.date_done if result is not None else None
+        if run is not None and isinstance(done_at, datetime):
+            run = run.model_copy(update={"finished_at_ms": int(done_at.timestamp() * 1000)})
+        return Ended(step=self._steps[number], state=state, reason=reason, run=run)
+
+    def _end(self, number: int, ended: Ended) -> None:
+        result = self._waiting.pop(number)
+        if ended.state is not State.LOST:
+            result.forget()
+        self._ended[number] = ended
+        self._watch.ended(ended)
+
+    def _give_up(self, reason: str) -> None:
+        for number in list(self._waiting):
+            self._end(number, self._failed(number, State.LOST, reason))
+
+    def _revoke(self) -> None:
+        if self._waiting:
+            self._app.control.revoke([result.id for result in self._waiting.values()])
+
+    def _take_back(self) -> None:
+        """Revoke what waits, after taking in what has ended; a second interrupt leaves it at that."""
+        with suppress(KeyboardInterrupt):
+            self._revoke()
+            self._look()
+        for number, step in enumerate(self._steps):
+            began = "while it ran" if number in self._started else "before it began"
+            ended = Ended(
+                step=step,
+                state=State.REVOKED,
+                reason=f"the review was stopped {began}",
+                run=self._started.get(number),
+            )
+            if number in self._waiting:
+                self._end(number, ended)
+            else:
+                self._ended.setdefault(number, ended)
+
+
+def one_line(error: object) -> str:
+    """Return an error as one short line."""
+    name = type(error).__name__
+    text = " ".join(str(error).split())
+    return f"{name}: {text}"[:400] if text else name
