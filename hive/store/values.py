@@ -337,6 +337,21 @@ class Released:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Adopted:
+    """What one batch of taking over stock Celery's unacknowledged messages did.
+
+    Attributes:
+        adopted: messages that are in their ready lists now.
+        left: delivery tags of records that cannot be read or lead to no queue; they stay where they are.
+        remaining: how many more are old enough; call again until 0.
+    """
+
+    adopted: int
+    left: tuple[str, ...]
+    remaining: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Purged:
     """How many messages a purge removed; dead letters and what is in flight stay.
 

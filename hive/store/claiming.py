@@ -1,0 +1,196 @@
+"""A consumer's life: register, claim, renew, compare, unregister."""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from hive.errors import BrokerRefusedError
+from hive.store.caller import Caller
+from hive.store.keys import FORMAT_VERSION, distinct
+from hive.store.values import Claim, ClaimStatus, ConsumerInfo, Delivery, DeliveryId, Registration, Renewal
+
+PROMOTE_LIMIT = 200
+
+_STATUS = {
+    1: ClaimStatus.TAKEN,
+    2: ClaimStatus.DRAIN,
+    3: ClaimStatus.ALONE,
+    -1: ClaimStatus.UNREGISTERED,
+    -2: ClaimStatus.LATE,
+}
+
+
+class Claiming(Caller):
+    """What a consumer does for its lease and its batches.
+
+    A consumer is one start of a worker process; its id must be fresh for each registration of a new life, because an
+    old (consumer, token) pair must never name a new delivery.
+    """
+
+    def register(self, consumer: str, queues: Sequence[str], info: ConsumerInfo) -> tuple[Registration, ...]:
+        """Register a consumer on queues, each with a lease that begins now. A repeat renews it.
+
+        Raises:
+            BrokerRefusedError: the data on the broker has a newer format than this release knows, or the consumer is
+                being reaped (it needs a fresh id).
+            BrokerGoneError: no reply; it may have been registered.
+        """
+        wanted = distinct(queues)
+        described = json.dumps(asdict(info))
+        registrations = []
+        for queue in wanted:
+            keys = self.queue_keys(queue).keys("state", "consumers", "consumers:info")
+            code, value = self.call(
+                "register",
+                keys,
+                self.now_argument(),
+                self.run_id_argument(),
+                consumer,
+                self.lease_ms,
+                described,
+                min(self.settings.wire_version, FORMAT_VERSION),
+                FORMAT_VERSION,
+            )
+            if code == -1:
+                raise BrokerRefusedError(
+                    f"queue {queue!r} is kept in format {value}, this release knows up to {FORMAT_VERSION}: "
+                    "upgrade this worker, or set delivery.wire_version lower while old workers run"
+                )
+            if code == 0:
+                raise BrokerRefusedError(f"consumer {consumer} lost its lease on {queue!r}: register with a fresh id")
+            registrations.append(Registration(queue=queue, epoch=int(value)))
+        return tuple(registrations)
+
+    def claim(self, consumer: str, queues: Sequence[str], *, sequence: int, credit: int, idle: bool = False) -> Claim:
+        """Take up to ``credit`` messages of several queues in one step, in kombu's order.
+
+        The order is priority step by step over all queues as given (rotate them for fairness), oldest first. At most
+        ``claim_max_messages`` and about ``claim_max_bytes`` are taken, but always one if there is one. Scheduled
+        messages that are due are made ready first. The same call with the same ``sequence`` returns the same batch,
+        less what has ended since; use a higher one for every new claim.
+
+        Args:
+            consumer: registered on all the queues.
+            queues: in the order of this turn.
+            sequence: number of the claim, counted up by the consumer from 1.
+            credit: how many messages the worker has room for.
+            idle: the worker process holds nothing at all, so that it may take a suspect (and then only that).
+
+        Raises:
+            BrokerGoneError: no reply; claim again with the same sequence.
+        """
+        wanted = distinct(queues)
+        credit = min(credit, self.settings.claim_max_messages)
+        if credit <= 0 or not wanted:
+            return Claim(status=ClaimStatus.TAKEN)
+        keys: list[str] = []
+        for queue in wanted:
+            names = self.queue_keys(queue)
+            keys += names.keys(
+                "state", "consumers", "scheduled", "scheduled:messages", "wake", "suspects", "counters",
+                f"inflight:{consumer}", f"claimed:{consumer}",
+            )  # fmt: skip
+            keys += names.ready
+        reply = self.call(
+            "claim",
+            keys,
+            self.now_argument(),
+            self.run_id_argument(),
+            consumer,
+            sequence,
+            credit,
+            self.settings.claim_max_bytes,
+            int(idle),
+            self.lease_ms,
+            PROMOTE_LIMIT,
+            *self.layout.priority_steps,
+        )
+        return self._claim(wanted, reply)
+
+    def _claim(self, queues: list[str], reply: list[Any]) -> Claim:
+        status, more, waiting, *flat = reply
+        found: list[tuple[int, int, int, bytes, int]] = []
+        for place in range(0, len(flat), 4):
+            queue, token, record, suspect = flat[place : place + 4]
+            priority, _, payload = record.split(b":", 2)
+            found.append((int(priority), queue - 1, int(token), payload, suspect))
+        # A repeated claim is read back from the records of each queue: sorting gives it the order of the first one.
+        found.sort(key=lambda item: (self.layout.step(item[0]), item[1], item[2]))
+        return Claim(
+            status=_STATUS[status],
+            deliveries=tuple(
+                Delivery(
+                    id=DeliveryId(queue=queues[queue], token=token),
+                    priority=priority,
+                    payload=payload,
+                    suspect=bool(suspect),
+                )
+                for priority, queue, token, payload, suspect in found
+            ),
+            more=bool(more),
+            suspects_waiting=bool(waiting),
+        )
+
+    def renew(self, consumer: str, queues: Sequence[str]) -> tuple[Renewal, ...]:
+        """Extend the consumer's lease on all queues by one term from now, and make due scheduled messages ready.
+
+        Safe to repeat. A lease that ended but has not been reaped is revived: nobody else has been given anything.
+
+        Raises:
+            BrokerGoneError: no reply; the leases may have been extended.
+        """
+        wanted = distinct(queues)
+        keys: list[str] = []
+        for queue in wanted:
+            names = self.queue_keys(queue)
+            keys += names.keys("consumers", "scheduled", "scheduled:messages", "wake", "counters")
+            keys += [names.key("inflight", consumer), *names.ready]
+        reply = self.call(
+            "renew", keys, self.now_argument(), consumer, self.lease_ms, PROMOTE_LIMIT, *self.layout.priority_steps
+        )
+        return tuple(
+            Renewal(queue=queue, registered=bool(registered), in_flight=in_flight, promoted=promoted)
+            for queue, (registered, in_flight, promoted) in zip(wanted, reply, strict=True)
+        )
+
+    def reconcile(self, consumer: str, queue: str, held: Collection[int], completed_sequence: int) -> int:
+        """Hand back, uncounted, what the broker has in flight for the consumer and the worker never saw.
+
+        Only claims up to ``completed_sequence``, whose reply has arrived, are looked at. Safe to repeat.
+
+        Args:
+            consumer: the consumer.
+            queue: one of its queues.
+            held: tokens the worker knows of, including those whose acknowledgement is under way.
+            completed_sequence: the last claim whose reply the worker has processed.
+
+        Returns:
+            How many went back.
+        """
+        names = self.queue_keys(queue)
+        keys = [*names.keys("consumers", "wake", "counters"), *names.of_consumer(consumer), *names.ready]
+        return int(
+            self.call(
+                "reconcile",
+                keys,
+                consumer,
+                completed_sequence,
+                len(self.layout.priority_steps),
+                *self.layout.priority_steps,
+                *held,
+            )
+        )
+
+    def unregister(self, consumer: str, queues: Sequence[str]) -> int:
+        """End a consumer that holds nothing; call it last. A repeat does nothing.
+
+        Returns:
+            How many messages it still holds; if not 0 it stays registered where it holds them, and its lease runs out.
+        """
+        held = 0
+        for queue in distinct(queues):
+            names = self.queue_keys(queue)
+            keys = [*names.keys("consumers", "consumers:info"), *names.of_consumer(consumer)]
+            held += int(self.call("unregister", keys, consumer))
+        return held

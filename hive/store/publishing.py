@@ -1,0 +1,97 @@
+"""Publishing: into the ready lists, or into the scheduled set."""
+
+from collections.abc import Iterator, Sequence
+from hashlib import blake2b
+
+from hive.store.caller import Caller
+from hive.store.faults import BatchPublishError, BrokerFullError, BrokerGoneError
+from hive.store.values import Outgoing
+
+CHUNK_MESSAGES = 500
+CHUNK_BYTES = 1_048_576
+
+
+class Publishing(Caller):
+    """Puts messages on the broker."""
+
+    def publish(self, message: Outgoing) -> bool:
+        """Put a message into its queue, or into the scheduled set if it has a due time, in one round trip.
+
+        May be repeated after an error: with a ``dedup_id`` the repeat is dropped. A scheduled message replaces one with
+        the same ``message_id``.
+
+        Returns:
+            Whether it was taken; false if it was a repeat within ``publish_dedup_s``.
+
+        Raises:
+            MessageTooLargeError: it is over ``max_message_bytes``; nothing was sent.
+            BrokerFullError: the broker is at its memory limit; nothing was published.
+            BrokerGoneError: no reply; it may have been published.
+        """
+        self.check_size(message)
+        return self._send([message])[0]
+
+    def publish_many(self, messages: Sequence[Outgoing]) -> tuple[bool, ...]:
+        """Publish many messages in few round trips; the order within a queue is kept.
+
+        Returns:
+            For each message whether it was taken; false for repeats.
+
+        Raises:
+            MessageTooLargeError: one is over ``max_message_bytes``; none was sent.
+            BatchPublishError: some were not published, or their reply was lost; it says which.
+        """
+        for message in messages:
+            self.check_size(message)
+        taken: dict[int, bool] = {}
+        for chunk in _chunks(messages):
+            try:
+                replies = self._send([messages[position] for position in chunk])
+            except (BrokerFullError, BrokerGoneError) as error:
+                unknown = chunk if isinstance(error, BrokerGoneError) else []
+                refused = [place for place in range(len(messages)) if place not in taken and place not in set(unknown)]
+                raise BatchPublishError(sorted(taken), unknown, refused, error) from error
+            taken.update(zip(chunk, replies, strict=True))
+        return tuple(taken[position] for position in range(len(messages)))
+
+    def _send(self, chunk: Sequence[Outgoing]) -> list[bool]:
+        """Publish or schedule messages of one queue, all ready or all with a due time."""
+        names = self.queue_keys(chunk[0].queue)
+        arguments: list[str | bytes | int] = [
+            self.now_argument(),
+            round(self.settings.publish_dedup_s * 1000),
+        ]
+        if chunk[0].due_ms is None:
+            keys = names.keys("published:0", "published:1", "counters", "wake") + list(names.ready)
+            for message in chunk:
+                step = self.layout.step(message.priority)
+                arguments += [step + 1, _digest(message.dedup_id), message.payload]
+            return [bool(taken) for taken in self.call("publish", keys, *arguments)]
+        keys = names.keys("published:0", "published:1", "counters", "scheduled", "scheduled:messages")
+        for message in chunk:
+            priority = self.layout.priority_steps[self.layout.step(message.priority)]
+            head = f"{priority}:".encode()
+            arguments += [message.message_id, message.due_ms or 0, _digest(message.dedup_id), head + message.payload]
+        return [bool(taken) for taken in self.call("schedule", keys, *arguments)]
+
+
+def _digest(dedup_id: str | None) -> bytes:
+    """Twelve bytes that stand for the id: ten million of them collide with a chance below one in 10^14."""
+    return blake2b(dedup_id.encode(), digest_size=12).digest() if dedup_id is not None else b""
+
+
+def _chunks(messages: Sequence[Outgoing]) -> Iterator[list[int]]:
+    """Yield positions of messages that go into one script call: same queue and kind, bounded by count and bytes."""
+    groups: dict[tuple[str, bool], list[int]] = {}
+    for position, message in enumerate(messages):
+        groups.setdefault((message.queue, message.due_ms is None), []).append(position)
+    for positions in groups.values():
+        chunk: list[int] = []
+        size_bytes = 0
+        for position in positions:
+            if chunk and (len(chunk) == CHUNK_MESSAGES or size_bytes >= CHUNK_BYTES):
+                yield chunk
+                chunk, size_bytes = [], 0
+            chunk.append(position)
+            size_bytes += len(messages[position].payload)
+        yield chunk

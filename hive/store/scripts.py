@@ -1,0 +1,60 @@
+"""The Lua scripts: loading them from the package and calling them by their digest."""
+
+import hashlib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, cast
+
+import redis
+
+from hive.store.faults import translated
+
+INCLUDE = re.compile(r"^--include (\w+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Script:
+    """One script.
+
+    Attributes:
+        name: the operation it carries out, and the name of its file.
+        text: what is sent to the server, parts included.
+        digest: its SHA-1, under which the server keeps it.
+    """
+
+    name: str
+    text: str
+    digest: str
+
+
+def source(name: str) -> str:
+    """Return the text of a script file as it lies in the package; ``parts/<name>`` for a shared part."""
+    return (resources.files("hive.store") / "lua" / f"{name}.lua").read_text(encoding="utf-8")
+
+
+@cache
+def load(name: str) -> Script:
+    """Return a script with its shared parts put in where it says ``--include <part>``."""
+    text = INCLUDE.sub(lambda found: source(f"parts/{found[1]}"), source(name))
+    return Script(name=name, text=text, digest=hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+def run(client: redis.Redis, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+    """Call a script and return its reply as redis-py decodes it.
+
+    A server that does not know the script has not run it: it is loaded and called once more. Nothing else is ever
+    repeated, because a reply can be lost after the script ran.
+
+    Raises:
+        BrokerGoneError: no connection, or the server cannot serve writes at present.
+        BrokerFullError: the server is at its memory limit and the script would add to it.
+    """
+    script = load(name)
+    with translated(name):
+        try:
+            return client.execute_command("EVALSHA", script.digest, len(keys), *keys, *arguments)
+        except redis.exceptions.NoScriptError:
+            return cast("Any", client.execute_command("EVAL", script.text, len(keys), *keys, *arguments))

@@ -1,0 +1,47 @@
+"""The server behind the address: is it one that can keep our messages?"""
+
+import re
+
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from hive.errors import BrokerRefusedError
+from hive.store.faults import translated
+from hive.store.values import ServerInfo
+
+OLDEST = {"redis": (7, 0), "valkey": (8, 0)}
+
+
+def never_repeating() -> Retry:
+    """Return the retry policy the store's clients must have: none, because a reply can be lost after a script ran."""
+    return Retry(NoBackoff(), 0)
+
+
+def check_server(client: redis.Redis) -> ServerInfo:
+    """Return what the server is, once, at start.
+
+    Raises:
+        BrokerRefusedError: it is too old, or evicts keys when it is full. Where ``CONFIG`` is forbidden the policy
+            cannot be seen; then ``maxmemory_policy`` is ``None`` and the caller should say so in a warning.
+    """
+    with translated("check_server"):
+        info = client.info("server")
+        try:
+            policy = client.config_get("maxmemory-policy").get("maxmemory-policy")
+        except redis.exceptions.ResponseError:
+            policy = None
+    name = "valkey" if info.get("server_name") == "valkey" or "valkey_version" in info else "redis"
+    version = str(info.get("valkey_version" if name == "valkey" else "redis_version") or info["redis_version"])
+    found = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+    if found < OLDEST[name]:
+        oldest = ".".join(map(str, OLDEST[name]))
+        raise BrokerRefusedError(f"the broker is {name} {version}; hive needs {name} {oldest} or newer")
+    if isinstance(policy, bytes):
+        policy = policy.decode()
+    if policy is not None and policy != "noeviction":
+        raise BrokerRefusedError(
+            f"the broker drops keys when it is full (maxmemory-policy {policy}), messages among them: "
+            "set maxmemory-policy noeviction"
+        )
+    return ServerInfo(name=name, version=version, run_id=str(info["run_id"]), maxmemory_policy=policy)

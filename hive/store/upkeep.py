@@ -1,0 +1,185 @@
+"""Looking at queues and looking after them."""
+
+import json
+from collections.abc import Sequence
+from typing import Any
+
+import redis
+
+from hive.store.caller import Caller
+from hive.store.faults import translated
+from hive.store.keys import distinct
+from hive.store.values import ConsumerInfo, ConsumerRecord, Purged, QueueStats, ScheduledMessage
+
+_BESIDE_READY = (
+    "scheduled", "scheduled:messages", "wake", "published:0", "published:1", "state", "counters", "consumers",
+    "consumers:info", "deaths", "deaths:expiry", "suspects", "dead", "dead:records", "dead:messages",
+)  # fmt: skip
+
+
+class Upkeep(Caller):
+    """Figures, and the operations on whole queues."""
+
+    def stats(self, queue: str) -> QueueStats:
+        """Return the figures of a queue, in two round trips; nothing is changed."""
+        names = self.queue_keys(queue)
+        records = self.consumers(queue)
+        with translated("stats"), self.client.pipeline(transaction=False) as pipeline:
+            for key in names.ready:
+                pipeline.llen(key)
+            pipeline.zcard(names.key("scheduled"))
+            pipeline.llen(names.key("suspects"))
+            pipeline.zcard(names.key("dead"))
+            pipeline.hgetall(names.key("counters"))
+            pipeline.hget(names.key("state"), "epoch")
+            for key in names.ready:
+                pipeline.lindex(key, -1)
+            reply = pipeline.execute()
+        steps = len(names.ready)
+        scheduled, suspects, dead, counters, epoch = reply[steps : steps + 5]
+        return QueueStats(
+            queue=queue,
+            ready=dict(zip(self.layout.priority_steps, reply[:steps], strict=True)),
+            scheduled=scheduled,
+            suspects=suspects,
+            in_flight=sum(record.in_flight for record in records),
+            started=sum(record.started for record in records),
+            dead=dead,
+            consumers=len(records),
+            counters={name.decode(): int(total) for name, total in counters.items()},
+            oldest=next((payload for payload in reply[steps + 5 :] if payload is not None), None),
+            epoch=int(epoch or 0),
+        )
+
+    def consumers(self, queue: str) -> tuple[ConsumerRecord, ...]:
+        """Return the registered consumers of a queue and how much each holds."""
+        names = self.queue_keys(queue)
+        with translated("consumers"):
+            leases = self.client.zrange(names.key("consumers"), 0, -1, withscores=True)
+            if not leases:
+                return ()
+            with self.client.pipeline(transaction=False) as pipeline:
+                for consumer, _ in leases:
+                    in_flight, started, _ = names.of_consumer(consumer.decode())
+                    pipeline.hlen(in_flight)
+                    pipeline.hlen(started)
+                    pipeline.hget(names.key("consumers", "info"), consumer)
+                reply = pipeline.execute()
+        return tuple(
+            ConsumerRecord(
+                consumer=consumer.decode(),
+                lease_end_ms=int(lease_end_ms),
+                info=ConsumerInfo(**json.loads(reply[3 * place + 2])) if reply[3 * place + 2] else None,
+                in_flight=reply[3 * place],
+                started=reply[3 * place + 1],
+            )
+            for place, (consumer, lease_end_ms) in enumerate(leases)
+        )
+
+    def scheduled(self, queue: str, offset: int = 0, count: int = 100) -> tuple[ScheduledMessage, ...]:
+        """Return messages that wait for their time, soonest first; at most ``count`` from ``offset`` on."""
+        names = self.queue_keys(queue)
+        with translated("scheduled"):
+            found = self.client.zrange(names.key("scheduled"), offset, offset + count - 1, withscores=True)
+            if not found:
+                return ()
+            records = self.client.hmget(names.key("scheduled", "messages"), [id_ for id_, _ in found])
+        return tuple(
+            ScheduledMessage(
+                message_id=id_.decode(errors="replace"),
+                due_ms=int(due_ms),
+                priority=int(record.partition(b":")[0]),
+                payload=record.partition(b":")[2],
+            )
+            for (id_, due_ms), record in zip(found, records, strict=True)
+            if record is not None
+        )
+
+    def cancel_scheduled(self, queue: str, message_ids: Sequence[str]) -> int:
+        """Remove scheduled messages, for revoke; returns how many were there. Safe to repeat."""
+        if not message_ids:
+            return 0
+        return int(
+            self.call("cancel_scheduled", self.queue_keys(queue).keys("scheduled", "scheduled:messages"), *message_ids)
+        )
+
+    def pop(self, queues: Sequence[str], count: int = 1) -> tuple[tuple[str, bytes], ...]:
+        """Take messages without any record, for consumers that never acknowledge (replies of ``inspect``).
+
+        What is popped is gone: a reply lost on the way is lost. Returns (queue, payload) pairs in kombu's order.
+        """
+        wanted = distinct(queues)
+        if not wanted or count <= 0:
+            return ()
+        keys = [
+            self.queue_keys(queue).ready[step] for step in range(len(self.layout.priority_steps)) for queue in wanted
+        ]
+        reply = self.call("pop", keys, count, self.settings.claim_max_bytes)
+        return tuple((wanted[(reply[place] - 1) % len(wanted)], reply[place + 1]) for place in range(0, len(reply), 2))
+
+    def purge(self, queue: str) -> Purged:
+        """Remove all messages that wait: ready, scheduled and suspects. In flight and dead letters stay.
+
+        A repeat finds nothing.
+        """
+        names = self.queue_keys(queue)
+        keys = [*names.keys("scheduled", "scheduled:messages", "suspects", "wake"), *names.ready]
+        ready, scheduled, suspects = self.call("purge", keys)
+        return Purged(ready=ready, scheduled=scheduled, suspects=suspects)
+
+    def delete_queue(self, queue: str) -> Purged:
+        """Purge a queue and remove what stood beside its messages; with consumers or dead letters left, only purge.
+
+        A queue that somebody consumes or that holds dead letters keeps its state, so that nothing in flight is lost
+        and its tokens go on growing.
+        """
+        names = self.queue_keys(queue)
+        purged = self.purge(queue)
+        self.call(
+            "delete_queue",
+            names.keys(
+                "consumers", "dead", "state", "counters", "deaths", "deaths:expiry", "published:0", "published:1"
+            ),
+        )
+        return purged
+
+    def touch(self, queue: str, ttl_ms: int, consumer: str | None = None) -> None:
+        """Let all keys of a queue with ``x-expires`` end ``ttl_ms`` from now; call it at every use of the queue.
+
+        Dead letters end with it, as they would with a queue that is deleted on purpose. Safe to repeat.
+        """
+        names = self.queue_keys(queue)
+        keys = [*names.ready, *names.keys(*_BESIDE_READY)]
+        if consumer is not None:
+            keys += names.of_consumer(consumer)
+        self.call("touch", keys, ttl_ms)
+
+    def wake_keys(self, queues: Sequence[str]) -> tuple[str, ...]:
+        """Return the full names of the lists to block on (``BLPOP``) until one of the queues has work."""
+        return tuple(self.queue_keys(queue).key("wake") for queue in distinct(queues))
+
+    def wait(self, client: "redis.Redis", queues: Sequence[str], timeout_s: float) -> str | None:
+        """Block until a message may be ready on one of the queues, or the timeout ends.
+
+        Args:
+            client: one of the caller's own whose socket timeout is longer than ``timeout_s``.
+            queues: to wait for.
+            timeout_s: longest wait.
+
+        Returns:
+            The queue that was woken; a hint, not a promise. ``None`` after the timeout.
+        """
+        wanted = distinct(queues)
+        with translated("wait"):
+            found: Any = client.blpop(list(self.wake_keys(wanted)), timeout=timeout_s)
+        if found is None:
+            return None
+        return dict(zip(self.wake_keys(wanted), wanted, strict=True))[found[0].decode()]
+
+    def server_time_ms(self) -> int:
+        """Return the broker's time in milliseconds (or the test's)."""
+        if self._now_ms:
+            return self._now_ms()
+        with translated("time"):
+            seconds, microseconds = self.client.time()
+        return int(seconds) * 1000 + int(microseconds) // 1000
