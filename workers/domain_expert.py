@@ -6,11 +6,12 @@ Both tasks take all files of a project, documents as well as Python.
 from pathlib import Path
 
 from hive import load_settings, shared_task
-from workers.findings import Finding, Outcome, Severity, Skipped, Unit, Value
+from workers.findings import Finding, Outcome, Severity, Skipped, Unit, Value, in_order
 from workers.knowledge import Match, build_index, question_words, search
 from workers.links import broken_links
 from workers.passages import Passage, docstring_passages, document_passages, is_document
 from workers.source import Reading, UnreadableError
+from workers.task import AgentTask
 from workers.text import read_text
 
 AGENT = "domain_expert"
@@ -40,7 +41,7 @@ class Answer(Value):
     skipped: tuple[Skipped, ...] = ()
 
 
-@shared_task(agent_type=AGENT, name="workers.domain_expert.survey", pydantic=True)
+@shared_task(base=AgentTask, agent_type=AGENT, name="workers.domain_expert.survey", pydantic=True)
 def survey(unit: Unit) -> Outcome:
     """Index a project's documents and docstrings, and check its documents' relative links.
 
@@ -55,7 +56,7 @@ def survey(unit: Unit) -> Outcome:
     found = [finding for path, text in library.documents.items() for finding in _document_findings(unit, path, text)]
     return Outcome(
         agent=AGENT,
-        findings=tuple(sorted(found, key=lambda item: (item.path, item.line, item.column))),
+        findings=in_order(found),
         skipped=tuple(library.skipped),
         facts={
             "documents": sorted(library.documents),

@@ -20,7 +20,7 @@ PASSAGE_CHARS = 1500
 _FENCE = re.compile(r"^ {0,3}(```|~~~)")
 _MARKDOWN_HEADING = re.compile(r"^ {0,3}(#{1,6})\s+(.*?)\s*#*\s*$")
 _UNDERLINE = re.compile(r"^([=\-~^\"'`#*+:.])\1{2,}\s*$")
-_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+_Documented = ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
 
 
 class Passage(Value):
@@ -72,15 +72,19 @@ def docstring_passages(path: str, tree: ast.Module) -> list[Passage]:
     ]
 
 
-def _documented(
-    name: str, node: ast.AST
-) -> Iterator[tuple[str, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef]]:
-    if isinstance(node, _DOCUMENTED):
-        yield name, node
-    for child in ast.iter_child_nodes(node):
-        inner = f"{name}.{child.name}" if isinstance(child, _DOCUMENTED[1:]) else name
-        if not isinstance(child, ast.expr):
-            yield from _documented(inner, child)
+def _documented(module: str, tree: ast.Module) -> Iterator[tuple[str, _Documented]]:
+    """Yield what can have a docstring with its dotted name, in the order it is written."""
+    # A stack of our own: a chain of a thousand `elif` is a thousand levels deep.
+    waiting: list[tuple[str, ast.AST]] = [(module, tree)]
+    while waiting:
+        name, node = waiting.pop()
+        if isinstance(node, _Documented):
+            yield name, node
+        for child in reversed(list(ast.iter_child_nodes(node))):
+            if isinstance(child, ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+                waiting.append((f"{name}.{child.name}", child))
+            elif not isinstance(child, ast.expr):
+                waiting.append((name, child))
 
 
 def _sections(lines: Sequence[str], *, markdown: bool) -> Iterator[tuple[str, int, list[str]]]:
