@@ -3,18 +3,11 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import redis
 
 from hive.errors import BrokerMissingError, BrokerRefusedError
-
-#: Oldest servers whose scripts and commands we use (design B3). Valkey reports 7.2 as its Redis version.
-REDIS_FLOOR = (7, 0)
-VALKEY_FLOOR = (8, 0)
-
-#: Eviction policies under which a full broker refuses writes instead of dropping messages.
-KEEPING_POLICIES = frozenset({"noeviction"})
+from hive.store.server import check_server
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,18 +15,16 @@ class BrokerFacts:
     """What a server says about itself.
 
     Attributes:
-        product: ``Valkey`` or ``Redis``.
+        product: ``valkey`` or ``redis``.
         version: as it prints it.
         process_id: of the server, on its own host.
         used_memory_bytes: what it holds now.
-        policy: its ``maxmemory_policy``.
     """
 
     product: str
     version: str
     process_id: int
     used_memory_bytes: int
-    policy: str
 
 
 def version_of(text: str) -> tuple[int, ...]:
@@ -46,16 +37,11 @@ def version_of(text: str) -> tuple[int, ...]:
     return tuple(numbers)
 
 
-def floor_of(product: str) -> tuple[int, ...]:
-    """Return the oldest version of ``product`` that can serve us."""
-    return VALKEY_FLOOR if product == "Valkey" else REDIS_FLOOR
-
-
-def examine(client: Any, where: str) -> BrokerFacts:
-    """Ask a server what it is and refuse one that would lose messages. One round trip; changes nothing.
+def examine(client: redis.Redis, where: str) -> BrokerFacts:
+    """Ask a server what it is and refuse one that would lose messages. Changes nothing.
 
     Args:
-        client: a redis client.
+        client: any client of it.
         where: the address for error sentences, without its password.
 
     Raises:
@@ -63,33 +49,19 @@ def examine(client: Any, where: str) -> BrokerFacts:
         BrokerRefusedError: wrong password, too old, or it evicts keys when memory is full.
     """
     with translated(where):
+        server = check_server(client)
         info = client.info()
-    product = "Valkey" if "valkey_version" in info else "Redis"
-    version = str(info.get("valkey_version") or info["redis_version"])
-    facts = BrokerFacts(
-        product=product,
-        version=version,
+        # While it loads, it tells about itself and serves nothing else.
+        client.ping()
+    return BrokerFacts(
+        product=server.name,
+        version=server.version,
         process_id=int(info["process_id"]),
         used_memory_bytes=int(info["used_memory"]),
-        policy=str(info.get("maxmemory_policy", "noeviction")),
     )
-    floor = floor_of(product)
-    if version_of(version) < floor:
-        needed = ".".join(map(str, floor))
-        raise BrokerRefusedError(
-            f"the broker at {where} is {product} {version}: hive needs {product} {needed} or newer"
-        )
-    if facts.policy not in KEEPING_POLICIES:
-        raise BrokerRefusedError(
-            f"the broker at {where} drops keys when its memory is full (maxmemory-policy {facts.policy}): "
-            "set maxmemory-policy noeviction"
-        )
-    if info.get("loading"):
-        raise BrokerMissingError(f"the broker at {where} is still loading its data: wait, then try again")
-    return facts
 
 
-def stop_server(client: Any) -> None:
+def stop_server(client: redis.Redis) -> None:
     """Ask the server to write what it holds and end. It ends without an answer; a repeat finds nobody."""
     try:
         client.shutdown()
@@ -108,7 +80,7 @@ def translated(where: str) -> Iterator[None]:
         yield
     except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as exc:
         raise BrokerRefusedError(f"the broker at {where} refuses the password: {_first_line(exc)}") from exc
-    except redis.BusyLoadingError as exc:
+    except redis.exceptions.BusyLoadingError as exc:
         raise BrokerMissingError(f"the broker at {where} is still loading its data: wait, then try again") from exc
     except (redis.ConnectionError, redis.TimeoutError, OSError) as exc:
         raise BrokerMissingError(
