@@ -67,18 +67,20 @@ class Reading:
                 yield source
 
     def utf8_paths(self, tool: str) -> list[str]:
-        """Return the paths of the readable files, for a tool that reads them itself and knows UTF-8 only.
+        """Return the paths of all files that :meth:`is_utf8` lets pass, reading them once more."""
+        return [source.path for source in self if self.is_utf8(source, tool)]
+
+    def is_utf8(self, source: Source, tool: str) -> bool:
+        """Tell whether a tool that reads files itself, and only UTF-8, can take ``source``; if not, note it as skipped.
 
         Args:
-            tool: its name, for the reason why files in other encodings are skipped.
+            source: a file of this reading.
+            tool: the tool's name, for the reason.
         """
-        paths = []
-        for source in self:
-            if source.encoding in {"utf-8", "utf-8-sig"}:
-                paths.append(source.path)
-            else:
-                self.skip(source.path, f"is written in {source.encoding}: {tool} reads UTF-8 only")
-        return paths
+        if source.encoding in {"utf-8", "utf-8-sig"}:
+            return True
+        self.skip(source.path, f"is written in {source.encoding}: {tool} reads UTF-8 only")
+        return False
 
     def skip(self, path: str, reason: str) -> None:
         """Note that ``path`` was not examined."""
