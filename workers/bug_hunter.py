@@ -8,6 +8,7 @@ from hive import shared_task
 from workers.findings import Finding, Outcome, Severity, Unit, in_order
 from workers.lint import check, findings
 from workers.source import Reading
+from workers.task import AgentTask
 
 AGENT = "bug_hunter"
 
@@ -78,7 +79,7 @@ _LEFT_OUT = frozenset({"attribute", "import", "variable"})
 _CERTAIN_PERCENT = 100
 
 
-@shared_task(agent_type=AGENT, name="workers.bug_hunter.review", pydantic=True)
+@shared_task(base=AgentTask, agent_type=AGENT, name="workers.bug_hunter.review", pydantic=True)
 def review(unit: Unit) -> Outcome:
     """Look for bugs in the files of a unit with ruff.
 
@@ -94,7 +95,7 @@ def review(unit: Unit) -> Outcome:
     return Outcome(agent=AGENT, findings=in_order(findings(AGENT, items, SEVERITIES)), skipped=tuple(reading.skipped))
 
 
-@shared_task(agent_type=AGENT, name="workers.bug_hunter.dead_code", pydantic=True)
+@shared_task(base=AgentTask, agent_type=AGENT, name="workers.bug_hunter.dead_code", pydantic=True)
 def dead_code(unit: Unit) -> Outcome:
     """Look for code that nothing in the project uses, with vulture.
 

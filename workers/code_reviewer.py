@@ -4,6 +4,7 @@ from hive import shared_task
 from workers.findings import Outcome, Severity, Unit, in_order
 from workers.lint import check, findings
 from workers.source import Reading
+from workers.task import AgentTask
 
 AGENT = "code_reviewer"
 
@@ -32,7 +33,7 @@ SEVERITIES = (
 )
 
 
-@shared_task(agent_type=AGENT, name="workers.code_reviewer.review", pydantic=True)
+@shared_task(base=AgentTask, agent_type=AGENT, name="workers.code_reviewer.review", pydantic=True)
 def review(unit: Unit) -> Outcome:
     """Review the files of a unit with ruff.
 

@@ -11,6 +11,7 @@ from hive import shared_task
 from workers.findings import Finding, Outcome, Severity, Unit, in_order
 from workers.lint import check, findings
 from workers.source import Reading, Source
+from workers.task import AgentTask
 
 AGENT = "performance_optimizer"
 
@@ -55,7 +56,7 @@ class Function:
     complexity: int
 
 
-@shared_task(agent_type=AGENT, name="workers.performance_optimizer.review", pydantic=True)
+@shared_task(base=AgentTask, agent_type=AGENT, name="workers.performance_optimizer.review", pydantic=True)
 def review(unit: Unit) -> Outcome:
     """Look for what is slow, or slow to understand, in the files of a unit.
 

@@ -14,6 +14,7 @@ from detect_secrets.settings import transient_settings
 from hive import shared_task
 from workers.findings import Finding, Outcome, Severity, Unit, in_order
 from workers.source import Reading, Source, UnreadableError, read_bytes
+from workers.task import AgentTask
 
 AGENT = "security_analyst"
 
@@ -77,7 +78,7 @@ FILTERS = (
 _SETTINGS = threading.Lock()
 
 
-@shared_task(agent_type=AGENT, name="workers.security_analyst.review", pydantic=True)
+@shared_task(base=AgentTask, agent_type=AGENT, name="workers.security_analyst.review", pydantic=True)
 def review(unit: Unit) -> Outcome:
     """Look for dangerous code and for secrets in the Python files of a unit.
 
@@ -95,7 +96,7 @@ def review(unit: Unit) -> Outcome:
     return Outcome(agent=AGENT, findings=in_order(found), skipped=tuple(reading.skipped))
 
 
-@shared_task(agent_type=AGENT, name="workers.security_analyst.secrets", pydantic=True)
+@shared_task(base=AgentTask, agent_type=AGENT, name="workers.security_analyst.secrets", pydantic=True)
 def secrets(unit: Unit) -> Outcome:
     """Look for secrets in the files of a unit that are no Python: settings, documents, notebooks.
 
