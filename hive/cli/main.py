@@ -6,13 +6,21 @@ from typing import Any
 
 import click
 
+from hive.cli.bench.command import bench
 from hive.cli.config import config
+from hive.cli.serving import beat, flower, worker
 from hive.errors import HiveError
 
 #: Entry point group under which an installed package names click commands.
 COMMANDS = "hive.commands"
 
-OWN = (config,)
+OWN = (
+    beat,
+    bench,
+    config,
+    flower,
+    worker,
+)
 
 
 class Commands(click.Group):

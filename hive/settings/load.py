@@ -18,7 +18,9 @@ PREFIX = "HIVE_"
 
 #: Variables that begin like settings and are none: where the file is, which application a command serves, and what
 #: only tests read.
-NOT_SETTINGS = frozenset({"HIVE_CONFIG", "HIVE_APP", "HIVE_DATA_DIR", "HIVE_TEST_REDIS_URL", "HIVE_TEST_SEED"})
+NOT_SETTINGS = frozenset(
+    {"HIVE_CONFIG", "HIVE_APP", "HIVE_CHILD_PIPES", "HIVE_DATA_DIR", "HIVE_TEST_REDIS_URL", "HIVE_TEST_SEED"}
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

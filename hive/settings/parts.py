@@ -139,6 +139,11 @@ class FleetSettings(Part):
     )
     beat: bool = Field(True, description="Whether `hive up` runs beat.")
     flower_port: int = Field(5555, ge=1, le=65535, description="Port of `hive flower`, on 127.0.0.1.")
+    flower_auth: SecretStr | None = Field(
+        None,
+        description="Who may enter Flower, as user:password; FLOWER_BASIC_AUTH wins. Unset: user hive with a password "
+        "that is made once and kept in the home's file flower.password.",
+    )
     restart_max_s: PositiveFloat = Field(
         30.0, description="Longest seconds before a crashed pool is started again; the wait doubles from half a second."
     )

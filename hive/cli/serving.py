@@ -1,0 +1,91 @@
+"""``hive worker``, ``hive beat`` and ``hive flower``: one part of a hive in the foreground."""
+
+import os
+import sys
+
+import click
+
+from hive.runtime.celery_arguments import beat_arguments, flower_arguments, worker_arguments
+from hive.runtime.flower import flower_environ
+from hive.runtime.home import Home
+from hive.runtime.loading import DEFAULT_APP, load_app, ready_broker
+from hive.runtime.serve import needs_patching, replace_process, serve
+
+#: Options that are not ours go to Celery as they are.
+PASSING = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}
+
+app_option = click.option(
+    "--app",
+    "-A",
+    "app_path",
+    default=DEFAULT_APP,
+    envvar="HIVE_APP",
+    show_default=True,
+    metavar="MODULE:ATTRIBUTE",
+    help="The application to serve.",
+)
+loglevel_option = click.option("--loglevel", "-l", default="INFO", show_default=True, help="As for Celery.")
+more_argument = click.argument("more", nargs=-1, type=click.UNPROCESSED, metavar="[CELERY OPTIONS]...")
+
+
+@click.command(context_settings=PASSING, epilog="Example: hive worker code_reviewer --concurrency 4 --pool threads")
+@click.argument("agent_type", metavar="TYPE")
+@app_option
+@click.option("--pool", "-P", help="Celery's name of a pool; the agent type's own if not given.")
+@click.option("--concurrency", "-c", type=int, help="Slots, within the type's range; its minimum if not given.")
+@click.option("--hostname", "-n", help="Node name; TYPE@HOST if not given.")
+@loglevel_option
+@more_argument
+def worker(
+    agent_type: str,
+    app_path: str,
+    pool: str | None,
+    concurrency: int | None,
+    hostname: str | None,
+    loglevel: str,
+    more: tuple[str, ...],
+) -> None:
+    """Run one worker of agent type TYPE until it is stopped (SIGTERM or Ctrl-C: warm).
+
+    Starts hive's own broker if no address is set and it does not run; that one stays until `hive down`.
+    """
+    app = load_app(app_path)
+    arguments = worker_arguments(
+        app.agent_types.require(agent_type),
+        app.conf.task_default_queue,
+        concurrency=concurrency,
+        pool=pool,
+        hostname=hostname,
+        loglevel=loglevel,
+        more=more,
+    )
+    ready_broker(app)
+    if needs_patching(arguments):
+        replace_process(app_path, arguments)
+    sys.exit(serve(app, arguments))
+
+
+@click.command(context_settings=PASSING, epilog="Example: hive beat --loglevel DEBUG")
+@app_option
+@loglevel_option
+@more_argument
+def beat(app_path: str, loglevel: str, more: tuple[str, ...]) -> None:
+    """Run beat, which sends what is due, until it is stopped. Only one runs for each home."""
+    app = load_app(app_path)
+    ready_broker(app)
+    sys.exit(serve(app, beat_arguments(Home(app.settings.home), loglevel=loglevel, more=more)))
+
+
+@click.command(context_settings=PASSING, epilog="Example: FLOWER_BASIC_AUTH=me:secret hive flower --port 5556")
+@app_option
+@click.option("--port", type=int, help="TCP port; fleet.flower_port if not given.")
+@click.option("--address", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@more_argument
+def flower(app_path: str, port: int | None, address: str, more: tuple[str, ...]) -> None:
+    """Run Flower, which shows workers, tasks and queues, behind a password (FLOWER_BASIC_AUTH or fleet.flower_auth)."""
+    app = load_app(app_path)
+    ready_broker(app)
+    environ = flower_environ(app.settings)
+    os.environ.clear()
+    os.environ.update(environ)
+    sys.exit(serve(app, flower_arguments(port or app.settings.fleet.flower_port, address=address, more=more)))

@@ -1,0 +1,85 @@
+"""The command lines that make Celery run the parts of a hive."""
+
+from collections.abc import Sequence
+
+from hive.agents.builtin import FALLBACK
+from hive.agents.types import AgentType
+from hive.errors import InputError
+from hive.runtime.home import Home
+
+#: Pools that must change Python's blocking calls before anything else is imported.
+PATCHING_POOLS = frozenset({"gevent", "eventlet"})
+
+
+def slots_within(agent: AgentType, wanted: int) -> int:
+    """Return ``wanted`` slots, or the nearest number in the type's concurrency range."""
+    return min(max(wanted, agent.concurrency.minimum), agent.concurrency.maximum)
+
+
+def worker_arguments(
+    agent: AgentType,
+    default_queue: str,
+    *,
+    concurrency: int | None = None,
+    pool: str | None = None,
+    hostname: str | None = None,
+    loglevel: str = "INFO",
+    more: Sequence[str] = (),
+) -> list[str]:
+    """Return ``worker ...`` for a worker of one agent type.
+
+    Args:
+        agent: whose queue, slots and time limits.
+        default_queue: queue of tasks without an agent type; the fallback type takes it too.
+        concurrency: slots; the type's minimum (at least one) if not given.
+        pool: Celery's name of the pool; the type's own if not given.
+        hostname: node name; ``TYPE@HOST`` if not given.
+        loglevel: Celery's.
+        more: further options of ``celery worker``, which win over ours.
+
+    Raises:
+        InputError: ``concurrency`` is outside the type's range.
+    """
+    bounds = agent.concurrency
+    slots = max(1, bounds.minimum) if concurrency is None else concurrency
+    if not max(1, bounds.minimum) <= slots <= bounds.maximum:
+        raise InputError(
+            f"{slots} slots are outside the range of {agent.name}, {max(1, bounds.minimum)} to {bounds.maximum}: "
+            f"change agents.{agent.name}.concurrency in hive.toml"
+        )
+    queues = [agent.queue, default_queue] if agent.name == FALLBACK else [agent.queue]
+    return [
+        "worker",
+        f"--queues={','.join(queues)}",
+        f"--hostname={hostname or f'{agent.name}@%h'}",
+        f"--pool={pool or agent.pool}",
+        f"--concurrency={slots}",
+        f"--soft-time-limit={agent.soft_time_limit_s:g}",
+        f"--time-limit={agent.time_limit_s:g}",
+        f"--loglevel={loglevel}",
+        # Gossip makes every worker read every other worker's heartbeats, and nothing of hive's needs it.
+        "--without-gossip",
+        *more,
+    ]
+
+
+def beat_arguments(home: Home, *, loglevel: str = "INFO", more: Sequence[str] = ()) -> list[str]:
+    """Return ``beat ...`` with its memory of what was sent below the home.
+
+    Args:
+        home: where the schedule file lies.
+        loglevel: Celery's.
+        more: further options of ``celery beat``, which win over ours.
+    """
+    return ["beat", f"--schedule={home.schedule}", "--pidfile=", f"--loglevel={loglevel}", *more]
+
+
+def flower_arguments(port: int, *, address: str = "127.0.0.1", more: Sequence[str] = ()) -> list[str]:
+    """Return ``flower ...``; who may enter stands in its environment, never in the list of processes.
+
+    Args:
+        port: TCP port.
+        address: on which to listen.
+        more: further options of Flower, which win over ours.
+    """
+    return ["flower", f"--address={address}", f"--port={port}", *more]

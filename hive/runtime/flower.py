@@ -1,0 +1,40 @@
+"""Flower beside a hive, never without a password."""
+
+import os
+from collections.abc import Mapping
+
+from hive.errors import SettingsError
+from hive.runtime.home import Home, kept_secret
+from hive.settings.model import Settings
+
+#: Flower's own variables, which it reads from its environment.
+BASIC_AUTH = "FLOWER_BASIC_AUTH"
+OPEN_AUTH = "FLOWER_AUTH"
+OPEN_API = "FLOWER_UNAUTHENTICATED_API"
+
+
+def flower_login(settings: Settings, environ: Mapping[str, str] = os.environ) -> str:
+    """Return ``user:password`` for Flower: of its own variable, else of the settings, else one kept below the home.
+
+    Raises:
+        SettingsError: it is set to something without a colon.
+    """
+    login = environ.get(BASIC_AUTH) or (settings.fleet.flower_auth and settings.fleet.flower_auth.get_secret_value())
+    if not login:
+        return f"hive:{kept_secret(Home(settings.home).path / 'flower.password')}"
+    if ":" not in login.strip(":"):
+        raise SettingsError(f"{BASIC_AUTH} (or fleet.flower_auth) must be written user:password")
+    return login
+
+
+def flower_environ(settings: Settings, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the environment for Flower, in which somebody has to log in.
+
+    With a login, Flower's HTTP API asks for it too, and the variable that would open the API to everybody has no place.
+    Where Flower is told to let a provider log people in (``FLOWER_AUTH``), that stays.
+
+    Raises:
+        SettingsError: the login is malformed.
+    """
+    safe = {name: value for name, value in environ.items() if name != OPEN_API}
+    return safe if safe.get(OPEN_AUTH) else {**safe, BASIC_AUTH: flower_login(settings, environ)}

@@ -1,0 +1,68 @@
+"""Running one part of a hive in this process, as the commands do and as the supervisor's children do."""
+
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from celery.signals import beat_init, worker_ready
+
+from hive.errors import BrokerLockedError
+from hive.runtime.app import Hive
+from hive.runtime.celery_arguments import PATCHING_POOLS
+from hive.runtime.home import Home
+from hive.runtime.lock import FileLock
+
+#: What a fresh interpreter runs for a pool that must patch blocking calls: Celery's patch first, then hive.
+BOOTSTRAP = (
+    "import sys; from celery import maybe_patch_concurrency; maybe_patch_concurrency(sys.argv); "
+    "from hive.runtime.child import main; main()"
+)
+
+
+def serve(app: Hive, arguments: Sequence[str], on_ready: Callable[[], None] | None = None) -> int:
+    """Run a worker, beat or Flower until it ends, with Celery's own handling of signals.
+
+    Args:
+        app: the application.
+        arguments: as :mod:`hive.runtime.celery_arguments` builds them.
+        on_ready: called once the worker consumes, or beat runs.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        BrokerLockedError: another beat with the same home runs.
+    """
+    beat_lock = FileLock(Home(app.settings.home).beat_lock)
+    if arguments[0] == "beat":
+        Home(app.settings.home).prepare()
+        if not beat_lock.acquire(wait_s=0.5):
+            raise BrokerLockedError(
+                f"another beat (process {beat_lock.signature()}) runs with the home {app.settings.home}: "
+                "two would send everything twice; end it first"
+            )
+        beat_lock.sign(os.getpid())
+
+    def ready(**_: Any) -> None:
+        if on_ready is not None:
+            on_ready()
+
+    worker_ready.connect(ready, weak=False)
+    beat_init.connect(ready, weak=False)
+    try:
+        return int(app.start(argv=list(arguments)) or 0)
+    finally:
+        worker_ready.disconnect(ready)
+        beat_init.disconnect(ready)
+        beat_lock.release()
+
+
+def needs_patching(arguments: Sequence[str]) -> bool:
+    """Whether a pool among ``arguments`` wants a fresh interpreter that patches blocking calls first."""
+    return any(f"--pool={name}" in arguments for name in PATCHING_POOLS)
+
+
+def replace_process(app_path: str, arguments: Sequence[str]) -> None:
+    """Go on as a fresh interpreter that patches blocking calls and then serves; does not return."""
+    os.execv(sys.executable, [sys.executable, "-c", BOOTSTRAP, app_path, *arguments])  # noqa: S606 - no shell is wanted
