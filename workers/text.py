@@ -1,6 +1,7 @@
-"""A file of the reviewed project that is text, whatever it is written in, read without interpreting it."""
+"""Files of the reviewed project that are text, whatever they are written in, and remarks on them."""
 
 import codecs
+from dataclasses import dataclass
 from pathlib import Path
 
 from workers.source import UnreadableError, read_bytes
@@ -33,3 +34,20 @@ def decode(data: bytes) -> str:
     except UnicodeDecodeError as exc:
         line = data.count(b"\n", 0, exc.start) + 1
         raise UnreadableError(f"is not in {encoding.upper()}: byte {data[exc.start]:#04x} in line {line}") from exc
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remark:
+    """Something to say about a place in a text.
+
+    Attributes:
+        rule: what kind of thing.
+        line: from 1; 0: the text as a whole.
+        column: from 1; 0: not known.
+        message: what.
+    """
+
+    rule: str
+    line: int = 0
+    column: int = 0
+    message: str
