@@ -11,6 +11,7 @@ from hive.store.keys import FORMAT_VERSION, distinct
 from hive.store.values import Claim, ClaimStatus, ConsumerInfo, Delivery, DeliveryId, Registration, Renewal
 
 PROMOTE_LIMIT = 200
+RECONCILE_MESSAGES = 500
 
 _STATUS = {
     1: ClaimStatus.TAKEN,
@@ -110,24 +111,15 @@ class Claiming(Caller):
 
     def _claim(self, queues: list[str], reply: list[Any]) -> Claim:
         status, more, waiting, *flat = reply
-        found: list[tuple[int, int, int, bytes, int]] = []
-        for place in range(0, len(flat), 4):
-            queue, token, record, suspect = flat[place : place + 4]
-            priority, _, payload = record.split(b":", 2)
-            found.append((int(priority), queue - 1, int(token), payload, suspect))
-        # A repeated claim is read back from the records of each queue: sorting gives it the order of the first one.
-        found.sort(key=lambda item: (self.layout.step(item[0]), item[1], item[2]))
+        deliveries = [
+            _delivery(queues[flat[place] - 1], flat[place + 1], flat[place + 2]) for place in range(0, len(flat), 3)
+        ]
+        # A repeated claim is read back queue by queue: sorting gives it the order of the first one.
+        turn = {queue: place for place, queue in enumerate(queues)}
+        deliveries.sort(key=lambda one: (self.layout.step(one.priority), turn[one.id.queue], one.id.token))
         return Claim(
             status=_STATUS[status],
-            deliveries=tuple(
-                Delivery(
-                    id=DeliveryId(queue=queues[queue], token=token),
-                    priority=priority,
-                    payload=payload,
-                    suspect=bool(suspect),
-                )
-                for priority, queue, token, payload, suspect in found
-            ),
+            deliveries=tuple(deliveries),
             more=bool(more),
             suspects_waiting=bool(waiting),
         )
@@ -166,20 +158,13 @@ class Claiming(Caller):
             completed_sequence: the last claim whose reply the worker has processed.
 
         Returns:
-            How many went back.
+            How many went back, at most 500; call again if it was that many.
         """
         names = self.queue_keys(queue)
-        keys = [*names.keys("consumers", "wake", "counters"), *names.of_consumer(consumer), *names.ready]
+        keys = [*names.keys("consumers", "wake", "suspects"), *names.of_consumer(consumer)[:2], *names.ready]
+        steps = self.layout.priority_steps
         return int(
-            self.call(
-                "reconcile",
-                keys,
-                consumer,
-                completed_sequence,
-                len(self.layout.priority_steps),
-                *self.layout.priority_steps,
-                *held,
-            )
+            self.call("reconcile", keys, consumer, completed_sequence, RECONCILE_MESSAGES, len(steps), *steps, *held)
         )
 
     def unregister(self, consumer: str, queues: Sequence[str]) -> int:
@@ -194,3 +179,14 @@ class Claiming(Caller):
             keys = [*names.keys("consumers", "consumers:info"), *names.of_consumer(consumer)]
             held += int(self.call("unregister", keys, consumer))
         return held
+
+
+def _delivery(queue: str, token: bytes, record: bytes) -> Delivery:
+    """Read one record of the in-flight hash, ``<priority>[!]:<sequence>:<envelope>``."""
+    priority, _, payload = record.split(b":", 2)
+    return Delivery(
+        id=DeliveryId(queue=queue, token=int(token)),
+        priority=int(priority.rstrip(b"!")),
+        payload=payload,
+        suspect=priority.endswith(b"!"),
+    )

@@ -34,3 +34,8 @@ def _plain(url: str) -> str:
     database = parse_qs(parts.query).get("virtual_host", ["0"])[0].strip("/") or "0"
     login = f"{parts.netloc.rpartition('@')[0]}@" if "@" in parts.netloc else ""
     return f"unix://{login}{unquote(parts.path)}?db={database}"
+
+
+def over(pool: redis.ConnectionPool) -> redis.Redis:
+    """Return a client over an existing pool, without key prefix: the store names whole keys."""
+    return redis.Redis(connection_pool=pool)

@@ -164,7 +164,11 @@ class Finishing(Caller):
             # The youngest goes back first, so that the oldest ends up at the head.
             mine = sorted((id_ for id_ in ids if id_.queue == queue), key=lambda id_: id_.token, reverse=True)
             names = self.queue_keys(queue)
-            keys = [*names.keys("consumers", "counters", "wake"), *names.of_consumer(consumer)[:2], *names.ready]
+            keys = [
+                *names.keys("consumers", "counters", "wake", "suspects"),
+                *names.of_consumer(consumer)[:2],
+                *names.ready,
+            ]
             codes = self.call(
                 "requeue", keys, consumer, len(self.layout.priority_steps), *self.layout.priority_steps,
                 *(id_.token for id_ in mine),

@@ -43,8 +43,7 @@ class Quarantine(Caller):
         """
         names = self.queue_keys(queue)
         keys = [
-            *names.keys("scheduled", "scheduled:messages", "suspects", "deaths", "deaths:expiry"),
-            *names.keys("dead", "dead:records", "dead:messages", "wake"),
+            *names.keys("scheduled", "scheduled:messages", "suspects", "dead", "dead:records", "dead:messages", "wake"),
             *names.ready,
         ]
         freed = self._release_dead_consumers(queue)
@@ -72,7 +71,6 @@ class Quarantine(Caller):
                 self.now_argument(),
                 consumer,
                 RELEASE_MESSAGES,
-                len(self.layout.priority_steps),
                 *self.layout.priority_steps,
             )
             moved, remaining = moved + went, remaining + left
@@ -85,6 +83,7 @@ class Quarantine(Caller):
         older_than_s: float,
         unacked_key: str = "unacked",
         index_key: str = "unacked_index",
+        offset: int = 0,
     ) -> Adopted:
         """Take over one batch of messages that a stock worker left unacknowledged, into the ready lists.
 
@@ -96,12 +95,13 @@ class Quarantine(Caller):
             older_than_s: the stock workers' visibility timeout; 0 takes everything, when none of them runs.
             unacked_key: kombu's ``unacked_key``, without prefix.
             index_key: kombu's ``unacked_index_key``, without prefix.
+            offset: how many of the oldest to pass over, those ``left`` by earlier batches.
         """
         unacked, index = self.layout.prefix + unacked_key, self.layout.prefix + index_key
         with translated("adopt_unacked"):
             seconds, microseconds = self.client.time()
             limit = seconds + microseconds / 1e6 - older_than_s
-            tags = self.client.zrangebyscore(index, "-inf", limit, start=0, num=ADOPT_MESSAGES)
+            tags = self.client.zrangebyscore(index, "-inf", limit, start=offset, num=ADOPT_MESSAGES)
             total = int(self.client.zcount(index, "-inf", limit))
             records = self.client.hmget(unacked, tags) if tags else []
         adopted, left = 0, []
@@ -115,7 +115,7 @@ class Quarantine(Caller):
             lists = [self.queue_keys(queue).ready[step] for queue in queues]
             wakes = [self.queue_keys(queue).key("wake") for queue in queues]
             adopted += int(self.call("adopt", [unacked, index, *lists, *wakes], tag, record, payload, len(queues)))
-        return Adopted(adopted=adopted, left=tuple(left), remaining=max(total - adopted - len(left), 0))
+        return Adopted(adopted=adopted, left=tuple(left), remaining=max(total - offset - len(tags), 0))
 
 
 def _dead_letter(id_: str, queue: str, record: bytes, message: bytes) -> DeadLetter:

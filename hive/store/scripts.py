@@ -6,9 +6,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib import resources
-from typing import Any, cast
+from typing import Any
 
-import redis
+from redis.exceptions import NoScriptError
 
 from hive.store.faults import translated
 
@@ -42,11 +42,17 @@ def load(name: str) -> Script:
     return Script(name=name, text=text, digest=hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-def run(client: redis.Redis, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
+def run(client: Any, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
     """Call a script and return its reply as redis-py decodes it.
 
     A server that does not know the script has not run it: it is loaded and called once more. Nothing else is ever
     repeated, because a reply can be lost after the script ran.
+
+    Args:
+        client: a ``redis.Redis`` that repeats nothing by itself; its replies are untyped here.
+        name: the script.
+        keys: in the order of the script's header.
+        arguments: in the order of the script's header.
 
     Raises:
         BrokerGoneError: no connection, or the server cannot serve writes at present.
@@ -56,5 +62,5 @@ def run(client: redis.Redis, name: str, keys: Sequence[str], arguments: Sequence
     with translated(name):
         try:
             return client.execute_command("EVALSHA", script.digest, len(keys), *keys, *arguments)
-        except redis.exceptions.NoScriptError:
-            return cast("Any", client.execute_command("EVAL", script.text, len(keys), *keys, *arguments))
+        except NoScriptError:
+            return client.execute_command("EVAL", script.text, len(keys), *keys, *arguments)

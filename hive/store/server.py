@@ -1,6 +1,7 @@
 """The server behind the address: is it one that can keep our messages?"""
 
 import re
+from typing import Any
 
 import redis
 from redis.backoff import NoBackoff
@@ -28,7 +29,7 @@ def check_server(client: redis.Redis) -> ServerInfo:
     with translated("check_server"):
         info = client.info("server")
         try:
-            policy = client.config_get("maxmemory-policy").get("maxmemory-policy")
+            policy: Any = client.config_get("maxmemory-policy").get("maxmemory-policy")
         except redis.exceptions.ResponseError:
             policy = None
     name = "valkey" if info.get("server_name") == "valkey" or "valkey_version" in info else "redis"

@@ -1,0 +1,20 @@
+-- Adds a death to the count of a message. Returns count and history, of which the last ten are kept.
+local function count_death(key, expiry, id, now_ms, kept_ms, consumer, how)
+  local known = redis.call('HGET', key, id)
+  local record = known and cjson.decode(known) or { count = 0, history = {} }
+  record.count = record.count + 1
+  table.insert(record.history, { consumer = consumer, at_ms = now_ms, how = how })
+  if #record.history > 10 then
+    table.remove(record.history, 1)
+  end
+  redis.call('HSET', key, id, cjson.encode(record))
+  redis.call('ZADD', expiry, now_ms + kept_ms, id)
+  -- Counts whose message left by another door (a stock worker, a purge) end here.
+  for _, old in ipairs(redis.call('ZRANGEBYSCORE', expiry, '-inf', now_ms, 'LIMIT', 0, 100)) do
+    redis.call('HDEL', key, old)
+    redis.call('ZREM', expiry, old)
+  end
+  redis.call('PEXPIRE', key, kept_ms)
+  redis.call('PEXPIRE', expiry, kept_ms)
+  return record.count, record.history
+end

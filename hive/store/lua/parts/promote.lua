@@ -1,0 +1,22 @@
+-- Makes due scheduled messages ready, at most `limit` and about 1 MB. Returns how many.
+local function promote(now_ms, limit, scheduled, messages, counters, ready)
+  local due = redis.call('ZRANGEBYSCORE', scheduled, '-inf', now_ms, 'LIMIT', 0, limit)
+  local count, bytes = 0, 0
+  for _, id in ipairs(due) do
+    if bytes >= 1048576 then
+      break
+    end
+    local record = redis.call('HGET', messages, id)
+    if record then
+      local priority, payload = split_waiting(record)
+      redis.call('LPUSH', ready[priority], payload)
+      bytes, count = bytes + #record, count + 1
+    end
+    redis.call('ZREM', scheduled, id)
+    redis.call('HDEL', messages, id)
+  end
+  if count > 0 then
+    redis.call('HINCRBY', counters, 'promoted', count)
+  end
+  return count
+end

@@ -1,0 +1,11 @@
+-- Splits a record of the in-flight hash: priority step, `!` if it is a suspect, envelope.
+local function split_record(record)
+  local _, head_end, priority, mark = string.find(record, '^(%d+)(!?):%d+:')
+  return priority, mark, string.sub(record, head_end + 1)
+end
+
+-- Splits what waits outside the ready lists: priority step, envelope.
+local function split_waiting(record)
+  local colon = string.find(record, ':', 1, true)
+  return string.sub(record, 1, colon - 1), string.sub(record, colon + 1)
+end

@@ -1,0 +1,23 @@
+#!lua flags=allow-oom
+-- Finishes a delivery and publishes the message that follows it, both or neither.
+-- KEYS: 1 consumers ZSET, 2 counters HASH, 3 deaths HASH, 4 inflight:<consumer> HASH, 5 started:<consumer> HASH; of the
+--   queue the new message goes to: 6 scheduled ZSET, 7 scheduled:messages HASH, 8 wake LIST, 9 ready LIST of its step
+-- ARGV: 1 now ms or '', 2 consumer, 3 token, 4 new message id, 5 due ms, 6 priority step, 7 new envelope
+-- Reply: 1 done, 0 ended before, -1 stale
+-- Cost: O(log scheduled)
+--include now
+--include standing
+--include wake
+local code = standing(KEYS[1], KEYS[2], KEYS[4], ARGV[2], ARGV[3])
+if code ~= 1 then
+  return code
+end
+forget(KEYS[4], KEYS[5], KEYS[3], ARGV[3])
+if tonumber(ARGV[5]) <= clock(ARGV[1]) then
+  redis.call('LPUSH', KEYS[9], ARGV[7])
+  wake(KEYS[8])
+else
+  redis.call('ZADD', KEYS[6], ARGV[5], ARGV[4])
+  redis.call('HSET', KEYS[7], ARGV[4], ARGV[6] .. ':' .. ARGV[7])
+end
+return 1
