@@ -26,12 +26,12 @@ class Progress:
 
     def __init__(self, console: Console, labels: Mapping[str, str]) -> None:
         self._console, self._labels = console, labels
-        self._live = Live(console=console, refresh_per_second=REFRESH_PER_S, transient=True, get_renderable=self.table)
         self._total: Counter[str] = Counter()
         self._ended: Counter[str] = Counter()
         self._lacking: Counter[str] = Counter()
         self._findings: Counter[str] = Counter()
         self._running: dict[str, int] = {}
+        self._live = Live(console=console, refresh_per_second=REFRESH_PER_S, transient=True, get_renderable=self.table)
 
     def __enter__(self) -> Self:
         if self._console.is_terminal:
@@ -71,7 +71,7 @@ class Progress:
         table = Table(box=None, header_style="bold", padding=(0, 2, 0, 0))
         for heading in ("pool", "", "units", "running", "findings"):
             table.add_column(heading, justify="left" if heading in {"pool", ""} else "right")
-        for agent, total in self._total.items():
+        for agent, total in list(self._total.items()):
             ended, lacking = self._ended[agent], self._lacking[agent]
             table.add_row(
                 self._labels.get(agent, agent),

@@ -13,10 +13,11 @@ from typing import Any
 
 from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 from celery import states
+from celery.exceptions import TimeoutError  # noqa: A004 - Celery's, which is no OSError
 from celery.result import AsyncResult
 from pydantic import ValidationError
 
-from hive import Hive, SystemClock
+from hive import Hive, HiveError, SystemClock
 from workers.findings import Outcome, Run
 from workers.steps import Course, Ended, State, Step, Watch
 
@@ -28,6 +29,10 @@ POLL_SHARE = 0.1
 
 #: Seconds beyond the longest time limit without any step ending after which the rest counts as lost.
 STALL_MARGIN_S = 60.0
+
+
+class TaskLostError(HiveError):
+    """A task gave no answer in the time it had."""
 
 
 class Review:
@@ -179,3 +184,26 @@ def one_line(error: object) -> str:
     name = type(error).__name__
     text = " ".join(str(error).split())
     return f"{name}: {text}"[:400] if text else name
+
+
+def await_answer(app: Hive, task: Any, arguments: Sequence[Any]) -> Any:
+    """Call a task and return what it returns; an interrupt takes it back.
+
+    Raises:
+        TaskLostError: no answer came within the time limit of the task's agent type, and a margin.
+        Exception: whatever the task raised.
+    """
+    timeout_s = app.agent_types[task.agent_type].time_limit_s + STALL_MARGIN_S
+    result = task.delay(*arguments)
+    try:
+        return result.get(timeout=timeout_s, interval=POLL_S)
+    except KeyboardInterrupt:
+        result.revoke()
+        raise
+    except TimeoutError as exc:
+        result.revoke()
+        raise TaskLostError(
+            f"{task.name} gave no answer within {timeout_s:g} s: see what its pool does (hive status)"
+        ) from exc
+    finally:
+        result.forget()
