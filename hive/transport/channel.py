@@ -1,0 +1,370 @@
+"""The channel: kombu's Redis channel, publishing and consuming through hive's scripts."""
+
+import os
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from queue import Empty
+from typing import Any
+
+from kombu.transport import redis as kombu_redis
+from kombu.transport.virtual import base
+from kombu.utils.json import dumps
+
+from hive.settings.parts import DeliverySettings
+from hive.store.connection import over
+from hive.store.faults import BrokerGoneError
+from hive.store.keys import Layout
+from hive.store.store import Store
+from hive.store.values import Claim, ClaimStatus, Delivery, DeliveryId, Outgoing
+from hive.transport import envelope
+from hive.transport.consumer import Consumer
+from hive.transport.options import delivery_settings
+from hive.transport.qos import QoS
+
+#: A due time nearer than this is no reason to put a message back into the scheduled set: clocks differ.
+DUE_MARGIN_MS = 1_000
+
+
+class HiveMessage(base.Message):
+    """A message from a hive queue.
+
+    Attributes:
+        fence: what a task must present before it changes anything; None for fanout and unacknowledged messages.
+        cause_of_death: set where a rejection means that the pool child was lost under it.
+    """
+
+    fence: dict[str, Any] | None = None
+    cause_of_death: str = ""
+
+
+class Channel(kombu_redis.Channel):
+    """kombu's Redis channel with hive's delivery."""
+
+    QoS = QoS
+    Message = HiveMessage
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self._ready: deque[Delivery] = deque()
+        self._no_ack: set[str] = set()
+        self._consumer: Consumer | None = None
+        self._may_have_more = True
+        self._waits_for_idle = False
+        super().__init__(*args, **kwargs)
+        if self.connection.polling_interval is None:
+            self.brpop_timeout = self.settings.poll_every_s
+
+    @cached_property
+    def settings(self) -> DeliverySettings:
+        """The delivery settings of the connection's application."""
+        return delivery_settings(self.connection.client.transport_options)
+
+    @cached_property
+    def layout(self) -> Layout:
+        """How keys are named."""
+        return Layout(prefix=self.global_keyprefix or "", separator=self.sep, priority_steps=tuple(self.priority_steps))
+
+    @cached_property
+    def command_client(self) -> Any:
+        """The one client for kombu's own commands; kombu builds one per command."""
+        return self._create_client()
+
+    @cached_property
+    def store(self) -> Store:
+        """The broker, over this channel's connections."""
+        return Store(over(self.pool), layout=self.layout, settings=self.settings)
+
+    @property
+    def consumer(self) -> Consumer:
+        """The consumer of this process on this broker."""
+        if self._consumer is None or self._consumer.pid != os.getpid():
+            self._consumer = self.connection.process.join(self._address(), self.settings, self._own_store)
+        return self._consumer
+
+    def _address(self) -> str:
+        known = self.pool.connection_kwargs
+        places = [getattr(self.pool, "service_name", None), *(known.get(key) for key in ("host", "port", "path", "db"))]
+        return "/".join(map(str, [*places, self.layout.prefix]))
+
+    def _own_store(self) -> Store:
+        """Return a store whose connections outlive the channel."""
+        manager = self._sentinel_manager
+        pool = self._get_pool()
+        self._sentinel_manager = manager
+        return Store(over(pool), layout=self.layout, settings=self.settings)
+
+    @contextmanager
+    def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:
+        """Hand out the channel's one client."""
+        yield client or self.command_client
+
+    def _disconnect_pools(self) -> None:
+        self.__dict__.pop("command_client", None)
+        self.__dict__.pop("store", None)
+        super()._disconnect_pools()
+
+    def _put(self, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
+        """Publish a message, or note it in kombu's batch of publishes."""
+        batch = kwargs.pop("_publish_batch", None)
+        outgoing = self.outgoing(queue, message)
+        if batch is not None:
+            batch.add_message(outgoing)
+            return
+        self.store.publish(outgoing)
+        if queue in self._expires:
+            self.store.touch(queue, self._expires[queue])
+
+    def outgoing(self, queue: str, message: dict[str, Any]) -> Outgoing:
+        """Return what is published for an envelope; an eta makes it wait on the broker."""
+        envelope.stamp_expiry(message, self.connection.clock.wall_ms())
+        return Outgoing(
+            queue=queue,
+            payload=dumps(message).encode(),
+            message_id=envelope.message_id(message),
+            priority=self._get_message_priority(message, reverse=False),
+            dedup_id=envelope.publish_id(message),
+            due_ms=envelope.due_at_ms(message),
+        )
+
+    def _restore(self, message: Any, leftmost: bool = False) -> None:  # noqa: ARG002 - kombu's name
+        """Hand one message back."""
+        self.consumer.requeue(message.delivery_tag)
+
+    def basic_consume(
+        self, queue: str, no_ack: bool, callback: Callable[[Any], Any], consumer_tag: str, **kwargs: Any
+    ) -> Any:
+        """Begin to consume a queue."""
+        (self._no_ack.add if no_ack else self._no_ack.discard)(queue)
+        self._may_have_more = True
+        self.connection.delivery_callbacks[queue] = callback
+        return super().basic_consume(queue, no_ack, callback, consumer_tag, **kwargs)
+
+    def _basic_cancel(self, consumer_tag: str) -> Any:
+        queue = self._tag_to_queue.get(consumer_tag)
+        result = super()._basic_cancel(consumer_tag)
+        active = set(self.active_queues)
+        if queue not in active:
+            self.connection.delivery_callbacks.pop(queue, None)
+        for delivery in [delivery for delivery in self._ready if delivery.id.queue not in active]:
+            self._ready.remove(delivery)
+            self.consumer.requeue(delivery.id)
+        if self._consumer is not None and self._consumer.outbox:
+            self.settle_soon()
+        return result
+
+    def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
+        """Return one message of a queue, or None."""
+        if no_ack:
+            return super().basic_get(queue, no_ack=True, **kwargs)
+        claim = self.consumer.claim([queue], 1)
+        for delivery in claim.deliveries:
+            message = self._open(delivery)
+            if message is not None:
+                self.qos.append(message, delivery.id)
+                return message
+        return None
+
+    def turn(self) -> None:
+        """Send what is owed, claim what there is room for and, under an event loop, deliver it."""
+        if self._closing or not self.active_queues:
+            self._settle()
+            return
+        self._settle()
+        self._claim()
+        if self.connection.cycle.has_loop:
+            while self.deliver_one():
+                continue
+            self._settle()
+
+    def _settle(self) -> None:
+        if self._consumer is not None:
+            self._consumer.settle()
+            if self._waits_for_idle and self._consumer.is_idle:
+                self._waits_for_idle, self._may_have_more = False, True
+
+    def settle_soon(self) -> None:
+        """Send what is owed now if no event loop will; a closed channel leaves it to the lease thread."""
+        if self._closing or self.connection is None or self.connection.cycle.has_loop:
+            return
+        self.consumer.flush()
+
+    @property
+    def _claimed_queues(self) -> list[str]:
+        queues = self._queue_cycle.consume(len(self.active_queues))
+        return [queue for queue in queues if queue not in self._no_ack]
+
+    def _credit(self) -> int:
+        room = self.qos.room()
+        if room is None:
+            room = self.settings.claim_max_messages if self.connection.cycle.has_loop else 1
+        return room - len(self._ready)
+
+    def _claim(self) -> None:
+        """Claim a batch, unless a wake token is being waited for or the last claim left nothing behind."""
+        if self._in_poll or not self._may_have_more:
+            return
+        credit = self._credit()
+        if credit <= 0:
+            return
+        self._pop_unacknowledged(credit)
+        queues = self._claimed_queues
+        if not queues:
+            self._may_have_more = False
+            return
+        self._take(self.consumer.claim(queues, credit))
+
+    def _take(self, claim: Claim) -> None:
+        self._may_have_more = claim.more or claim.status in {ClaimStatus.UNREGISTERED, ClaimStatus.LATE}
+        self._waits_for_idle = claim.suspects_waiting or claim.status in {ClaimStatus.DRAIN, ClaimStatus.ALONE}
+        wanted = self.consumer.adopt(claim, self.active_queues)
+        self._ready.extend(wanted)
+        if wanted:
+            self._queue_cycle.rotate(wanted[-1].id.queue)
+        for queue in {delivery.id.queue for delivery in wanted} & self._expires.keys():
+            self.store.touch(queue, self._expires[queue], self.consumer.id)
+
+    def _pop_unacknowledged(self, credit: int) -> None:
+        queues = [queue for queue in self.active_queues if queue in self._no_ack]
+        for queue, payload in self.store.pop(queues, credit) if queues else ():
+            self._ready.append(Delivery(id=DeliveryId(queue=queue, token=0), priority=0, payload=payload))
+
+    def deliver_one(self) -> bool:
+        """Hand one claimed message to its consumer; false if there is none."""
+        while self._ready and not self._closing:
+            delivery = self._ready.popleft()
+            callback = self.connection.delivery_callbacks.get(delivery.id.queue)
+            message = self._open(delivery)
+            if message is None:
+                continue
+            if delivery.id.token:
+                self.qos.append(message, delivery.id)
+            if callback is None:
+                self.qos.reject(message.delivery_tag, requeue=True)
+            else:
+                callback(message)
+            return True
+        return False
+
+    def _open(self, delivery: Delivery) -> HiveMessage | None:
+        """Return the message of a delivery; None if it is broken, has expired or is not due, and has been dealt with."""
+        acknowledged = bool(delivery.id.token)
+        try:
+            found = envelope.read(delivery.payload)
+            message: HiveMessage = self.Message(found, channel=self)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            if acknowledged:
+                self.consumer.dead_letter(delivery.id, "unreadable", str(error))
+            return None
+        if acknowledged:
+            if not self._is_current(delivery, found):
+                return None
+            message.delivery_tag = delivery.id
+            message.fence = {
+                "consumer": self.consumer.id,
+                "queue": delivery.id.queue,
+                "token": delivery.id.token,
+                "message": envelope.message_id(found),
+            }
+        return message
+
+    def _is_current(self, delivery: Delivery, found: envelope.Envelope) -> bool:
+        now_ms = self.connection.clock.wall_ms()
+        expires_ms, due_ms = envelope.expires_at_ms(found), envelope.due_at_ms(found)
+        if expires_ms is not None and expires_ms <= now_ms:
+            self.consumer.finish(delivery.id)
+        elif due_ms is not None and due_ms > now_ms + DUE_MARGIN_MS:
+            self.consumer.reschedule(delivery.id, envelope.message_id(found), due_ms)
+        else:
+            return True
+        return False
+
+    def dead_letter(self, message: HiveMessage, reason: str, cause: str) -> None:
+        """Set a delivered message aside with its raw bytes, for the operator.
+
+        Args:
+            message: as delivered by this channel.
+            reason: a short word to filter by.
+            cause: a sentence.
+        """
+        self.qos.dead_letter(message.delivery_tag, reason, cause, str(message.properties.get("delivery_tag")))
+
+    @property
+    def _pops_only(self) -> bool:
+        return all(queue in self._no_ack for queue in self.active_queues)
+
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        """Wait for a wake token; nothing is taken by it, so nothing is lost with its reply."""
+        if self._may_have_more:
+            return
+        queues = self._queue_cycle.consume(len(self.active_queues))
+        if not queues:
+            return
+        self._in_poll = self.client.connection
+        self._brpop_sent_at = self.connection.clock.monotonic_s()
+        wait_s = self.brpop_timeout if timeout is None else timeout
+        self.client.connection.send_command("BLPOP", *self.store.wake_keys(queues), wait_s)
+
+    def _brpop_read(self, **options: Any) -> bool:
+        """Read the reply of the wait, and claim: a token may be lost, so silence is no proof of an empty queue."""
+        try:
+            self.client.parse_response(self.client.connection, "BLPOP", **options)
+        except self.connection_errors:
+            self.client.connection.disconnect()
+            raise
+        finally:
+            self._in_poll = None
+            self._flush_brpop_reauth()
+        self._may_have_more = True
+        self.turn()
+        if not self._ready:
+            raise Empty
+        return True
+
+    def drop_overdue(self, now_s: float) -> None:
+        """Drop the waiting connection if its reply is overdue by a socket timeout: nobody answers there."""
+        connection = self._in_poll
+        if not connection or self._brpop_sent_at is None:
+            return
+        limit_s = self.brpop_timeout + (self.socket_timeout or kombu_redis.DEFAULT_HEALTH_CHECK_INTERVAL)
+        sock = connection._sock
+        if now_s - self._brpop_sent_at >= limit_s and sock and not kombu_redis._socket_readable(sock):
+            kombu_redis.warning("no word from the broker for %.0f seconds: reconnecting", now_s - self._brpop_sent_at)
+            connection.disconnect()
+
+    def _purge(self, queue: str) -> int:
+        purged = self.store.purge(queue)
+        return purged.ready + purged.scheduled + purged.suspects
+
+    def _delete(self, queue: str, exchange: str, routing_key: str, pattern: str, *args: Any, **kwargs: Any) -> None:
+        super()._delete(queue, exchange, routing_key, pattern, *args, **kwargs)
+        self.store.delete_queue(queue)
+
+    def close(self) -> None:
+        """Close the channel: what has not started goes back, what runs stays ours."""
+        if self.closed:
+            return
+        # A wait for a token holds no message, so its reply need not be read.
+        self._in_poll = None
+        self._closing = True
+        consumer, self_process = self._consumer, self.connection.process
+        if consumer is not None:
+            consumer.hand_back(delivery.id for delivery in self._ready)
+        self._ready.clear()
+        try:
+            super().close()
+        finally:
+            if consumer is not None:
+                _flush(consumer)
+                self_process.leave(consumer)
+
+
+def _flush(consumer: Consumer) -> None:
+    try:
+        consumer.flush()
+    except BrokerGoneError as error:
+        kombu_redis.warning("what is owed to the broker is sent later: %s", error)
+
+
+class SentinelChannel(Channel, kombu_redis.SentinelChannel):
+    """The same, on a broker that Sentinel watches over."""

@@ -1,0 +1,280 @@
+"""The consumer: one life of a worker process on one broker, and all it holds there."""
+
+import logging
+import os
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from hive.store.store import Store
+from hive.store.values import Claim, ClaimStatus, ConsumerInfo, Delivery, DeliveryId, Outcome, Start, Started
+from hive.transport.outbox import Outbox
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Held:
+    """What the consumer knows of a delivery it holds.
+
+    Attributes:
+        started: whether its start is on record, so that it survives the loss of the connection.
+    """
+
+    started: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A claim whose reply has not arrived; it is repeated word for word until one does."""
+
+    queues: tuple[str, ...]
+    sequence: int
+    credit: int
+    idle: bool
+
+
+class Consumer:
+    """Claims messages and answers for them, over any number of channels and reconnects.
+
+    Steps of a delivery are noted in an outbox and sent by :meth:`settle`, many in one round trip; what could not be sent
+    stays there and is sent after the reconnect. May be used by several threads.
+
+    Args:
+        store: the broker; its client is used by whoever calls.
+        info: says who the worker is.
+    """
+
+    def __init__(self, store: Store, info: Callable[[], ConsumerInfo]) -> None:
+        self.store = store
+        self.pid = os.getpid()
+        self.id = uuid.uuid4().hex
+        self.outbox = Outbox()
+        #: Asked at each turn which tasks are to start, and told which may.
+        self.starts_due: Callable[[], Sequence[Start]] = list
+        self.on_started: Callable[[dict[DeliveryId, Outcome]], None] = _ignore_started
+        #: Told which deliveries were lost with the lease, in the thread that noticed.
+        self.on_lost: Callable[[list[DeliveryId]], None] = _ignore_lost
+        #: Set when the worker ends: nothing runs any more, so everything held goes back, uncounted.
+        self.is_ending = False
+        self.refused_count = 0
+        self._info = info
+        self._queues: dict[str, int] = {}
+        self._held: dict[DeliveryId, Held] = {}
+        self._asked: Asked | None = None
+        self._sequence = 0
+        self._completed = 0
+        self._mutex = threading.RLock()
+        self._sending = threading.RLock()
+
+    @property
+    def queues(self) -> tuple[str, ...]:
+        """The queues on which it is registered."""
+        return tuple(self._queues)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether it holds nothing at all, so that it may take a suspect."""
+        return not self._held
+
+    def holds(self, delivery: DeliveryId) -> bool:
+        """Whether a delivery is still ours, as far as we know."""
+        return delivery in self._held
+
+    def claim(self, queues: Sequence[str], credit: int) -> Claim:
+        """Take up to ``credit`` messages; registers on queues it sees for the first time.
+
+        Raises:
+            BrokerGoneError: no reply; the next claim repeats this one first.
+        """
+        with self._sending:
+            self._register(queues)
+            asked = self._asked or Asked(
+                queues=tuple(queues), sequence=self._sequence + 1, credit=credit, idle=self.is_idle
+            )
+            self._asked = asked
+            self._sequence = asked.sequence
+            me = self.id
+            claim = self.store.claim(me, asked.queues, sequence=asked.sequence, credit=asked.credit, idle=asked.idle)
+            return self._take(me, asked, claim)
+
+    def _take(self, me: str, asked: Asked, claim: Claim) -> Claim:
+        with self._mutex:
+            if me != self.id:
+                # The lease thread found the lease gone while the reply was under way.
+                return Claim(status=ClaimStatus.UNREGISTERED)
+            self._asked = None
+            if claim.status is ClaimStatus.UNREGISTERED:
+                self.lose(me)
+            else:
+                self._held.update((delivery.id, Held()) for delivery in claim.deliveries)
+                self._completed = asked.sequence
+            return claim
+
+    def _register(self, queues: Iterable[str]) -> None:
+        missing = [queue for queue in queues if queue not in self._queues]
+        if missing:
+            for registration in self.store.register(self.id, missing, self._info()):
+                self._queues[registration.queue] = registration.epoch
+
+    def settle(self) -> None:
+        """Send what is owed to the broker, and record and begin the starts that are due.
+
+        Raises:
+            BrokerGoneError: no reply; what was not confirmed stays in the outbox.
+        """
+        with self._sending:
+            self._flush()
+            starts = self.starts_due()
+            if starts:
+                self._begin(starts)
+
+    def flush(self) -> None:
+        """Send what is owed to the broker and nothing else.
+
+        Raises:
+            BrokerGoneError: no reply; what was not confirmed stays in the outbox.
+        """
+        with self._sending:
+            self._flush()
+
+    def start(self, start: Start) -> Outcome:
+        """Record one start at once, and say whether the body may run."""
+        with self._sending:
+            return self._record([start])[start.id]
+
+    def _begin(self, starts: Sequence[Start]) -> None:
+        self.on_started(self._record(starts))
+
+    def _record(self, starts: Sequence[Start]) -> dict[DeliveryId, Outcome]:
+        ours = [start for start in starts if start.id in self._held]
+        outcomes = {start.id: Outcome.STALE for start in starts}
+        outcomes.update((started.id, self._note_start(started)) for started in self.store.start(self.id, ours))
+        return outcomes
+
+    def _note_start(self, started: Started) -> Outcome:
+        held = self._held.get(started.id)
+        if started.outcome is Outcome.DONE and held is not None:
+            held.started = True
+        elif started.outcome is not Outcome.DONE:
+            self._refused("start", started.id)
+            self._held.pop(started.id, None)
+        return started.outcome
+
+    def _flush(self) -> None:
+        for step in self.outbox.steps():
+            for delivery, outcome in step.send(self.store, self.id).items():
+                if outcome is Outcome.STALE:
+                    self._refused(step.word, delivery)
+                self._held.pop(delivery, None)
+            self.outbox.done(step)
+
+    def finish(self, delivery: DeliveryId) -> None:
+        """Note that a message has ended; :meth:`settle` says so to the broker."""
+        if self._expects("acknowledgement", delivery):
+            self.outbox.finish(delivery)
+
+    def requeue(self, delivery: DeliveryId) -> None:
+        """Note that a message goes back to ready, uncounted."""
+        if self._expects("requeue", delivery):
+            self.outbox.requeue(delivery)
+
+    def died(self, delivery: DeliveryId, how: str) -> None:
+        """Note that a pool child was lost under a started message; one death is counted."""
+        if self._expects("death", delivery):
+            self.outbox.died(delivery, how)
+
+    def dead_letter(self, delivery: DeliveryId, reason: str, cause: str, message_id: str | None = None) -> None:
+        """Note that a message can never succeed and is to be set aside with its raw bytes."""
+        if self._expects("dead letter", delivery):
+            self.outbox.dead_letter(delivery, reason, cause, message_id)
+
+    def reschedule(self, delivery: DeliveryId, message_id: str, due_ms: int) -> None:
+        """Note that a message waits on the broker until ``due_ms``."""
+        if self._expects("reschedule", delivery):
+            self.outbox.reschedule(delivery, message_id, due_ms)
+
+    def hand_back(self, deliveries: Iterable[DeliveryId]) -> list[DeliveryId]:
+        """Note that deliveries go back to ready, uncounted; those that run stay, unless the worker :attr:`is_ending`.
+
+        Returns:
+            Those that go back.
+        """
+        chosen = [
+            delivery
+            for delivery in deliveries
+            if (held := self._held.get(delivery)) is not None and (self.is_ending or not held.started)
+        ]
+        for delivery in chosen:
+            self.outbox.requeue(delivery)
+        return chosen
+
+    def adopt(self, claim: Claim, wanted: Iterable[str]) -> list[Delivery]:
+        """Return the deliveries of a claim for the queues still wanted; the others go back."""
+        queues = set(wanted)
+        for delivery in claim.deliveries:
+            if delivery.id.queue not in queues:
+                self.outbox.requeue(delivery.id)
+        return [delivery for delivery in claim.deliveries if delivery.id.queue in queues]
+
+    def snapshot(self) -> tuple[str, dict[str, set[int]], int]:
+        """Return the id, the tokens held by queue, and the last claim whose reply has arrived, all of one instant."""
+        with self._mutex:
+            tokens: dict[str, set[int]] = {queue: set() for queue in self._queues}
+            for delivery in tuple(self._held):
+                tokens.setdefault(delivery.queue, set()).add(delivery.token)
+            return self.id, tokens, self._completed
+
+    def lose(self, life: str) -> None:
+        """Drop what was held in a life, because its lease is gone, and begin another under a fresh id.
+
+        Does nothing if that life has ended already.
+        """
+        with self._mutex:
+            if life != self.id:
+                return
+            lost, self._held = list(self._held), {}
+            self.id = uuid.uuid4().hex
+            self._queues = {}
+            self._asked = None
+            self._sequence = self._completed = 0
+            self.outbox.clear()
+        logger.warning("lease lost: %d deliveries are another worker's now", len(lost))
+        self.on_lost(lost)
+
+    def close(self) -> bool:
+        """Settle and unregister if nothing is held any more.
+
+        Returns:
+            Whether it is gone; if not, its lease must be kept until what runs has ended.
+        """
+        with self._sending:
+            self._flush()
+            if self._held:
+                return False
+            self.store.unregister(self.id, self.queues)
+            self._queues = {}
+            return True
+
+    def _expects(self, what: str, delivery: DeliveryId) -> bool:
+        if delivery in self._held:
+            return True
+        self._refused(what, delivery)
+        return False
+
+    def _refused(self, what: str, delivery: DeliveryId) -> None:
+        self.refused_count += 1
+        logger.warning("%s of delivery %d from queue %r refused: it is no longer ours", what, *_named(delivery))
+
+
+def _named(delivery: DeliveryId) -> tuple[int, str]:
+    return delivery.token, delivery.queue
+
+
+def _ignore_started(_: dict[DeliveryId, Outcome]) -> None:
+    """Nobody asked for starts, so nobody is told."""
+
+
+def _ignore_lost(_: list[DeliveryId]) -> None:
+    """A plain kombu consumer learns of it by its refused acknowledgement."""

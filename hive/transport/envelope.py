@@ -1,0 +1,104 @@
+"""The envelope kombu puts around a message: reading one that may be broken, and what delivery must know of it."""
+
+from datetime import UTC, datetime
+from json import JSONDecodeError, JSONDecoder
+from typing import Any
+
+from kombu.utils.json import loads as kombu_loads
+
+#: kombu writes Python types it knows (dates, bytes) as objects with this key.
+TYPE_MARK = b'"__type__"'
+
+_decode = JSONDecoder().decode
+
+Envelope = dict[str, Any]
+
+
+class UnreadableError(ValueError):
+    """Bytes on a queue are not a message; the text says why."""
+
+
+def read(raw: bytes) -> Envelope:
+    """Return the envelope that ``raw`` holds.
+
+    Raises:
+        UnreadableError: it is not UTF-8, not JSON, nested too deeply, or lacks what kombu needs to deliver it.
+    """
+    try:
+        envelope = kombu_loads(raw) if TYPE_MARK in raw else _decode(raw.decode())
+    except UnicodeDecodeError as error:
+        raise UnreadableError("not UTF-8") from error
+    except RecursionError as error:
+        raise UnreadableError("nested too deeply") from error
+    except JSONDecodeError as error:
+        raise UnreadableError(f"not JSON: {error.msg} at character {error.pos}") from error
+    except (ValueError, TypeError) as error:
+        raise UnreadableError(f"not a message: {error}") from error
+    _require(envelope)
+    return envelope
+
+
+def _require(envelope: object) -> None:
+    if not isinstance(envelope, dict):
+        raise UnreadableError("not an envelope: a JSON object is needed")
+    properties = envelope.get("properties")
+    if not isinstance(properties, dict) or not properties.get("delivery_tag"):
+        raise UnreadableError("not an envelope: no properties with a delivery_tag")
+    if not isinstance(properties.get("delivery_info"), dict):
+        raise UnreadableError("not an envelope: no delivery_info")
+    if not isinstance(envelope.get("body"), str):
+        raise UnreadableError("not an envelope: the body is not text")
+    if not isinstance(envelope.get("headers"), dict | None):
+        raise UnreadableError("not an envelope: the headers are not an object")
+
+
+def message_id(envelope: Envelope) -> str:
+    """Return the name under which the starts of a message are counted: kombu's delivery tag."""
+    return str(envelope["properties"]["delivery_tag"])
+
+
+def publish_id(envelope: Envelope) -> str | None:
+    """Return what a repeated publish has in common with the first, or None where nothing tells them apart.
+
+    For a task: its id, attempt and replacement; kombu gives each try to publish a new delivery tag.
+    """
+    headers = envelope.get("headers") or {}
+    task_id = headers.get("id")
+    if not task_id or not headers.get("task"):
+        return None
+    return f"{task_id}:{headers.get('retries') or 0}:{headers.get('replaced_task_nesting') or 0}:{headers['task']}"
+
+
+def due_at_ms(envelope: Envelope) -> int | None:
+    """Return when a task may start (milliseconds since 1970), or None for at once or if its eta cannot be read."""
+    eta = (envelope.get("headers") or {}).get("eta")
+    return _instant_ms(eta) if eta else None
+
+
+def expires_at_ms(envelope: Envelope) -> int | None:
+    """Return when a message that is no task expires, or None.
+
+    A task's own expiry is left to Celery, which marks the task as revoked; a message without a task would only rot.
+    """
+    if (envelope.get("headers") or {}).get("expires"):
+        return None
+    value = envelope["properties"].get("hive_expires_at_ms")
+    return value if isinstance(value, int) else None
+
+
+def stamp_expiry(envelope: Envelope, now_ms: int) -> None:
+    """Note beside a message with an ``expiration`` (milliseconds, as text) when that is."""
+    properties = envelope["properties"]
+    expiration = properties.get("expiration")
+    if expiration is not None and "hive_expires_at_ms" not in properties:
+        properties["hive_expires_at_ms"] = now_ms + int(float(expiration))
+
+
+def _instant_ms(text: object) -> int | None:
+    try:
+        instant = text if isinstance(text, datetime) else datetime.fromisoformat(str(text))
+        if instant.tzinfo is None:
+            instant = instant.replace(tzinfo=UTC)
+        return int(instant.timestamp() * 1000)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,159 @@
+"""The lease thread: it keeps a consumer alive on the broker whatever its tasks and its event loop do."""
+
+import logging
+import random
+import threading
+from collections.abc import Callable
+
+from hive.clock import Clock, SystemClock
+from hive.settings.parts import DeliverySettings
+from hive.store.faults import BrokerFullError, BrokerGoneError
+from hive.store.store import Store
+from hive.transport.consumer import Consumer
+
+logger = logging.getLogger(__name__)
+
+#: Batches of one dead consumer that one look returns at most.
+REAP_BATCHES = 50
+
+
+class Lease:
+    """Renews the lease, compares what is in flight with what is held, and returns what dead consumers left.
+
+    ``start`` and ``stop`` may be repeated; ``stop`` returns once the thread has ended.
+
+    Args:
+        consumer: whose lease it is.
+        store: over a connection of the thread's own.
+        settings: how often.
+        clock: for the intervals.
+        rng: for the jitter, so that workers do not look all at once.
+        on_reaped: told queue, consumer and number of messages returned after each reap.
+    """
+
+    def __init__(
+        self,
+        consumer: Consumer,
+        store: Store,
+        settings: DeliverySettings,
+        *,
+        clock: Clock | None = None,
+        rng: random.Random | None = None,
+        on_reaped: Callable[[str, str, int], None] | None = None,
+    ) -> None:
+        self.consumer = consumer
+        self.store = store
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.on_reaped = on_reaped or _log_reaped
+        self.late_count = 0
+        self._channels = 0
+        self._ended = False
+        self._mutex = threading.Lock()
+        self._rng = rng or random.SystemRandom()
+        self._renewed_s = float("-inf")
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def open_channel(self) -> bool:
+        """Count one more channel in and see that the thread runs; false if the consumer has gone for good."""
+        with self._mutex:
+            if self._ended:
+                return False
+            self._channels += 1
+        self.start()
+        return True
+
+    def close_channel(self) -> None:
+        """Count one channel out. After the last one the consumer goes: now, or with the end of what it still holds."""
+        with self._mutex:
+            self._channels = max(self._channels - 1, 0)
+            last = not self._channels
+        if last:
+            try:
+                self._leave()
+            except BrokerGoneError as error:
+                logger.warning("consumer %s leaves later: %s", self.consumer.id, error)
+
+    def start(self) -> None:
+        """Start the thread unless it runs."""
+        if self._thread is None or not self._thread.is_alive():
+            self._stopped = threading.Event()
+            self._thread = threading.Thread(target=self._run, args=(self._stopped,), name="hive-lease", daemon=True)
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and wait for it; from the thread itself, end it after this turn."""
+        self._stopped.set()
+        if self._thread is not None and self._thread is not threading.current_thread():
+            self._thread.join()
+
+    def _run(self, stopped: threading.Event) -> None:
+        failing = False
+        while not stopped.wait(self.settings.reap_every_s * self._rng.uniform(0.8, 1.2)):
+            try:
+                self.run_once()
+                failing = False
+            except (BrokerGoneError, BrokerFullError) as error:
+                if not failing:
+                    logger.warning("the lease of consumer %s cannot be renewed: %s", self.consumer.id, error)
+                failing = True
+
+    def run_once(self) -> None:
+        """Do what is due: renew, compare, look for the dead; without channels, also send what is owed.
+
+        Raises:
+            BrokerGoneError: the broker did not answer; everything may be repeated.
+        """
+        if not self._channels and self._leave():
+            return
+        if self.clock.monotonic_s() - self._renewed_s >= self.settings.renew_every_s * 0.9:
+            self._renew()
+        if self.consumer.queues:
+            self._look()
+
+    def _leave(self) -> bool:
+        """Send what is owed, and go if nothing is held any more."""
+        self.consumer.flush()
+        with self._mutex:
+            if self._channels or not self.consumer.close():
+                return False
+            self._ended = True
+            self._stopped.set()
+            return True
+
+    def _renew(self) -> None:
+        life, held, completed = self.consumer.snapshot()
+        if not held:
+            return
+        renewals = self.store.renew(life, tuple(held))
+        now_s = self.clock.monotonic_s()
+        if now_s - self._renewed_s > self.settings.lease_s / 2 and self._renewed_s > 0:
+            self.late_count += 1
+        self._renewed_s = now_s
+        if not all(renewal.registered for renewal in renewals):
+            self.consumer.lose(life)
+            return
+        for renewal in renewals:
+            if renewal.in_flight > len(held[renewal.queue]):
+                count = self.store.reconcile(life, renewal.queue, held[renewal.queue], completed)
+                if count:
+                    logger.warning("%d messages of queue %r never arrived and went back", count, renewal.queue)
+
+    def _look(self) -> None:
+        for tick in self.store.tick(self.consumer.queues):
+            for dead in tick.expired:
+                if dead != self.consumer.id:
+                    self._reap(tick.queue, dead)
+
+    def _reap(self, queue: str, dead: str) -> None:
+        for _ in range(REAP_BATCHES):
+            reap = self.store.reap(queue, dead)
+            if reap.reaped:
+                self.on_reaped(queue, dead, reap.returned + reap.suspects + reap.dead)
+            if not reap.reaped or not reap.remaining:
+                return
+
+
+def _log_reaped(queue: str, dead: str, count: int) -> None:
+    logger.warning("consumer %s is gone: %d messages of queue %r returned", dead, count, queue)

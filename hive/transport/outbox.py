@@ -1,0 +1,127 @@
+"""What a consumer owes the broker: steps of deliveries that are not confirmed yet. Every one is safe to repeat."""
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+from hive.store.store import Store
+from hive.store.values import DeliveryId, Fate, Outcome
+
+Outcomes = dict[DeliveryId, Outcome]
+
+#: Deliveries that one round trip ends at most.
+STEP_DELIVERIES = 500
+
+_OUTCOME_OF = {Fate.STALE: Outcome.STALE, Fate.ALREADY: Outcome.ALREADY}
+
+
+@dataclass(slots=True, kw_only=True)
+class Step:
+    """Deliveries that end in the same way, in one round trip.
+
+    Attributes:
+        word: what is done to them, for the log.
+        deliveries: which.
+        send: does it and returns what became of each.
+    """
+
+    word: str
+    deliveries: list[DeliveryId] = field(default_factory=list)
+    send: Callable[[Store, str], Outcomes]
+
+
+class Outbox:
+    """A list of steps, the oldest first; acknowledgements and hand-backs gather in one step each."""
+
+    def __init__(self) -> None:
+        self._finishing: deque[DeliveryId] = deque()
+        self._returning: deque[DeliveryId] = deque()
+        self._single: deque[Step] = deque()
+
+    def __bool__(self) -> bool:
+        return bool(self._finishing or self._returning or self._single)
+
+    def __len__(self) -> int:
+        return len(self._finishing) + len(self._returning) + len(self._single)
+
+    def finish(self, delivery: DeliveryId) -> None:
+        """Note an acknowledgement."""
+        self._finishing.append(delivery)
+
+    def requeue(self, delivery: DeliveryId) -> None:
+        """Note a hand-back."""
+        self._returning.append(delivery)
+
+    def died(self, delivery: DeliveryId, how: str) -> None:
+        """Note the death of a pool child under a delivery."""
+        self._add("death", delivery, lambda store, consumer: _fate(store.reject(consumer, delivery, how)))
+
+    def dead_letter(self, delivery: DeliveryId, reason: str, cause: str, message_id: str | None) -> None:
+        """Note that a delivery is to be set aside."""
+        self._add(
+            "dead letter",
+            delivery,
+            lambda store, consumer: store.dead_letter(
+                consumer, delivery, reason=reason, cause=cause, message_id=message_id
+            ),
+        )
+
+    def reschedule(self, delivery: DeliveryId, message_id: str, due_ms: int) -> None:
+        """Note that a delivery waits for its time."""
+        self._add(
+            "reschedule",
+            delivery,
+            lambda store, consumer: store.reschedule(consumer, delivery, message_id, due_ms),
+        )
+
+    def _add(self, word: str, delivery: DeliveryId, act: Callable[[Store, str], Outcome]) -> None:
+        def send(store: Store, consumer: str) -> Outcomes:
+            return {delivery: act(store, consumer)}
+
+        self._single.append(Step(word=word, deliveries=[delivery], send=send))
+
+    def steps(self) -> list[Step]:
+        """Return what is owed now, gathered into few round trips; :meth:`done` takes each off the list."""
+        steps = []
+        if self._finishing:
+            steps.append(_gathered("acknowledgement", self._finishing, _finish))
+        if self._returning:
+            steps.append(_gathered("requeue", self._returning, _requeue))
+        return [*steps, *self._single]
+
+    def done(self, step: Step) -> None:
+        """Take a confirmed step off the list."""
+        if step.word == "acknowledgement":
+            _drop(self._finishing, len(step.deliveries))
+        elif step.word == "requeue":
+            _drop(self._returning, len(step.deliveries))
+        elif step in self._single:
+            self._single.remove(step)
+
+    def clear(self) -> None:
+        """Forget everything: the lease is gone."""
+        self._finishing.clear()
+        self._returning.clear()
+        self._single.clear()
+
+
+def _gathered(word: str, queue: deque[DeliveryId], act: Callable[[Store, str, list[DeliveryId]], Outcomes]) -> Step:
+    deliveries = [queue[place] for place in range(min(len(queue), STEP_DELIVERIES))]
+    return Step(word=word, deliveries=deliveries, send=lambda store, consumer: act(store, consumer, deliveries))
+
+
+def _finish(store: Store, consumer: str, deliveries: list[DeliveryId]) -> Outcomes:
+    return dict(zip(deliveries, store.finish(consumer, deliveries), strict=True))
+
+
+def _requeue(store: Store, consumer: str, deliveries: list[DeliveryId]) -> Outcomes:
+    return dict(zip(deliveries, store.requeue(consumer, deliveries), strict=True))
+
+
+def _drop(queue: deque[DeliveryId], count: int) -> None:
+    for _ in range(min(count, len(queue))):
+        queue.popleft()
+
+
+def _fate(fate: Fate) -> Outcome:
+    return _OUTCOME_OF.get(fate, Outcome.DONE)

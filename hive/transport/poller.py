@@ -1,0 +1,107 @@
+"""Waiting on the sockets of all channels of a connection, and taking turns between them."""
+
+from collections import deque
+from collections.abc import Callable
+from queue import Empty
+from typing import Any
+
+from kombu.transport.redis import MultiChannelPoller
+
+from hive.clock import Clock, SystemClock
+
+
+class Poller(MultiChannelPoller):
+    """kombu's poller over wake lists: before it waits, every channel sends what it owes and claims what it may.
+
+    Under an event loop all that was claimed is delivered at once; without one, a call to :meth:`get` delivers one
+    message, as kombu's consumers expect of ``drain_events``.
+
+    Args:
+        clock: for noticing a connection that no longer answers.
+    """
+
+    def __init__(self, clock: Clock | None = None) -> None:
+        super().__init__()
+        self.clock = clock or SystemClock()
+        #: Whether an event loop drives this poller.
+        self.has_loop = False
+        self._turns: deque[Any] = deque()
+
+    def add(self, channel: Any) -> None:
+        """Take in a channel."""
+        super().add(channel)
+        self._turns.append(channel)
+
+    def discard(self, channel: Any) -> None:
+        """Let go of a channel."""
+        super().discard(channel)
+        if channel in self._turns:
+            self._turns.remove(channel)
+
+    def on_poll_init(self, poller: Any) -> None:
+        """Use the poller of an event loop."""
+        self.poller = poller
+        self.has_loop = True
+
+    def on_poll_start(self) -> None:
+        """Let every channel take its turn, then wait for wake tokens where there is room for messages."""
+        for channel in tuple(self._channels):
+            channel.turn()
+        super().on_poll_start()
+
+    def get(self, callback: Callable[..., Any], timeout: float | None = None) -> None:  # noqa: ARG002 - kombu's name
+        """Deliver one message to its consumer, waiting up to ``timeout`` seconds for it.
+
+        Raises:
+            Empty: there was none, or the event at hand was no message.
+        """
+        if self._deliver_one():
+            return
+        self._in_protected_read = True
+        try:
+            self.maybe_refresh_binding_expiry()
+            self.on_poll_start()
+            if self._deliver_one():
+                return
+            delivered = self._wait(timeout)
+        finally:
+            self._in_protected_read = False
+            while self.after_read:
+                self.after_read.pop()()
+        if not self._deliver_one() and not delivered:
+            raise Empty
+
+    def _wait(self, timeout: float | None) -> bool:
+        """Wait for a readable socket; fanout messages are delivered here, wake tokens only lead to a claim."""
+        events = self.poller.poll(self._bounded(timeout))
+        if not events:
+            self.maybe_check_brpop_health()
+        delivered = False
+        for fileno, event in events or ():
+            try:
+                self.handle_event(fileno, event)
+                delivered = True
+            except Empty:
+                continue
+        return delivered
+
+    def _bounded(self, timeout: float | None) -> float:
+        """Never wait longer than a second: what is owed to the broker and credit that returned wait for the next call."""
+        return 1.0 if timeout is None else min(timeout, 1.0)
+
+    def _deliver_one(self) -> bool:
+        for _ in range(len(self._turns)):
+            channel = self._turns[0]
+            self._turns.rotate(-1)
+            if channel.deliver_one():
+                return True
+        return False
+
+    def maybe_restore_messages(self) -> None:
+        """Do nothing: the lease thread of any worker returns what the dead have left."""
+
+    def maybe_check_brpop_health(self) -> None:
+        """Drop connections on which a wake token, or word that there is none, is overdue: nobody answers there."""
+        now_s = self.clock.monotonic_s()
+        for channel in tuple(self._channels):
+            channel.drop_overdue(now_s)

@@ -1,0 +1,74 @@
+"""What a channel has delivered and how much more it may take: kombu's bookkeeping over hive's consumer."""
+
+from collections.abc import Callable
+from typing import Any
+
+from kombu.transport.virtual import base
+
+from hive.store.values import DeliveryId
+
+
+class QoS(base.QoS):
+    """Counts what is delivered against the prefetch count; acknowledgements go to the channel's consumer.
+
+    Delivery tags are delivery ids, so that an acknowledgement names one delivery and no later one of the same message.
+    """
+
+    #: Free slots of the pool, where prefetching is disabled; Celery's own patch does not know of batches.
+    free_slots: Callable[[], int] | None = None
+
+    def room(self) -> int | None:
+        """Return how many more messages the channel may take now; ``None``: any number."""
+        if not self.can_consume():
+            return 0
+        room: int | None = self.can_consume_max_estimate()
+        if self.free_slots is not None:
+            free = max(self.free_slots(), 0)
+            return free if room is None else min(room, free)
+        if "can_consume" in self.__dict__:
+            # Patched by stock Celery (worker_disable_prefetch): ask again after each message.
+            return 1
+        return room
+
+    def ack(self, delivery_tag: DeliveryId) -> None:
+        """Acknowledge a delivery; without an event loop it is sent at once."""
+        super().ack(delivery_tag)
+        self.channel.consumer.finish(delivery_tag)
+        self.channel.settle_soon()
+
+    def reject(self, delivery_tag: DeliveryId, requeue: bool = False) -> None:
+        """End a delivery: back to its queue if asked for, one death more if its pool child was lost, else dropped."""
+        message: Any = self._delivered.get(delivery_tag)
+        super().ack(delivery_tag)
+        consumer = self.channel.consumer
+        if requeue and message is not None and message.cause_of_death:
+            consumer.died(delivery_tag, message.cause_of_death)
+        elif requeue:
+            consumer.requeue(delivery_tag)
+        else:
+            consumer.finish(delivery_tag)
+        self.channel.settle_soon()
+
+    def dead_letter(self, delivery_tag: DeliveryId, reason: str, cause: str, message_id: str | None) -> None:
+        """End a delivery that can never succeed: its message is set aside."""
+        super().ack(delivery_tag)
+        self.channel.consumer.dead_letter(delivery_tag, reason, cause, message_id)
+        self.channel.settle_soon()
+
+    def restore_unacked(self) -> list[Any]:
+        """Hand back what is delivered and has not started; what runs stays ours, unless the worker is ending."""
+        self._flush()
+        if not self._delivered:
+            return []
+        for delivery in self.channel.consumer.hand_back(tuple(self._delivered)):
+            self._delivered.pop(delivery, None)
+        return []
+
+    def restore_unacked_once(self, stderr: Any = None) -> None:  # noqa: ARG002 - kombu's name
+        """Hand back what has not started, when the channel closes or the process ends."""
+        self._on_collect.cancel()
+        if self.restore_at_shutdown and self.channel.do_restore:
+            self.restore_unacked()
+
+    def restore_visible(self, *args: Any, **kwargs: Any) -> None:
+        """Do nothing: leases return the work of the dead."""

@@ -1,0 +1,41 @@
+"""The transports kombu finds under the Redis schemes once they are installed."""
+
+from typing import Any
+
+from kombu.transport import redis as kombu_redis
+
+from hive.clock import SystemClock
+from hive.store.faults import BrokerFullError, BrokerGoneError
+from hive.transport.channel import Channel, SentinelChannel
+from hive.transport.poller import Poller
+from hive.transport.process import Process
+
+#: Seconds between two looks for connections on which nobody answers any more.
+OVERDUE_EVERY_S = 1.0
+
+
+class Transport(kombu_redis.Transport):
+    """kombu's Redis transport with hive's delivery."""
+
+    Channel = Channel
+    connection_errors = (*kombu_redis.Transport.connection_errors, BrokerGoneError, BrokerFullError)
+
+    def __init__(self, client: Any, **kwargs: Any) -> None:
+        self.clock = SystemClock()
+        #: Callbacks of acknowledged and unacknowledged consumers by queue; each takes a built message.
+        self.delivery_callbacks: dict[str, Any] = {}
+        # The consumer must outlive this transport: kombu makes a new one at each reconnect of the same connection.
+        self.process: Process = client.__dict__.setdefault("hive_process", Process())
+        super().__init__(client, **kwargs)
+        self.cycle = Poller(self.clock)
+
+    def register_with_event_loop(self, connection: Any, loop: Any) -> None:
+        """Let an event loop drive the transport."""
+        super().register_with_event_loop(connection, loop)
+        self.cycle._overdue_tref = loop.call_repeatedly(OVERDUE_EVERY_S, self.cycle.maybe_check_brpop_health)
+
+
+class SentinelTransport(Transport, kombu_redis.SentinelTransport):
+    """The same, on a broker that Sentinel watches over."""
+
+    Channel = SentinelChannel
