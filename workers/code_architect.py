@@ -11,6 +11,7 @@ from hive import shared_task
 from workers.findings import Finding, Outcome, Severity, Unit, in_order
 from workers.imports import Import, Tree
 from workers.source import Reading
+from workers.task import AgentTask
 
 AGENT = "code_architect"
 
@@ -36,7 +37,7 @@ class Cycle:
     line: int
 
 
-@shared_task(agent_type=AGENT, name="workers.code_architect.review", pydantic=True)
+@shared_task(base=AgentTask, agent_type=AGENT, name="workers.code_architect.review", pydantic=True)
 def review(unit: Unit) -> Outcome:
     """Examine how the modules of a project import one another.
 
