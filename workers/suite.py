@@ -18,7 +18,7 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TestCase:
+class Case:
     """One test function.
 
     Attributes:
@@ -67,14 +67,14 @@ def serves_tests(path: str) -> bool:
     return is_test_file(path) or parts[-1] == "conftest.py" or not TEST_DIRECTORIES.isdisjoint(parts[:-1])
 
 
-def test_cases(path: str, tree: ast.Module) -> Iterator[TestCase]:
+def find_cases(path: str, tree: ast.Module) -> Iterator[Case]:
     """Yield the tests of a test file, in the order they are written."""
     yield from _cases(path, "", tree.body)
 
 
-def shadowed(cases: Iterable[TestCase]) -> Iterator[tuple[TestCase, TestCase]]:
+def shadowed(cases: Iterable[Case]) -> Iterator[tuple[Case, Case]]:
     """Yield each test that a later one of the same name replaces, with the later one."""
-    last: dict[tuple[str, str], TestCase] = {}
+    last: dict[tuple[str, str], Case] = {}
     for case in cases:
         earlier = last.get((case.path, case.name))
         if earlier is not None and not _is_conditional(earlier, case):
@@ -82,10 +82,10 @@ def shadowed(cases: Iterable[TestCase]) -> Iterator[tuple[TestCase, TestCase]]:
         last[case.path, case.name] = case
 
 
-def _cases(path: str, prefix: str, body: list[ast.stmt]) -> Iterator[TestCase]:
+def _cases(path: str, prefix: str, body: list[ast.stmt]) -> Iterator[Case]:
     for node in body:
         if isinstance(node, Function) and node.name.startswith("test"):
-            yield TestCase(path=path, line=node.lineno, name=f"{prefix}{node.name}", body=node)
+            yield Case(path=path, line=node.lineno, name=f"{prefix}{node.name}", body=node)
         elif isinstance(node, ast.ClassDef) and _holds_tests(node):
             yield from _cases(path, f"{prefix}{node.name}.", node.body)
 
@@ -96,7 +96,7 @@ def _holds_tests(node: ast.ClassDef) -> bool:
     return is_unittest or (node.name.startswith("Test") and not has_init)
 
 
-def _is_conditional(earlier: TestCase, later: TestCase) -> bool:
+def _is_conditional(earlier: Case, later: Case) -> bool:
     """Whether decorators tie the two together, as for singledispatch and properties."""
     name = later.body.name
     return any(name in _names(node) for node in later.body.decorator_list) or bool(

@@ -6,9 +6,11 @@ from workers import (
     code_reviewer,
     documentation_writer,
     domain_expert,
+    general_developer,
     performance_optimizer,
     refactoring_specialist,
     security_analyst,
+    test_engineer,
 )
 
 __all__ = [
@@ -17,7 +19,9 @@ __all__ = [
     "code_reviewer",
     "documentation_writer",
     "domain_expert",
+    "general_developer",
     "performance_optimizer",
     "refactoring_specialist",
     "security_analyst",
+    "test_engineer",
 ]
