@@ -2,7 +2,7 @@
 
 Every task of a review takes a :class:`~workers.findings.Unit` and returns an :class:`~workers.findings.Outcome`. A task
 called ``review`` works on some files at a time: what it finds in all units together is what it finds in one unit with
-every file. Any other task needs the whole project once:
+every file. Any other task, and the architect's, needs the whole project once:
 
 * all Python files: ``code_architect``'s tasks, ``bug_hunter.dead_code``, ``refactoring_specialist.duplicates``,
   ``test_engineer.survey``;

@@ -9,7 +9,7 @@ from hive import shared_task
 from workers.findings import Finding, Outcome, Severity, Unit, in_order
 from workers.reach import Modules
 from workers.source import Reading
-from workers.suite import Function, Case, is_test_file, serves_tests, shadowed, find_cases
+from workers.suite import Case, Function, find_cases, is_test_file, serves_tests, shadowed
 from workers.task import AgentTask
 from workers.trial import Trial, try_tests
 
