@@ -1,13 +1,20 @@
 """The application."""
 
+import inspect
 from typing import Any
 
 from celery import Celery
 
 from hive.agents.registry import Registry, load_registry
-from hive.runtime.defaults import celery_settings
+from hive.pools.lifespan import Lifespan
+from hive.pools.process_loop import ProcessLoop
+from hive.runtime.coroutines import with_models
+from hive.runtime.defaults import celery_settings, transport_defaults
 from hive.settings.load import load_settings
 from hive.settings.model import Settings
+from hive.transport.install import install
+from hive.transport.options import with_delivery_settings
+from hive.transport.process import Process
 
 
 class Hive(Celery):
@@ -44,7 +51,12 @@ class Hive(Celery):
     ) -> None:
         self.settings = settings or load_settings()
         self.agent_types = agent_types or load_registry(self.settings.agents)
+        self.process = Process()
+        install()
         super().__init__(main, *args, **kwargs)
+        self.steps["consumer"].add("hive.runtime.consuming:Delivery")
+        self.lifespan = Lifespan(self)
+        self.process_loop = ProcessLoop(self.lifespan)
         self.add_defaults(lambda: celery_settings(self.settings, self.agent_types))
 
     def task(self, *args: Any, **opts: Any) -> Any:
@@ -57,6 +69,19 @@ class Hive(Celery):
         if opts.get("agent_type") is not None:
             self.agent_types.require(opts["agent_type"], task=opts.get("name"))
         return super().task(*args, **opts)
+
+    def _task_from_fun(self, fun: Any, name: str | None = None, *args: Any, **options: Any) -> Any:
+        if options.get("pydantic") and inspect.iscoroutinefunction(fun):
+            fun = with_models(self, fun, name or fun.__name__, options)
+        return super()._task_from_fun(fun, name, *args, **options)
+
+    def _connection(self, url: str, *args: Any, transport_options: dict[str, Any] | None = None, **kwargs: Any) -> Any:
+        """Return a connection that knows the delivery settings and what this process holds on the broker."""
+        given = {**self.conf.broker_transport_options, **(transport_options or {})}
+        options = with_delivery_settings({**transport_defaults(self.settings), **given}, self.settings.delivery)
+        connection = super()._connection(url, *args, transport_options=options, **kwargs)
+        connection.hive_process = self.process
+        return connection
 
     def __reduce_keys__(self) -> dict[str, Any]:
         """Return what another process needs to build the same application."""

@@ -31,6 +31,7 @@ def celery_settings(settings: Settings, types: Mapping[str, AgentType]) -> dict[
         **_serialisation(settings),
         "task_default_queue": DEFAULT_QUEUE,
         "task_queues": queues(types),
+        "worker_consumer": "hive.runtime.consuming:HiveConsumer",
         "worker_prefetch_multiplier": settings.worker.prefetch,
         "worker_max_tasks_per_child": settings.worker.max_tasks_per_child or None,
         "worker_max_memory_per_child": settings.worker.max_memory_per_child_mb * 1024 or None,
@@ -48,7 +49,8 @@ def queues(types: Mapping[str, AgentType]) -> tuple[Queue, ...]:
     return (default, *pools)
 
 
-def _delivery(settings: Settings) -> dict[str, Any]:
+def transport_defaults(settings: Settings) -> dict[str, Any]:
+    """Return the transport options that hold where a user's ``broker_transport_options`` do not say otherwise."""
     options: dict[str, Any] = {
         "socket_timeout": settings.broker.socket_timeout_s,
         "socket_connect_timeout": settings.broker.connect_timeout_s,
@@ -56,10 +58,14 @@ def _delivery(settings: Settings) -> dict[str, Any]:
     }
     if settings.broker.key_prefix:
         options["global_keyprefix"] = settings.broker.key_prefix
+    return options
+
+
+def _delivery(settings: Settings) -> dict[str, Any]:
     return {
         "task_acks_late": True,
         "task_reject_on_worker_lost": True,
-        "broker_transport_options": options,
+        "broker_transport_options": transport_defaults(settings),
         "broker_connection_retry_on_startup": True,
         "broker_connection_max_retries": None,
     }

@@ -4,6 +4,8 @@ from typing import Any, ClassVar
 
 from celery import Task
 
+from hive.runtime.coroutines import run_to_end
+
 
 class HiveTask(Task):
     """Celery's task, with an agent type.
@@ -13,6 +15,7 @@ class HiveTask(Task):
     """
 
     agent_type: str | None = None
+    Request = "hive.runtime.request:HiveRequest"
     # Celery copies these from the class into every call's options.
     from_config: ClassVar[tuple[Any, ...]] = Task.from_config
 
@@ -26,3 +29,7 @@ class HiveTask(Task):
         if cls.agent_type is not None and hasattr(app, "agent_types"):
             app.agent_types.require(cls.agent_type, task=cls.name)
         return super().bind(app)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Run the body; in a worker, a coroutine is run to its end on the loop of the process."""
+        return run_to_end(self, super().__call__(*args, **kwargs))

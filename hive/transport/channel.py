@@ -33,10 +33,22 @@ class HiveMessage(base.Message):
     Attributes:
         fence: what a task must present before it changes anything; None for fanout and unacknowledged messages.
         cause_of_death: set where a rejection means that the pool child was lost under it.
+        is_set_aside: whether it has become a dead letter.
     """
 
     fence: dict[str, Any] | None = None
     cause_of_death: str = ""
+    is_set_aside: bool = False
+
+    def ack(self, *args: Any, **kwargs: Any) -> None:
+        """Acknowledge; for a message that was set aside there is nothing left to say."""
+        if not self.is_set_aside:
+            super().ack(*args, **kwargs)
+
+    def reject(self, *args: Any, **kwargs: Any) -> None:
+        """Reject; for a message that was set aside there is nothing left to say."""
+        if not self.is_set_aside:
+            super().reject(*args, **kwargs)
 
 
 class Channel(kombu_redis.Channel):
@@ -89,9 +101,9 @@ class Channel(kombu_redis.Channel):
 
     def _own_store(self) -> Store:
         """Return a store whose connections outlive the channel."""
-        manager = self._sentinel_manager
+        manager = self.__dict__["_sentinel_manager"]
         pool = self._get_pool()
-        self._sentinel_manager = manager
+        self.__dict__["_sentinel_manager"] = manager
         return Store(over(pool), layout=self.layout, settings=self.settings)
 
     @contextmanager
@@ -165,6 +177,14 @@ class Channel(kombu_redis.Channel):
                 return message
         return None
 
+    def hand_back(self) -> None:
+        """Give back at once what has not started, because the worker stops; what runs stays ours until it ends."""
+        for delivery in self._ready:
+            self.consumer.requeue(delivery.id)
+        self._ready.clear()
+        self.qos.restore_unacked()
+        _flush(self.consumer)
+
     def turn(self) -> None:
         """Send what is owed, claim what there is room for and, under an event loop, deliver it."""
         if self._closing or not self.active_queues:
@@ -184,10 +204,13 @@ class Channel(kombu_redis.Channel):
                 self._waits_for_idle, self._may_have_more = False, True
 
     def settle_soon(self) -> None:
-        """Send what is owed now if no event loop will; a closed channel leaves it to the lease thread."""
-        if self._closing or self.connection is None or self.connection.cycle.has_loop:
+        """Send what is owed now if no event loop will; a channel that lost its connection leaves it to the lease."""
+        if self._consumer is None:
             return
-        self.consumer.flush()
+        if self._consumer.is_eager:
+            _flush(self._consumer)
+        elif not self._closing and self.connection is not None and not self.connection.cycle.has_loop:
+            self._consumer.flush()
 
     @property
     def _claimed_queues(self) -> list[str]:
@@ -287,6 +310,7 @@ class Channel(kombu_redis.Channel):
             reason: a short word to filter by.
             cause: a sentence.
         """
+        message.is_set_aside = True
         self.qos.dead_letter(message.delivery_tag, reason, cause, str(message.properties.get("delivery_tag")))
 
     @property

@@ -56,8 +56,10 @@ class Consumer:
         self.on_started: Callable[[dict[DeliveryId, Outcome]], None] = _ignore_started
         #: Told which deliveries were lost with the lease, in the thread that noticed.
         self.on_lost: Callable[[list[DeliveryId]], None] = _ignore_lost
-        #: Set when the worker ends: nothing runs any more, so everything held goes back, uncounted.
-        self.is_ending = False
+        #: Whether acknowledgements are sent at once, because no event loop comes round any more.
+        self.is_eager = False
+        #: Set when the worker ends: what still runs (in threads, which cannot be ended). All else goes back, uncounted.
+        self.still_running: frozenset[DeliveryId] | None = None
         self.refused_count = 0
         self._info = info
         self._queues: dict[str, int] = {}
@@ -196,7 +198,7 @@ class Consumer:
             self.outbox.reschedule(delivery, message_id, due_ms)
 
     def hand_back(self, deliveries: Iterable[DeliveryId]) -> list[DeliveryId]:
-        """Note that deliveries go back to ready, uncounted; those that run stay, unless the worker :attr:`is_ending`.
+        """Note that deliveries go back to ready, uncounted; those that run stay ours.
 
         Returns:
             Those that go back.
@@ -204,11 +206,14 @@ class Consumer:
         chosen = [
             delivery
             for delivery in deliveries
-            if (held := self._held.get(delivery)) is not None and (self.is_ending or not held.started)
+            if (held := self._held.get(delivery)) is not None and not self._runs(delivery, held)
         ]
         for delivery in chosen:
             self.outbox.requeue(delivery)
         return chosen
+
+    def _runs(self, delivery: DeliveryId, held: Held) -> bool:
+        return held.started if self.still_running is None else delivery in self.still_running
 
     def adopt(self, claim: Claim, wanted: Iterable[str]) -> list[Delivery]:
         """Return the deliveries of a claim for the queues still wanted; the others go back."""

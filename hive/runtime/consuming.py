@@ -1,0 +1,135 @@
+"""The worker's consumer: what passes from the broker to the pool, and what happens to what cannot."""
+
+import logging
+from typing import Any
+
+from celery import bootsteps
+from celery.concurrency.prefork import TaskPool as PreforkPool
+from celery.worker import state
+from celery.worker.consumer.consumer import Consumer
+from celery.worker.consumer.tasks import Tasks
+from celery.worker.request import Request
+
+from hive.runtime.fence import Fence
+from hive.runtime.gate import Gate
+from hive.store.values import DeliveryId
+from hive.transport.channel import Channel
+from hive.transport.consumer import Consumer as Holder
+
+logger = logging.getLogger(__name__)
+
+
+class HiveConsumer(Consumer):
+    """Celery's consumer behind a gate that records starts.
+
+    What Celery logs and drops because it cannot be a task here becomes a dead letter, with its raw bytes.
+    """
+
+    #: What the process holds on the broker; None before the first connection, and on a broker that is not ours.
+    holder: Holder | None = None
+
+    def __init__(self, on_task_request: Any, **kwargs: Any) -> None:
+        self.gate = Gate(on_task_request, lambda: self.pool.num_processes)
+        super().__init__(self.gate.admit, **kwargs)
+
+    def call_soon_ack(self, p: Any, *args: Any, **kwargs: Any) -> Any:
+        """Acknowledge at the next turn of the event loop, or at once while the worker stops and none comes."""
+        if self.hub and self.holder is not None and self.holder.is_eager:
+            p(*args, **kwargs)
+            return p
+        return super().call_soon_ack(p, *args, **kwargs)
+
+    def on_close(self) -> None:
+        """Hand back what waits before the gate; after a lost connection, or because the worker stops."""
+        waiting = self.gate.clear()
+        super().on_close()
+        if self.holder is None:
+            return
+        for delivery in waiting:
+            self.holder.requeue(delivery)
+        if self.connection is not None and self.task_consumer is not None:
+            # The worker stops: what runs may take long, what waits must not wait for it.
+            self.holder.is_eager = True
+            self.task_consumer.channel.hand_back()
+
+    def shutdown(self) -> None:
+        """End the consumer; all that does not run any more goes back."""
+        if self.holder is not None:
+            running = () if isinstance(self.pool, PreforkPool) else tuple(state.active_requests)
+            fences = (Fence.of(request) for request in running)
+            self.holder.still_running = frozenset(fence.delivery for fence in fences if fence is not None)
+        super().shutdown()
+
+    def on_decode_error(self, message: Any, exc: Exception) -> None:
+        """Set a message aside whose body cannot be decoded."""
+        self._set_aside(message, "undecodable", f"the body cannot be decoded: {exc}")
+        super().on_decode_error(message, exc)
+
+    def on_unknown_message(self, body: Any, message: Any) -> None:
+        """Set a message aside that is no task."""
+        self._set_aside(message, "not_a_task", "the message names no task")
+        super().on_unknown_message(body, message)
+
+    def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """Set a message aside whose task nobody registered here; its result says so too."""
+        self._set_aside(message, "unknown_task", f"no task of this name is registered: {exc}")
+        super().on_unknown_task(body, message, exc)
+
+    def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
+        """Set a message aside that is a task with a broken envelope."""
+        self._set_aside(message, "invalid_task", str(exc))
+        super().on_invalid_task(body, message, exc)
+
+    def _set_aside(self, message: Any, reason: str, cause: str) -> None:
+        if isinstance(message.channel, Channel) and message.fence is not None:
+            logger.error("dead letter (%s) from queue %s: %s", reason, message.fence["queue"], cause)
+            message.channel.dead_letter(message, reason, cause)
+
+    def lose(self, deliveries: list[DeliveryId]) -> None:
+        """Drop or cancel tasks whose lease is gone: another worker has them, and our results would be refused."""
+        if self.hub is None:
+            self._cancel(deliveries)
+        else:
+            self.hub.call_soon(self._cancel, deliveries)
+
+    def _cancel(self, deliveries: list[DeliveryId]) -> None:
+        lost = set(deliveries)
+        self.gate.drop(lost)
+        for request in tuple(state.active_requests):
+            fence = Fence.of(request)
+            if fence is not None and fence.delivery in lost:
+                self._cancel_one(request)
+
+    def _cancel_one(self, request: Request) -> None:
+        try:
+            request.cancel(self.pool, emit_retry=False)
+        except NotImplementedError:
+            logger.warning("task %s[%s] runs on in a thread; what it finishes is refused", request.name, request.id)
+
+
+class Delivery(bootsteps.StartStopStep):
+    """Joins the worker's consumer and what the process holds on the broker, at every connection."""
+
+    requires = (Tasks,)
+
+    def start(self, c: Any) -> None:
+        """Let the transport ask the gate for starts, and tell the worker of lost leases."""
+        channel = c.task_consumer.channel
+        gate = getattr(c, "gate", None)
+        if gate is None or not isinstance(channel, Channel):
+            return
+        channel.connection.process.node = c.hostname
+        holder = c.holder = channel.consumer
+        holder.on_lost = c.lose
+        holder.starts_due, holder.on_started = gate.due, gate.begin
+        gate.start_now = None if c.hub else holder.start
+        if c.app.conf.worker_disable_prefetch:
+            channel.qos.free_slots = lambda: _free_slots(c)
+
+    def stop(self, c: Any) -> None:
+        """Do nothing: the consumer hands back when it closes."""
+
+
+def _free_slots(c: Any) -> int:
+    limit = getattr(c.controller, "max_concurrency", None) or c.pool.num_processes
+    return int(limit) - len(state.reserved_requests)

@@ -1,0 +1,87 @@
+"""The gate between a worker's consumer and its pool: a task passes once its start is on the broker's record."""
+
+from collections import deque
+from collections.abc import Callable, Collection, Mapping
+from typing import Any
+
+from celery.worker import state
+
+from hive.runtime.fence import Fence
+from hive.store.values import DeliveryId, Outcome, Start
+
+
+class Gate:
+    """Hands tasks to the pool as slots come free, after their starts were recorded, many in one round trip.
+
+    Only what has passed counts as started: what waits here is handed back when the worker stops, and its messages
+    count no death when the worker dies.
+
+    Args:
+        process: hands a request to the pool.
+        slots: how many tasks the pool runs at once, asked each time because pools grow and shrink.
+        ahead: how many tasks more than that may be on record as started, so that a pool of short tasks does not wait
+            for a round trip after each.
+    """
+
+    def __init__(self, process: Callable[[Any], Any], slots: Callable[[], int], ahead: int = 0) -> None:
+        self.process = process
+        self.slots = slots
+        self.ahead = ahead
+        self._waiting: deque[Any] = deque()
+        self._starting: dict[DeliveryId, Any] = {}
+        #: Called with one start where no event loop will come to ask for it.
+        self.start_now: Callable[[Start], Outcome] | None = None
+
+    def admit(self, request: Any) -> None:
+        """Take a reserved task; it goes to the pool when a slot is free and its start is recorded."""
+        if Fence.of(request) is None:
+            self.process(request)
+        elif self.start_now is None:
+            self._waiting.append(request)
+        else:
+            self._pass(request, self.start_now(_start(request)))
+
+    def due(self) -> list[Start]:
+        """Return the starts to be recorded now, for as many tasks as the pool has free slots."""
+        room = self.slots() + self.ahead - (len(state.reserved_requests) - len(self._waiting))
+        starts: list[Start] = []
+        while self._waiting and len(starts) < room:
+            request = self._waiting.popleft()
+            start = _start(request)
+            self._starting[start.id] = request
+            starts.append(start)
+        return starts
+
+    def begin(self, outcomes: Mapping[DeliveryId, Outcome]) -> None:
+        """Let those tasks run whose start was recorded, and drop those that are another worker's by now."""
+        for delivery, outcome in outcomes.items():
+            request = self._starting.pop(delivery, None)
+            if request is not None:
+                self._pass(request, outcome)
+
+    def clear(self) -> list[DeliveryId]:
+        """Forget what waits and return it: the connection is gone or the worker stops, so it goes back to the broker."""
+        requests = (*self._waiting, *self._starting.values())
+        self._waiting.clear()
+        self._starting.clear()
+        for request in requests:
+            state.task_ready(request)
+        return [_start(request).id for request in requests]
+
+    def drop(self, lost: Collection[DeliveryId]) -> None:
+        """Forget those that wait and are another worker's now."""
+        gone = [request for request in self._waiting if _start(request).id in lost]
+        for request in gone:
+            self._waiting.remove(request)
+            state.task_ready(request)
+
+    def _pass(self, request: Any, outcome: Outcome) -> None:
+        if outcome is Outcome.DONE:
+            self.process(request)
+        else:
+            state.task_ready(request)
+
+
+def _start(request: Any) -> Start:
+    fence = request.delivery_info["hive"]
+    return Start(id=DeliveryId(queue=fence["queue"], token=fence["token"]), message_id=fence["message"])

@@ -1,0 +1,24 @@
+"""The worker's view of one task to be run, with the fence of its delivery."""
+
+from typing import Any
+
+from billiard.exceptions import WorkerLostError
+from celery.worker.request import Request
+
+
+class HiveRequest(Request):
+    """Celery's request; its delivery info carries the fence to the pool, and a lost pool child counts as a death."""
+
+    def __init__(self, message: Any, **opts: Any) -> None:
+        super().__init__(message, **opts)
+        fence = getattr(message, "fence", None)
+        if fence is not None:
+            self._delivery_info["hive"] = fence
+
+    def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
+        """End the task as Celery does; if its pool child was lost, the message is told what killed it."""
+        lost = exc_info.exception
+        lost = getattr(lost, "exc", lost)
+        if isinstance(lost, WorkerLostError | SystemExit) and not self._already_cancelled:
+            self._message.cause_of_death = f"pool process lost: {lost}"
+        return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)

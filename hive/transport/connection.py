@@ -1,0 +1,22 @@
+"""kombu's connection with a reconnect that does not fall asleep."""
+
+from typing import Any
+
+import kombu
+
+#: Seconds before the second attempt to connect, what each further one adds, and the longest wait. kombu's own reach
+#: half a minute, during which the broker may long be back.
+FIRST_WAIT_S = 0.2
+MORE_WAIT_S = 0.3
+LONGEST_WAIT_S = 2.0
+
+
+class Connection(kombu.Connection):
+    """A connection that is tried again every two seconds at least."""
+
+    def ensure_connection(self, *args: Any, **kwargs: Any) -> Any:
+        """Connect, trying again as kombu does but never more than two seconds apart."""
+        kwargs.setdefault("interval_start", FIRST_WAIT_S)
+        kwargs.setdefault("interval_step", MORE_WAIT_S)
+        kwargs.setdefault("interval_max", LONGEST_WAIT_S)
+        return super().ensure_connection(*args, **kwargs)
