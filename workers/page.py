@@ -57,7 +57,11 @@ def render(report: Report, labels: Mapping[str, str]) -> str:
         boxes=treemap(lines, MAP_WIDTH, MAP_HEIGHT),
         map_size=(MAP_WIDTH, MAP_HEIGHT),
         timeline=timeline(report, TIMELINE_WIDTH),
-        facts={agent: exhibit(agent, report.facts[agent]) for agent in report.agents if agent in report.facts},
+        facts={
+            agent: [exhibit(name, value) for name, value in report.facts[agent].items()]
+            for agent in report.agents
+            if agent in report.facts
+        },
         max_skipped=MAX_SKIPPED,
         data=embedded(_data(report, labels)),
     )

@@ -5,17 +5,21 @@ first and its units largest first, so that no long step begins when the others a
 """
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from typing import Any
 
 from hive import InputError
 from workers import (
     bug_hunter,
+    code_architect,
     code_reviewer,
     documentation_writer,
     domain_expert,
+    general_developer,
     performance_optimizer,
     refactoring_specialist,
     security_analyst,
+    test_engineer,
 )
 from workers.findings import Unit
 from workers.project import Project
@@ -23,12 +27,17 @@ from workers.steps import Step
 from workers.units import everything, split, whole
 
 #: Tasks that take all files at once, documents and configuration as well as Python.
-EVERYTHING = ((domain_expert.AGENT, domain_expert.survey),)
+EVERYTHING = (
+    (domain_expert.AGENT, domain_expert.survey),
+    (general_developer.AGENT, general_developer.survey),
+)
 
 #: Tasks that take all Python files at once.
 WHOLE = (
+    (code_architect.AGENT, code_architect.review),
     (bug_hunter.AGENT, bug_hunter.dead_code),
     (refactoring_specialist.AGENT, refactoring_specialist.duplicates),
+    (test_engineer.AGENT, test_engineer.survey),
 )
 
 #: Tasks that take Python files unit by unit.
@@ -57,10 +66,12 @@ def plan(project: Project, agents: Iterable[str] = AGENTS, *, run_tests: bool = 
         run_tests: whether the test engineer runs the project's tests, in a copy.
 
     Raises:
-        InputError: none of the agents has anything to do.
+        InputError: none of the agents has anything to do, or tests are to be run and the test engineer is not there.
     """
     wanted = set(agents)
-    steps = tuple(step for step in _steps(project, run_tests=run_tests) if step.agent in wanted)
+    if run_tests and test_engineer.AGENT not in wanted:
+        raise InputError(f"tests are run by the {test_engineer.AGENT}, which is not among the chosen agents")
+    steps = tuple(_with_tests(step) if run_tests else step for step in _steps(project) if step.agent in wanted)
     if not steps:
         raise InputError(f"there is nothing to do here for {', '.join(sorted(wanted)) or 'nobody'}")
     return steps
@@ -82,7 +93,7 @@ def chosen(names: str | None) -> tuple[str, ...]:
     return tuple(agent for agent in AGENTS if agent in wanted)
 
 
-def _steps(project: Project, *, run_tests: bool) -> Iterator[Step]:
+def _steps(project: Project) -> Iterator[Step]:
     yield from _each(EVERYTHING, [everything(project)])
     yield from _each(WHOLE, [whole(project)])
     yield from _each(PYTHON, split(project.root, project.python))
@@ -94,3 +105,7 @@ def _each(tasks: Iterable[tuple[str, Any]], units: Iterable[Unit]) -> Iterator[S
     for unit in units:
         for agent, task in tasks:
             yield Step(agent=agent, task=task, unit=unit)
+
+
+def _with_tests(step: Step) -> Step:
+    return replace(step, arguments={"run_tests": True}) if step.agent == test_engineer.AGENT else step

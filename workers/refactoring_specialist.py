@@ -4,6 +4,7 @@ Nothing is ever written to the project: the patch is handed back as text, to be 
 ``patch -p0`` at its root.
 """
 
+import re
 import tokenize
 from collections.abc import Iterator
 
@@ -96,9 +97,15 @@ def safe_fixes(root: str, paths: list[str]) -> str:
     """
     command = (find_ruff_bin(), "check", "--diff", "--quiet", *ISOLATED, "--target-version", TARGET_VERSION)
     rules = ("--select", ",".join(FIXED_RULES))
-    return "".join(
+    patches = (
         run((*command, *rules, "--", *batch), cwd=root, timeout_s=_TIMEOUT_S, good=(0, 1)) for batch in batches(paths)
     )
+    return "".join(_in_order(patch) for patch in patches)
+
+
+def _in_order(patch: str) -> str:
+    """Return a patch with its files in order: ruff prints them as its threads finish."""
+    return "".join(sorted(re.split(r"^(?=--- .+\n\+\+\+ )", patch, flags=re.MULTILINE)))
 
 
 def _python(unit: Unit) -> Unit:
