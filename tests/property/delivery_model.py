@@ -1,0 +1,269 @@
+"""A plain model of the store: what the scripts must do, written without Redis.
+
+Lists are oldest first: position 0 is claimed next. Time and run id are the machine's.
+"""
+
+from dataclasses import dataclass, field
+
+from hive.store.values import ClaimStatus, Fate, Outcome
+
+QUEUES = ("alpha", "beta")
+STEPS = (0, 3, 6, 9)
+HOUR_MS = 3_600_000
+
+
+@dataclass
+class Message:
+    id: str
+    queue: str
+    priority: int
+    payload: bytes
+    deaths: int = 0
+
+
+@dataclass
+class Held:
+    message: Message
+    sequence: int
+    suspect: bool = False
+    started: bool = False
+
+
+@dataclass
+class Consumer:
+    id: str
+    sequence: int = 0
+    lease: dict[str, int] = field(default_factory=dict)
+    """End of the lease by queue; 0 while being reaped, absent when not registered."""
+    held: dict[tuple[str, int], Held] = field(default_factory=dict)
+    seen: set[tuple[str, int]] = field(default_factory=set)
+    last: dict[str, tuple[int, list[int]]] = field(default_factory=dict)
+    alone: dict[str, int] = field(default_factory=dict)
+
+    def registered(self, queue: str) -> bool:
+        return self.lease.get(queue, 0) > 0
+
+
+@dataclass
+class Queue:
+    name: str
+    ready: dict[int, list[Message]] = field(default_factory=lambda: {step: [] for step in STEPS})
+    scheduled: dict[str, tuple[int, Message]] = field(default_factory=dict)
+    suspects: list[Message] = field(default_factory=list)
+    dead: list[Message] = field(default_factory=list)
+    ticked: tuple[int, str] | None = None
+    turn: tuple[str, int] | None = None
+    windows: dict[int, tuple[int, set[str]]] = field(default_factory=dict)
+
+
+class Model:
+    def __init__(self, *, lease_ms: int, max_deliveries: int, max_bytes: int, dedup_ms: int) -> None:
+        self.lease_ms, self.max_deliveries, self.max_bytes, self.dedup_ms = (
+            lease_ms,
+            max_deliveries,
+            max_bytes,
+            dedup_ms,
+        )
+        self.now_ms, self.run_id = 1_800_000_000_000, "run0"
+        self.queues = {name: Queue(name) for name in QUEUES}
+        self.consumers: dict[str, Consumer] = {}
+        self.done: set[str] = set()
+        self.woken: set[str] = set()
+        self.published = 0
+
+    # Publishing
+
+    def repeat(self, queue: Queue, dedup_id: str) -> bool:
+        number = self.now_ms // self.dedup_ms
+        if queue.windows.get(number % 2, (None,))[0] != number:
+            queue.windows[number % 2] = (number, set())
+        previous = queue.windows.get((number + 1) % 2)
+        if previous and previous[0] == number - 1 and dedup_id in previous[1]:
+            return True
+        current = queue.windows[number % 2][1]
+        known = dedup_id in current
+        current.add(dedup_id)
+        return known
+
+    def publish(self, message: Message, dedup_id: str | None, due_ms: int | None) -> bool:
+        queue = self.queues[message.queue]
+        if dedup_id is not None and self.repeat(queue, dedup_id):
+            return False
+        self.published += 1
+        if due_ms is None:
+            queue.ready[message.priority].append(message)
+            self.woken.add(queue.name)
+        else:
+            queue.scheduled[message.id] = (due_ms, message)
+        return True
+
+    def promote(self, queue: Queue, *, wakes: bool) -> int:
+        due = sorted((due, id_) for id_, (due, _) in queue.scheduled.items() if due <= self.now_ms)
+        for _, id_ in due:
+            message = queue.scheduled.pop(id_)[1]
+            queue.ready[message.priority].append(message)
+        if due and wakes:
+            self.woken.add(queue.name)
+        return len(due)
+
+    # Claiming
+
+    def register(self, id_: str) -> Consumer:
+        consumer = self.consumers[id_] = Consumer(id_)
+        consumer.lease = dict.fromkeys(QUEUES, self.now_ms + self.lease_ms)
+        return consumer
+
+    def claim(
+        self, consumer: Consumer, order: list[str], sequence: int, credit: int, *, idle: bool
+    ) -> tuple[ClaimStatus, list[tuple[str, bytes, bool]]]:
+        """Return the status and (queue, payload, suspect) in order; the caller tells the tokens by `record`."""
+        if any(not consumer.registered(name) for name in order):
+            return ClaimStatus.UNREGISTERED, []
+        if any(consumer.last.get(name, (0, []))[0] > sequence for name in order):
+            return ClaimStatus.LATE, []
+        if any(consumer.last.get(name, (0, []))[0] == sequence for name in order):
+            return ClaimStatus.TAKEN, self.same_batch(consumer, order, sequence)
+        for name in order:
+            self.promote(self.queues[name], wakes=False)
+        if any((name, consumer.alone.get(name)) in consumer.held for name in order):
+            return ClaimStatus.ALONE, []
+        with_suspects = [self.queues[name] for name in order if self.queues[name].suspects]
+        if with_suspects and idle and not any(key[0] in order for key in consumer.held):
+            with_suspects[0].turn = None
+            self.taken = [(with_suspects[0].suspects.pop(0), True)]
+        elif any(self.takes_turn(queue, consumer) for queue in with_suspects):
+            return ClaimStatus.DRAIN, []
+        else:
+            self.taken = [(message, False) for message in self.take(order, credit)]
+        return ClaimStatus.TAKEN, [(message.queue, message.payload, suspect) for message, suspect in self.taken]
+
+    def same_batch(self, consumer: Consumer, order: list[str], sequence: int) -> list[tuple[str, bytes, bool]]:
+        batch = [
+            (STEPS.index(held.message.priority), order.index(name), token, held)
+            for name in order
+            if consumer.last.get(name, (0, []))[0] == sequence
+            for token in consumer.last[name][1]
+            if (held := consumer.held.get((name, token)))
+        ]
+        batch.sort(key=lambda item: item[:3])
+        self.taken = []
+        return [(held.message.queue, held.message.payload, held.suspect) for *_, held in batch]
+
+    def takes_turn(self, queue: Queue, consumer: Consumer) -> bool:
+        if queue.turn and queue.turn[0] != consumer.id and self.now_ms < queue.turn[1] <= self.now_ms + self.lease_ms:
+            return False
+        queue.turn = (consumer.id, self.now_ms + self.lease_ms)
+        return True
+
+    def take(self, order: list[str], credit: int) -> list[Message]:
+        taken: list[Message] = []
+        bytes_left = self.max_bytes
+        for step in STEPS:
+            for name in order:
+                ready = self.queues[name].ready[step]
+                while ready and len(taken) < credit and bytes_left > 0:
+                    taken.append(ready.pop(0))
+                    bytes_left -= len(taken[-1].payload)
+        if len(taken) == credit or bytes_left <= 0:
+            self.woken |= {name for name in order if any(self.queues[name].ready.values())}
+        return taken
+
+    def record(self, consumer: Consumer, sequence: int, tokens: list[tuple[str, int]]) -> None:
+        """Note the tokens the broker gave to what the last claim took."""
+        fresh: dict[str, list[int]] = {}
+        for (message, suspect), (name, token) in zip(self.taken, tokens, strict=True):
+            consumer.held[name, token] = Held(message, sequence, suspect)
+            fresh.setdefault(name, []).append(token)
+        for name, of_queue in fresh.items():
+            consumer.last[name] = (sequence, of_queue)
+            consumer.alone[name] = of_queue[0] if self.taken[0][1] else -1
+
+    def renew(self, consumer: Consumer, order: list[str]) -> list[tuple[bool, int, int]]:
+        replies = []
+        for name in order:
+            if not consumer.registered(name):
+                replies.append((False, 0, 0))
+                continue
+            consumer.lease[name] = self.now_ms + self.lease_ms
+            promoted = self.promote(self.queues[name], wakes=True)
+            replies.append((True, sum(key[0] == name for key in consumer.held), promoted))
+        return replies
+
+    # Steps of a delivery
+
+    def standing(self, consumer: Consumer, key: tuple[str, int]) -> Outcome:
+        if not consumer.registered(key[0]):
+            return Outcome.STALE
+        return Outcome.DONE if key in consumer.held else Outcome.ALREADY
+
+    def put_back(self, held: Held) -> None:
+        queue = self.queues[held.message.queue]
+        (queue.suspects if held.suspect else queue.ready[held.message.priority]).insert(0, held.message)
+        self.woken.add(queue.name)
+
+    def die(self, held: Held) -> Fate:
+        """Count a death if it was started, and send the message on."""
+        message, queue = held.message, self.queues[held.message.queue]
+        if not held.started:
+            self.put_back(held)
+            return Fate.READY
+        message.deaths += 1
+        if message.deaths >= self.max_deliveries:
+            queue.dead.append(message)
+            return Fate.DEAD
+        self.woken.add(queue.name)
+        if message.deaths == self.max_deliveries - 1:
+            queue.suspects.append(message)
+            return Fate.SUSPECT
+        queue.ready[message.priority].insert(0, message)
+        return Fate.READY
+
+    def reconcile(self, consumer: Consumer, name: str, sequence: int) -> int:
+        if not consumer.registered(name):
+            return 0
+        lost = sorted(
+            (key for key, held in consumer.held.items()
+             if key[0] == name and key not in consumer.seen and held.sequence <= sequence),
+            reverse=True,
+        )  # fmt: skip
+        for key in lost:
+            self.put_back(consumer.held.pop(key))
+        return len(lost)
+
+    # Reaping
+
+    def tick(self, name: str) -> tuple[bool, set[str]]:
+        queue = self.queues[name]
+        last, queue.ticked = queue.ticked, (self.now_ms, self.run_id)
+        leases = {consumer.id: consumer.lease[name] for consumer in self.consumers.values() if name in consumer.lease}
+        if not last or last[1] != self.run_id or not 0 <= self.now_ms - last[0] < self.lease_ms / 2:
+            for id_, end_ms in leases.items():
+                if end_ms > 0:
+                    self.consumers[id_].lease[name] = self.now_ms + self.lease_ms
+            return True, set()
+        return False, {id_ for id_, end_ms in leases.items() if end_ms <= self.now_ms}
+
+    def reap(self, consumer: Consumer, name: str) -> tuple[bool, int, int, int, int]:
+        ticked = self.queues[name].ticked
+        if (
+            consumer.lease.get(name, self.now_ms + 1) > self.now_ms
+            or not ticked
+            or ticked[1] != self.run_id
+            or not 0 <= self.now_ms - ticked[0] < self.lease_ms / 2
+        ):
+            return False, 0, 0, 0, 0
+        consumer.lease[name] = 0
+        counts = {Fate.READY: 0, Fate.SUSPECT: 0, Fate.DEAD: 0}
+        size_bytes = 0
+        for key in sorted((key for key in consumer.held if key[0] == name), reverse=True):
+            if size_bytes >= self.max_bytes:
+                break
+            held = consumer.held.pop(key)
+            size_bytes += len(held.message.payload) + len(
+                f"{held.message.priority}{'!' if held.suspect else ''}:{held.sequence}:"
+            )
+            counts[self.die(held)] += 1
+        remaining = sum(key[0] == name for key in consumer.held)
+        if not remaining:
+            del consumer.lease[name]
+        return True, counts[Fate.READY], counts[Fate.SUSPECT], counts[Fate.DEAD], remaining
