@@ -13,6 +13,8 @@ from hive.agents.types import AgentType, Capability, Concurrency, Resources
 from hive.clock import SystemClock
 from hive.errors import HiveError, InputError
 from hive.runtime.app import Hive
+from hive.runtime.fleet import RunningHive, ensure_running
+from hive.runtime.session import StartProgress
 from hive.runtime.task import HiveTask
 from hive.settings.load import load_settings
 from hive.settings.model import Settings
@@ -26,8 +28,11 @@ __all__ = [
     "HiveTask",
     "InputError",
     "Resources",
+    "RunningHive",
     "Settings",
+    "StartProgress",
     "SystemClock",
+    "ensure_running",
     "load_settings",
     "shared_task",
 ]

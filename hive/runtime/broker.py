@@ -24,11 +24,9 @@ from hive.runtime.binary import find_server
 from hive.runtime.connection import open_channel
 from hive.runtime.home import Home
 from hive.runtime.lock import FileLock
+from hive.runtime.patience import LOOK_EVERY_S, until
 from hive.settings.model import Settings
 from hive.store.probe import BrokerFacts, examine, stop_server
-
-#: Seconds between two looks while the server starts or stops.
-LOOK_EVERY_S = 0.02
 
 
 class EmbeddedBroker:
@@ -109,9 +107,9 @@ class EmbeddedBroker:
         except BrokerError:
             # It does not answer, or not to us: a signal to the process that holds the lock is what is left.
             _signal(process_id, signal.SIGTERM)
-        if not self._wait_until_gone(timeout_s):
+        if not until(lambda: not self.is_running(), timeout_s):
             _signal(process_id, signal.SIGKILL)
-            self._wait_until_gone(timeout_s)
+            until(lambda: not self.is_running(), timeout_s)
         return True
 
     def _channel(self) -> AbstractContextManager[Any]:
@@ -181,15 +179,6 @@ class EmbeddedBroker:
             except BrokerRefusedError as exc:
                 raise BrokerRefusedError(f"{exc} (`hive down` ends it, if it runs with other settings)") from exc
             pause.wait(LOOK_EVERY_S)
-
-    def _wait_until_gone(self, timeout_s: float) -> bool:
-        clock, pause = SystemClock(), threading.Event()
-        deadline_s = clock.monotonic_s() + timeout_s
-        while self.is_running():
-            if clock.monotonic_s() > deadline_s:
-                return False
-            pause.wait(LOOK_EVERY_S)
-        return True
 
     def _last_words(self) -> str:
         """Say why the server ended: its last warning, with what to do about the causes we know."""

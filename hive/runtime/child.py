@@ -7,6 +7,7 @@ import sys
 import threading
 from collections.abc import Sequence
 from pathlib import Path
+from typing import NoReturn
 
 from hive.runtime.app import Hive
 from hive.runtime.loading import load_app
@@ -16,7 +17,9 @@ from hive.runtime.serve import BOOTSTRAP, serve
 PIPES_VARIABLE = "HIVE_CHILD_PIPES"
 
 
-def run_forked(app: Hive, app_path: str, arguments: Sequence[str], *, lifeline: int, readiness: int, log: Path) -> None:
+def run_forked(
+    app: Hive, app_path: str, arguments: Sequence[str], *, lifeline: int, readiness: int, log: Path
+) -> NoReturn:
     """Serve in a process just forked from the supervisor, then end it; does not return.
 
     Args:
