@@ -1,0 +1,150 @@
+"""The Lua scripts: what their headers say is what Python hands in; small, bounded, every key declared."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import hive.store
+from hive.settings.parts import DeliverySettings
+from hive.store.keys import Layout
+from hive.store.scripts import INCLUDE, load
+from hive.store.store import Store
+from hive.store.values import ConsumerInfo, DeliveryId, Outgoing, Start, StoredResult
+
+FOLDER = Path(str(hive.store.__file__)).parent / "lua"
+SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.lua"))
+PARTS = sorted(path.stem for path in (FOLDER / "parts").glob("*.lua"))
+TYPES = ("LIST", "HASH", "ZSET", "SET", "STRING", "any")
+MAY_REFUSE_WHEN_FULL = {"publish", "schedule"}
+STEPS = len(Layout().priority_steps)
+
+INFO = ConsumerInfo(node="n", pid=1, version="0", started_ms=0)
+ID = DeliveryId(queue="q", token=1)
+MESSAGE = Outgoing(queue="q", payload=b"p", message_id="m")
+LATER = Outgoing(queue="q", payload=b"p", message_id="m", due_ms=1)
+RESULT = StoredResult(key="r", value=b"v", ttl_ms=1)
+
+# How each script is called, and how many keys its header promises then: (fixed, for each of the two queues or lists).
+CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
+    "cancel_scheduled": (lambda store: store.cancel_scheduled("q", ["m"]), 2),
+    "check": (lambda store: store.check("c", ID), 3),
+    "claim": (lambda store: store.claim("c", ["q", "r"], sequence=1, credit=1), 2 * (9 + STEPS)),
+    "dead_letter": (lambda store: store.dead_letter("c", ID, reason="r", cause="c"), 8),
+    "delete_queue": (lambda store: store.delete_queue("q"), 8),
+    "finish": (lambda store: store.finish("c", [ID, DeliveryId(queue="r", token=1)]), 2 * 5),
+    "finish_with_result": (lambda store: store.finish_with_result("c", ID, RESULT), 6),
+    "pop": (lambda store: store.pop(["q", "r"]), 2 * STEPS),
+    "publish": (lambda store: store.publish(MESSAGE), 4 + STEPS),
+    "purge": (lambda store: store.purge("q"), 4 + STEPS),
+    "reap": (lambda store: store.reap("q", "c"), 14 + STEPS),
+    "reconcile": (lambda store: store.reconcile("c", "q", [], 1), 5 + STEPS),
+    "register": (lambda store: store.register("c", ["q"], INFO), 3),
+    "reject": (lambda store: store.reject("c", ID, "killed"), 11 + STEPS),
+    "release_queue": (lambda store: store.release_queue("q"), 7 + STEPS),
+    "renew": (lambda store: store.renew("c", ["q", "r"]), 2 * (6 + STEPS)),
+    "requeue": (lambda store: store.requeue("c", [ID]), 6 + STEPS),
+    "reschedule": (lambda store: store.reschedule("c", ID, "m", 1), 6),
+    "retry": (lambda store: store.retry("c", ID, LATER), 9),
+    "schedule": (lambda store: store.publish(LATER), 5),
+    "start": (lambda store: store.start("c", [Start(id=ID, message_id="m")]), 5),
+    "tick": (lambda store: store.tick(["q", "r"]), 2 * 3),
+    "touch": (lambda store: store.touch("q", 1, "c"), STEPS + 15 + 3),
+    "unregister": (lambda store: store.unregister("c", ["q"]), 5),
+}
+# These two need something on the broker to be called with; their keys are counted in the integration tests.
+CALLED_WITH_DATA = {"adopt", "release_consumer"}
+
+
+class CalledError(Exception):
+    """Ends a call once its keys are known."""
+
+
+class KeyCounter(Store):
+    """A store that goes as far as calling the script it is asked for."""
+
+    def __init__(self, wanted: str) -> None:
+        self.wanted = wanted
+        self.layout = Layout()
+        self.settings = DeliverySettings()
+        self._now_ms = self._run_id = None
+        self.queue_keys = self.layout.queue
+
+    def call(self, name: str, keys: Any, *arguments: Any) -> Any:
+        if name == self.wanted:
+            raise CalledError(len(keys), arguments)
+        return (0, 0, 0)
+
+    def _release_dead_consumers(self, queue: str) -> tuple[int, int]:
+        return 0, 0
+
+
+def header(name: str) -> dict[str, str]:
+    """Return the header's fields: first the guarantee, then KEYS, ARGV, Reply, Cost."""
+    lines = (FOLDER / f"{name}.lua").read_text().splitlines()
+    fields, current = {"guarantee": ""}, "guarantee"
+    for line in lines[1:]:
+        if not line.startswith("-- ") and not line.startswith("--   "):
+            break
+        if found := re.match(r"-- (KEYS|ARGV|Reply|Cost): (.*)", line):
+            current = found[1]
+            fields[current] = found[2]
+        else:
+            fields[current] += " " + line[2:].strip()
+    return fields
+
+
+def test_every_script_is_called_and_every_call_has_a_script() -> None:
+    assert set(CALLS) | CALLED_WITH_DATA == set(SCRIPTS)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_header_says_what_the_script_promises_takes_and_costs(name: str) -> None:
+    fields = header(name)
+    assert set(fields) == {"guarantee", "KEYS", "ARGV", "Reply", "Cost"}
+    assert fields["guarantee"].strip().endswith(".")
+    assert any(kind in fields["KEYS"] for kind in TYPES)
+    assert fields["Cost"].startswith("O(")
+    for quantity in ("now", "lease", "due", "window", "kept"):
+        for mention in re.findall(rf"\b{quantity}\b[^,;]*", fields["ARGV"]):
+            assert "ms" in mention, f"{mention!r} has no unit"
+
+
+@pytest.mark.parametrize("name", sorted(CALLS))
+def test_python_hands_in_the_declared_keys_and_arguments(name: str) -> None:
+    call, count = CALLS[name]
+    with pytest.raises(CalledError) as called:
+        call(KeyCounter(name))
+    keys, arguments = called.value.args
+    assert keys == count
+    # The highest key and argument that header and body number one by one exist, and the header knows what the body uses.
+    text = load(name).text
+    for what, given in (("KEYS", keys), ("ARGV", len(arguments))):
+        used = {int(number) for number in re.findall(rf"{what}\[(\d+)\]", text)}
+        declared = {int(number) for number in re.findall(r"\b(\d+)(?:\.\.)? [\w'<]", header(name)[what])}
+        assert max(used, default=0) <= given
+        if "for each queue:" not in header(name)[what]:
+            assert max(used, default=0) <= max(declared, default=given)
+
+
+@pytest.mark.parametrize("name", [*SCRIPTS, *(f"parts/{part}" for part in PARTS)])
+def test_scripts_are_short_and_loops_are_bounded(name: str) -> None:
+    text = (FOLDER / f"{name}.lua").read_text()
+    assert len(text.splitlines()) <= 80
+    assert not re.search(r"^ *repeat$|while true|redis\.call\('(KEYS|SCAN|EVAL|SMEMBERS|HGETALL)", text, re.MULTILINE)
+    for loop in re.findall(r"^ *while (.*) do$", text, re.MULTILINE):
+        assert re.search(r"\b(credit|count|left) > 0\b", loop), f"nothing counts down in {loop!r}"
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_only_what_adds_messages_may_be_refused_by_a_full_broker(name: str) -> None:
+    first = (FOLDER / f"{name}.lua").read_text().splitlines()[0]
+    assert first == ("#!lua" if name in MAY_REFUSE_WHEN_FULL else "#!lua flags=allow-oom")
+
+
+def test_parts_are_all_used_and_put_in() -> None:
+    used = {part for name in SCRIPTS for part in INCLUDE.findall((FOLDER / f"{name}.lua").read_text())}
+    assert used == set(PARTS)
+    assert not any(INCLUDE.search(load(name).text) for name in SCRIPTS)
