@@ -14,6 +14,7 @@ from hive.clock import SystemClock
 from hive.errors import HiveError, InputError
 from hive.runtime.app import Hive
 from hive.runtime.fleet import RunningHive, ensure_running
+from hive.runtime.loading import load_app
 from hive.runtime.session import StartProgress
 from hive.runtime.task import HiveTask
 from hive.settings.load import load_settings
@@ -33,6 +34,7 @@ __all__ = [
     "StartProgress",
     "SystemClock",
     "ensure_running",
+    "load_app",
     "load_settings",
     "shared_task",
 ]

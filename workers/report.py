@@ -7,6 +7,7 @@ order, whatever ran where.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -77,25 +78,32 @@ class Report(Value):
         return tuple(dict.fromkeys(step.agent for step in self.steps))
 
 
-def assemble(
-    project: Project,
-    course: Course,
-    *,
-    mode: Literal["pools", "serial"],
-    started_at_ms: int,
-    wall_s: float,
-    startup_s: float,
-) -> Report:
-    """Return the report of a review.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timed:
+    """How all steps went, and how long it took.
 
-    Args:
-        project: what was reviewed.
-        course: how its steps went.
-        mode: whether pools ran them.
+    Attributes:
+        course: the steps.
         started_at_ms: when the first was sent, in milliseconds since 1970.
         wall_s: seconds from then to the end of the last.
         startup_s: seconds that finding or starting a hive took before.
     """
+
+    course: Course
+    started_at_ms: int
+    wall_s: float
+    startup_s: float = 0.0
+
+
+def assemble(project: Project, timed: Timed, *, mode: Literal["pools", "serial"]) -> Report:
+    """Return the report of a review.
+
+    Args:
+        project: what was reviewed.
+        timed: how its steps went.
+        mode: whether pools ran them.
+    """
+    course = timed.course
     outcomes = [ended.outcome for ended in course.ended if ended.outcome]
     findings = {item for outcome in outcomes for item in outcome.findings}
     skipped = [*project.skipped, *(item for outcome in outcomes for item in outcome.skipped)]
@@ -103,9 +111,9 @@ def assemble(
         project=project.name,
         root=project.root,
         mode=mode,
-        started_at=datetime.fromtimestamp(started_at_ms / 1000, UTC),
-        wall_s=round(wall_s, 3),
-        startup_s=round(startup_s, 3),
+        started_at=datetime.fromtimestamp(timed.started_at_ms / 1000, UTC),
+        wall_s=round(timed.wall_s, 3),
+        startup_s=round(timed.startup_s, 3),
         complete=all(ended.state is State.DONE for ended in course.ended),
         interrupted=course.interrupted,
         files=project.python,
