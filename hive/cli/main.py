@@ -8,6 +8,7 @@ import click
 
 from hive.cli.bench.command import bench
 from hive.cli.config import config
+from hive.cli.fleet import down, status, up
 from hive.cli.serving import beat, flower, worker
 from hive.errors import HiveError
 
@@ -18,7 +19,10 @@ OWN = (
     beat,
     bench,
     config,
+    down,
     flower,
+    status,
+    up,
     worker,
 )
 

@@ -1,0 +1,71 @@
+"""``hive up``, ``hive down`` and ``hive status``: a whole hive on this machine."""
+
+import sys
+
+import click
+from rich.console import Console
+
+from hive.cli.screen import Screen, status_table
+from hive.cli.serving import app_option
+from hive.runtime.fleet import start_detached, stop_running
+from hive.runtime.flower import flower_login
+from hive.runtime.journal import Journal
+from hive.runtime.loading import load_app
+from hive.runtime.plan import HivePlan, part_plans
+from hive.runtime.status import hive_status
+from hive.runtime.supervisor import Supervisor
+from hive.settings.load import load_settings
+
+
+@click.command(epilog="Example: hive up --slots 4 --flower")
+@app_option
+@click.option(
+    "--slots", type=click.IntRange(min=0), help="Slots of each pool, within its type's range; fleet.slots if not given."
+)
+@click.option("--beat/--no-beat", default=None, help="Whether beat runs; fleet.beat if not given.")
+@click.option("--flower", is_flag=True, help="Run Flower too, on fleet.flower_port.")
+@click.option("--detach", "-d", is_flag=True, help="Go to the background once everything serves; `hive down` ends it.")
+def up(app_path: str, slots: int | None, beat: bool | None, flower: bool, detach: bool) -> None:
+    """Run a whole hive on this machine: broker, a pool for each agent type, beat.
+
+    Ctrl-C (or SIGTERM) stops the pools warmly, then the broker if this command started it; once more stops faster. What
+    ends unasked is started again.
+    """
+    app = load_app(app_path)
+    plan = HivePlan(slots=slots, beat=beat, flower=flower)
+    part_plans(app, plan)
+    console = Console()
+    if flower:
+        user = flower_login(app.settings).partition(":")[0]
+        console.print(
+            f"Flower: http://127.0.0.1:{app.settings.fleet.flower_port} (user {user}; see `hive flower --help`)"
+        )
+    if detach:
+        start_detached(app, app_path, plan, lambda progress: console.print(f"hive: {progress.detail}", highlight=False))
+    elif console.is_terminal:
+        with Screen(app, console) as screen:
+            Supervisor(app, app_path, plan, screen.watch).run()
+    else:
+        Supervisor(app, app_path, plan, Journal(click.echo).watch).run()
+
+
+@click.command(epilog="Example: hive down")
+def down() -> None:
+    """End the hive of this home: supervisor, pools and beat warmly, then hive's own broker. What waits there is kept."""
+    ended = stop_running(load_settings())
+    click.echo(f"hive: ended {', '.join(ended)}" if ended else "hive: nothing was running")
+
+
+@click.command(epilog="Example: hive status --json")
+@app_option
+@click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+def status(app_path: str, as_json: bool) -> None:
+    """Show broker, pools, workers and backlog; exit code 1 if no hive runs."""
+    seen = hive_status(load_app(app_path))
+    if as_json:
+        click.echo(seen.model_dump_json(indent=2))
+    else:
+        Console().print(status_table(seen), highlight=False)
+    if not seen.is_running:
+        click.echo("hive: no hive is running here; `hive up` starts one", err=True)
+        sys.exit(1)

@@ -1,0 +1,102 @@
+"""What ``hive up`` and ``hive status`` show."""
+
+from types import TracebackType
+from typing import Self
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from hive.clock import SystemClock
+from hive.errors import BrokerError
+from hive.runtime.app import Hive
+from hive.runtime.connection import backlogs
+from hive.runtime.state import HiveReport, PartReport, PartState
+from hive.runtime.status import HiveStatus
+
+#: Seconds between two looks at the backlog.
+BACKLOG_EVERY_S = 1.0
+
+STYLES = {
+    PartState.STARTING: "yellow",
+    PartState.READY: "green",
+    PartState.WAITING: "red",
+    PartState.STOPPING: "yellow",
+    PartState.STOPPED: "dim",
+}
+
+
+class Screen:
+    """A table of the parts of a hive, drawn anew in place; draws only when asked, so that it needs no thread.
+
+    Args:
+        app: whose backlog is shown.
+        console: where.
+    """
+
+    def __init__(self, app: Hive, console: Console) -> None:
+        self._app = app
+        self._clock = SystemClock()
+        self._live = Live(console=console, auto_refresh=False)
+        self._waiting: dict[str, int] = {}
+        self._problem = ""
+        self._looked_at_s = float("-inf")
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._live.stop()
+
+    def watch(self, report: HiveReport) -> None:
+        """Show a report, with a backlog at most :data:`BACKLOG_EVERY_S` old."""
+        now_s = self._clock.monotonic_s()
+        if now_s - self._looked_at_s >= BACKLOG_EVERY_S:
+            self._look(report)
+            self._looked_at_s = now_s
+        self._live.update(self._drawn(report), refresh=True)
+
+    def _look(self, report: HiveReport) -> None:
+        if all(part.state is PartState.STOPPED for part in report.parts):
+            return
+        try:
+            self._waiting = backlogs(self._app, [queue for part in report.parts for queue in part.queues])
+            self._problem = ""
+        except BrokerError as exc:
+            self._problem = str(exc)
+
+    def _drawn(self, report: HiveReport) -> Group:
+        table = Table("part", "state", box=None, header_style="bold")
+        for heading in ("process", "slots", "backlog", "restarts"):
+            table.add_column(heading, justify="right")
+        for part in report.parts:
+            table.add_row(*self._row(part))
+        ready = sum(part.state is PartState.READY for part in report.parts)
+        line = Text(f"{ready} of {len(report.parts)} parts serve; broker {report.broker}; Ctrl-C stops", style="dim")
+        return Group(table, Text(self._problem, style="red") if self._problem else line)
+
+    def _row(self, part: PartReport) -> list[Text | str]:
+        waiting = str(sum(self._waiting.get(queue, 0) for queue in part.queues)) if part.queues else ""
+        state = Text(part.state, style=STYLES[part.state])
+        process = str(part.process_id or "")
+        return [part.name, state, process, str(part.slots or ""), waiting, str(part.restarts or "")]
+
+
+def status_table(status: HiveStatus) -> Group:
+    """Return what ``hive status`` shows to people."""
+    table = Table("pool", "workers", box=None, header_style="bold")
+    for heading in ("slots", "backlog"):
+        table.add_column(heading, justify="right")
+    for pool in status.pools:
+        table.add_row(pool.agent_type, ", ".join(pool.workers) or "-", str(pool.slots or "-"), str(pool.backlog))
+    broker = status.broker
+    held = f"{broker.server}, {broker.used_memory_bytes / 1e6:.1f} MB" if broker.answers else broker.problem
+    lines = [f"broker {broker.address} ({held})"]
+    if status.supervisor is not None:
+        others = ", ".join(f"{part.name} {part.state}" for part in status.supervisor.parts if not part.slots)
+        lines.append(f"supervisor process {status.supervisor.process_id}" + (f"; {others}" if others else ""))
+    return Group(table, *lines)
