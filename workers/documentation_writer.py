@@ -141,8 +141,10 @@ def _written_parameters(thing: Documented) -> set[str]:
     """Return the parameters a docstring describes, whatever of the three common styles it is in."""
     if thing.docstring is None:
         return set()
+    # A field list of one line is not recognised by itself; text without one has no parameters in any style.
     sections = griffe.parse_auto(
         thing.docstring,
+        default="sphinx",
         per_style_options={"google": {"warnings": False}, "numpy": {"warnings": False}, "sphinx": {"warnings": False}},
     )
     kinds = {griffe.DocstringSectionKind.parameters, griffe.DocstringSectionKind.other_parameters}
