@@ -50,7 +50,7 @@ class Progress:
 
     def planned(self, steps: Sequence[Step]) -> None:
         """The review begins."""
-        self._total.update(step.agent for step in steps)
+        self._total.update(sorted(step.agent for step in steps))
 
     def running(self, counts: dict[str, int]) -> None:
         """So many steps of each agent type run now."""

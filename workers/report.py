@@ -74,8 +74,8 @@ class Report(Value):
 
     @property
     def agents(self) -> tuple[str, ...]:
-        """Agent types that took part, in the order of the plan."""
-        return tuple(dict.fromkeys(step.agent for step in self.steps))
+        """Agent types that took part, by name."""
+        return tuple(sorted({step.agent for step in self.steps}))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +105,7 @@ def assemble(project: Project, timed: Timed, *, mode: Literal["pools", "serial"]
     """
     course = timed.course
     outcomes = [ended.outcome for ended in course.ended if ended.outcome]
-    findings = {item for outcome in outcomes for item in outcome.findings}
+    findings = [item for outcome in outcomes for item in outcome.findings]
     skipped = [*project.skipped, *(item for outcome in outcomes for item in outcome.skipped)]
     return Report(
         project=project.name,

@@ -51,8 +51,7 @@
       location.append(data.paths[row[PATH]]);
       if (row[LINE]) location.append(element("b", "", `:${row[LINE]}${row[COLUMN] ? ":" + row[COLUMN] : ""}`));
       const who = element("div", "who");
-      who.append(element("span", "rule", data.rules[row[RULE]]), ` ${data.tools[row[TOOL]]}`);
-      who.title = data.agents[row[AGENT]].label;
+      who.append(element("span", "rule", data.rules[row[RULE]]), ` ${data.tools[row[TOOL]]}, ${data.agents[row[AGENT]].label}`);
       const severity = data.severities[row[SEVERITY]];
       item.append(element("span", `sev s-${severity}`, severity), location, element("div", "msg", row[MESSAGE]), who);
       list.append(item);
