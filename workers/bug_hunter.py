@@ -1,13 +1,15 @@
 """The bug hunter: what is wrong wherever it stands (ruff's bug families), and code that nothing uses (vulture)."""
 
+import re
 from typing import Any
 
 from vulture.core import ERROR_CODES, Vulture
+from vulture.utils import ExitCode
 
 from hive import shared_task
 from workers.findings import Finding, Outcome, Severity, Unit, in_order
 from workers.lint import check, findings
-from workers.source import Reading
+from workers.source import Reading, Source
 from workers.task import AgentTask
 
 AGENT = "bug_hunter"
@@ -78,6 +80,8 @@ _LEFT_OUT = frozenset({"attribute", "import", "variable"})
 #: The confidence at which vulture is certain, in percent: unreachable code, unused arguments.
 _CERTAIN_PERCENT = 100
 
+_TYPE_COMMENT = re.compile(r"#\s*type\s*:")
+
 
 @shared_task(base=AgentTask, agent_type=AGENT, name="workers.bug_hunter.review", pydantic=True)
 def review(unit: Unit) -> Outcome:
@@ -105,19 +109,30 @@ def dead_code(unit: Unit) -> Outcome:
     Args:
         unit: the whole project; a part of it would make used code look unused.
     """
-    reading = Reading(unit, AGENT)
+    # Stubs define all over again what they describe, and use nothing.
+    modules = tuple(path for path in unit.files if path.endswith(".py"))
+    reading = Reading(Unit(root=unit.root, files=modules), AGENT)
     hunter = Vulture()
     for source in reading:
-        # As if the project stood at the top of the disk: vulture treats files below any `test` directory differently,
-        # and must not take the directories above the project for its own.
         try:
-            hunter.scan(source.text, f"/{source.path}")
+            _scan(hunter, source)
         except RecursionError:
             reading.skip(source.path, "is nested too deeply for vulture")
     # Without paths this adds only vulture's own lists of names that well-known libraries call.
     hunter.scavenge([])
     found = [_finding(item) for item in hunter.get_unused_code(MIN_CONFIDENCE_PERCENT) if _is_ours(item)]
     return Outcome(agent=AGENT, findings=in_order(found), skipped=tuple(reading.skipped))
+
+
+def _scan(hunter: Vulture, source: Source) -> None:
+    # As if the project stood at the top of the disk: vulture treats files below any `test` directory differently, and
+    # must not take the directories above the project for its own.
+    path = f"/{source.path}"
+    hunter.scan(source.text, path)
+    if hunter.exit_code == ExitCode.InvalidInput:
+        # What parses here fails there only for a comment that looks like a type and is none.
+        hunter.exit_code = ExitCode.NoDeadCode
+        hunter.scan(_TYPE_COMMENT.sub("# type -", source.text), path)
 
 
 def _is_ours(item: Any) -> bool:
@@ -137,6 +152,8 @@ def _finding(item: Any) -> Finding:
 
 
 def _severity(item: Any) -> Severity:
-    if item.confidence == _CERTAIN_PERCENT:
+    if item.typ == "unreachable_code":
         return Severity.MEDIUM
-    return Severity.LOW if item.name.startswith("_") else Severity.INFO
+    if item.confidence == _CERTAIN_PERCENT or item.name.startswith("_"):
+        return Severity.LOW
+    return Severity.INFO

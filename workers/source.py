@@ -142,12 +142,17 @@ def _parsed(text: str) -> ast.Module:
             warnings.simplefilter("ignore")
             return ast.parse(text)
     except SyntaxError as exc:
-        if parses(text):
-            raise UnreadableError(
-                f"needs a newer Python than {sys.version_info.major}.{sys.version_info.minor}"
-            ) from exc
-        raise UnreadableError(f"has a syntax error in line {exc.lineno}: {exc.msg}") from exc
+        raise UnreadableError(_why(exc, text)) from exc
     except (RecursionError, MemoryError) as exc:
         raise UnreadableError("is nested too deeply to be parsed") from exc
     except ValueError as exc:
         raise UnreadableError(f"cannot be parsed: {exc}") from exc
+
+
+def _why(exc: SyntaxError, text: str) -> str:
+    if exc.msg.startswith("too many"):
+        # Nested parentheses and indentation have limits in Python, but none in ruff.
+        return "is nested too deeply to be parsed"
+    if parses(text):
+        return f"needs a newer Python than {sys.version_info.major}.{sys.version_info.minor}"
+    return f"has a syntax error in line {exc.lineno}: {exc.msg}"
