@@ -4,12 +4,15 @@ import inspect
 from typing import Any
 
 from celery import Celery
+from celery.app import backends
 
 from hive.agents.registry import Registry, load_registry
 from hive.pools.lifespan import Lifespan
 from hive.pools.process_loop import ProcessLoop
+from hive.runtime.access import Access
 from hive.runtime.coroutines import with_models
 from hive.runtime.defaults import celery_settings, transport_defaults
+from hive.runtime.results import fenced
 from hive.settings.load import load_settings
 from hive.settings.model import Settings
 from hive.transport.install import install
@@ -52,6 +55,7 @@ class Hive(Celery):
         self.settings = settings or load_settings()
         self.agent_types = agent_types or load_registry(self.settings.agents)
         self.process = Process()
+        self.access = Access(self)
         install()
         super().__init__(main, *args, **kwargs)
         self.steps["consumer"].add("hive.runtime.consuming:Delivery")
@@ -82,6 +86,11 @@ class Hive(Celery):
         connection = super()._connection(url, *args, transport_options=options, **kwargs)
         connection.hive_process = self.process
         return connection
+
+    def _get_backend(self) -> Any:
+        """Return the result backend, which lets only the holder of a delivery write."""
+        backend, url = backends.by_url(self.backend_cls or self.conf.result_backend, self.loader)
+        return fenced(backend)(app=self, url=url)
 
     def __reduce_keys__(self) -> dict[str, Any]:
         """Return what another process needs to build the same application."""

@@ -56,7 +56,7 @@ class HiveConsumer(Consumer):
         """End the consumer; all that does not run any more goes back."""
         if self.holder is not None:
             running = () if isinstance(self.pool, PreforkPool) else tuple(state.active_requests)
-            fences = (Fence.of(request) for request in running)
+            fences = (Fence.of_message(request.message) for request in running)
             self.holder.still_running = frozenset(fence.delivery for fence in fences if fence is not None)
         super().shutdown()
 
@@ -96,7 +96,7 @@ class HiveConsumer(Consumer):
         lost = set(deliveries)
         self.gate.drop(lost)
         for request in tuple(state.active_requests):
-            fence = Fence.of(request)
+            fence = Fence.of_message(request.message)
             if fence is not None and fence.delivery in lost:
                 self._cancel_one(request)
 

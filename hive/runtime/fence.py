@@ -29,7 +29,13 @@ class Fence:
 
     @classmethod
     def of(cls, request: Any) -> "Fence | None":
-        """Return the fence of a request (the worker's or the task's), or None: called directly, or not through hive."""
-        info = request.delivery_info
+        """Return the fence a pool's task must present; None: acknowledged early, called directly, or not through hive."""
+        info = getattr(request, "delivery_info", None)
         found = info.get("hive") if info else None
+        return cls(**found) if found else None
+
+    @classmethod
+    def of_message(cls, message: Any) -> "Fence | None":
+        """Return the fence of a message, or None: a fanout message, or not through hive."""
+        found = getattr(message, "fence", None)
         return cls(**found) if found else None

@@ -34,7 +34,7 @@ class Gate:
 
     def admit(self, request: Any) -> None:
         """Take a reserved task; it goes to the pool when a slot is free and its start is recorded."""
-        if Fence.of(request) is None:
+        if Fence.of_message(request.message) is None:
             self.process(request)
         elif self.start_now is None:
             self._waiting.append(request)
@@ -83,5 +83,5 @@ class Gate:
 
 
 def _start(request: Any) -> Start:
-    fence = request.delivery_info["hive"]
+    fence = request.message.fence
     return Start(id=DeliveryId(queue=fence["queue"], token=fence["token"]), message_id=fence["message"])

@@ -7,12 +7,15 @@ from celery.worker.request import Request
 
 
 class HiveRequest(Request):
-    """Celery's request; its delivery info carries the fence to the pool, and a lost pool child counts as a death."""
+    """Celery's request; its delivery info carries the fence to the pool, and a lost pool child counts as a death.
+
+    A task that is acknowledged early has no fence: its delivery ends before its body begins.
+    """
 
     def __init__(self, message: Any, **opts: Any) -> None:
         super().__init__(message, **opts)
         fence = getattr(message, "fence", None)
-        if fence is not None:
+        if fence is not None and self._task.acks_late:
             self._delivery_info["hive"] = fence
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:

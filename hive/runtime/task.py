@@ -1,10 +1,18 @@
 """The task class of every task of a Hive application."""
 
+from types import CoroutineType
 from typing import Any, ClassVar
 
 from celery import Task
+from celery.exceptions import Ignore, Reject, Retry
+from kombu.exceptions import OperationalError
 
+from hive.errors import BrokerError
 from hive.runtime.coroutines import run_to_end
+from hive.runtime.fence import Fence
+from hive.runtime.next_steps import fix_ids
+from hive.runtime.retries import Retrying
+from hive.store.values import Outcome
 
 
 class HiveTask(Task):
@@ -32,4 +40,57 @@ class HiveTask(Task):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the body; in a worker, a coroutine is run to its end on the loop of the process."""
-        return run_to_end(self, super().__call__(*args, **kwargs))
+        value = run_to_end(self, args, super().__call__(*args, **kwargs))
+        if self.request.called_directly:
+            return value
+        if type(value) is CoroutineType:
+            return self._checked(value)
+        self._check()
+        return value
+
+    async def _checked(self, body: Any) -> Any:
+        value = await body
+        self._check()
+        return value
+
+    def _check(self) -> None:
+        """Let nothing follow from a task whose delivery has been given to another worker.
+
+        Raises:
+            Ignore: it has; neither result nor next step is published.
+        """
+        request = self.request
+        if (request.callbacks or request.chain) and (fence := Fence.of(request)):
+            fix_ids(request)
+            if not self.app.access.is_current(fence, request.id):
+                raise Ignore(f"delivery {fence.token} is another worker's now")
+
+    def signature_from_request(
+        self, request: Any = None, *args: Any, fence: Fence | None = None, **options: Any
+    ) -> Any:
+        """Return a signature of the same call; with a ``fence``, one whose publishing finishes that delivery."""
+        signature = super().signature_from_request(request, *args, **options)
+        signature["options"].pop("hive", None)
+        return signature if fence is None else Retrying.of(signature, fence)
+
+    def retry(self, *args: Any, throw: bool = True, **options: Any) -> Any:
+        """Retry the task, as Celery does; the present delivery is finished and the next attempt published in one step.
+
+        Raises:
+            Retry: it was published.
+            Ignore: the delivery is another worker's now, and nothing was published.
+            Reject: the broker did not answer; the message goes back to its queue.
+        """
+        fence = Fence.of(self.request)
+        if fence is None or not throw or self.request.called_directly:
+            return super().retry(*args, throw=throw, **options)
+        try:
+            return super().retry(*args, throw=throw, fence=fence, **options)
+        except Retry as retry:
+            if isinstance(retry.sig, Retrying) and retry.sig.outcome is not Outcome.DONE:
+                raise Ignore(f"delivery {fence.token} is another worker's now") from retry
+            raise
+        except Reject as reject:
+            if isinstance(reject.reason, BrokerError | OperationalError):
+                raise Reject(reject.reason, requeue=True) from reject
+            raise

@@ -3,6 +3,7 @@
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from functools import cached_property
 from queue import Empty
@@ -19,6 +20,7 @@ from hive.store.keys import Layout
 from hive.store.store import Store
 from hive.store.values import Claim, ClaimStatus, Delivery, DeliveryId, Outgoing
 from hive.transport import envelope
+from hive.transport.batch import PublishBatch
 from hive.transport.consumer import Consumer
 from hive.transport.options import delivery_settings
 from hive.transport.qos import QoS
@@ -56,6 +58,8 @@ class Channel(kombu_redis.Channel):
 
     QoS = QoS
     Message = HiveMessage
+    # Threads of a pool write results at the same time; kombu's ten connections would make some of them fail.
+    max_connections = 1_024
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._ready: deque[Delivery] = deque()
@@ -124,8 +128,17 @@ class Channel(kombu_redis.Channel):
             batch.add_message(outgoing)
             return
         self.store.publish(outgoing)
-        if queue in self._expires:
-            self.store.touch(queue, self._expires[queue])
+        if self._expires:
+            self.touch({queue})
+
+    def touch(self, queues: AbstractSet[str], consumer: str | None = None) -> None:
+        """Keep queues with ``x-expires`` alive, because they are used."""
+        for queue in queues & self._expires.keys():
+            self.store.touch(queue, self._expires[queue], consumer)
+
+    def create_publish_batch(self, max_size: int) -> PublishBatch:
+        """Return what ``Producer.batch()`` gathers in."""
+        return PublishBatch(self, max_size)
 
     def outgoing(self, queue: str, message: dict[str, Any]) -> Outgoing:
         """Return what is published for an envelope; an eta makes it wait on the broker."""
@@ -244,8 +257,8 @@ class Channel(kombu_redis.Channel):
         self._ready.extend(wanted)
         if wanted:
             self._queue_cycle.rotate(wanted[-1].id.queue)
-        for queue in {delivery.id.queue for delivery in wanted} & self._expires.keys():
-            self.store.touch(queue, self._expires[queue], self.consumer.id)
+        if self._expires:
+            self.touch({delivery.id.queue for delivery in wanted}, self.consumer.id)
 
     def _pop_unacknowledged(self, credit: int) -> None:
         queues = [queue for queue in self.active_queues if queue in self._no_ack]

@@ -1,0 +1,107 @@
+"""Results that only the holder of the delivery may write."""
+
+import logging
+from functools import cache
+from typing import Any
+
+from celery import states
+from celery.backends.redis import RedisBackend
+from kombu.utils.encoding import bytes_to_str, ensure_bytes
+
+from hive.runtime.fence import Fence
+from hive.runtime.next_steps import fix_ids
+from hive.store.values import Outcome, StoredResult
+
+logger = logging.getLogger(__name__)
+
+
+class FencedResults:
+    """What hive changes in a result backend; to be put before it in a class's bases.
+
+    On the broker's own Redis the token is checked, the result written and, where nothing follows from it, the delivery
+    finished in one step. On another backend the token is checked, then the result written.
+    """
+
+    app: Any
+
+    def _store_result(
+        self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kwargs: Any
+    ) -> Any:
+        fence = _fence_of(task_id, request)
+        if fence is None or state == states.RETRY:
+            # A retry has finished its delivery before it says so here.
+            return super()._store_result(task_id, result, state, traceback=traceback, request=request, **kwargs)  # type: ignore[misc]
+        if isinstance(self, RedisBackend) and self.app.access.is_broker(self.connparams):
+            self._write(fence, task_id, result, state, traceback, request)
+            return result
+        if not self._is_ours(request):
+            return result
+        return super()._store_result(task_id, result, state, traceback=traceback, request=request, **kwargs)  # type: ignore[misc]
+
+    def _write(self, fence: Fence, task_id: str, result: Any, state: str, traceback: Any, request: Any) -> None:
+        backend: Any = self
+        meta = backend._get_result_meta(result=result, state=state, traceback=traceback, request=request)
+        meta["task_id"] = bytes_to_str(task_id)
+        key = bytes_to_str(backend.get_key_for_task(task_id))
+        expires_s = backend.failure_expires if state == states.FAILURE else backend.expires
+        stored = StoredResult(
+            key=key,
+            value=ensure_bytes(backend.encode(meta)),
+            ttl_ms=round(expires_s * 1000) if expires_s else None,
+            channel=key,
+        )
+        store = self.app.access.store
+        write = store.finish_with_result if _ends(state, request) else store.store_result
+        outcome = write(fence.consumer, fence.delivery, stored)
+        if outcome is not Outcome.DONE:
+            _refused(f"result {state}", task_id, fence)
+
+    def mark_as_failure(self, task_id: str, exc: Any, traceback: Any = None, request: Any = None, **kwargs: Any) -> Any:
+        """Record a failure and what follows from it, if the delivery is current."""
+        if _follows(request):
+            fix_ids(request)
+            if not self._is_ours(request, task_id):
+                return None
+        return super().mark_as_failure(task_id, exc, traceback=traceback, request=request, **kwargs)  # type: ignore[misc]
+
+    def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> Any:
+        """Count a part of a chord, if the delivery is current."""
+        if not self._is_ours(request):
+            return None
+        return super().on_chord_part_return(request, state, result, **kwargs)  # type: ignore[misc]
+
+    def _is_ours(self, request: Any, task_id: str | None = None) -> bool:
+        fence = _fence_of(task_id or request.id, request)
+        return fence is None or self.app.access.is_current(fence, task_id or request.id)
+
+
+def _fence_of(task_id: str, request: Any) -> Fence | None:
+    """Return the fence of the request if it is this task's own: a failed chain writes results of others too."""
+    return Fence.of(request) if request is not None and getattr(request, "id", None) == task_id else None
+
+
+def _follows(request: Any) -> bool:
+    return bool(
+        request is not None
+        and any(getattr(request, name, None) for name in ("chord", "errbacks", "chain"))
+        and Fence.of(request)
+    )
+
+
+def _ends(state: str, request: Any) -> bool:
+    """Whether nothing follows a result, so that it may finish the delivery."""
+    if state == states.SUCCESS:
+        return not request.chord
+    return state in states.READY_STATES and not _follows(request)
+
+
+def _refused(what: str, task_id: str, fence: Fence) -> None:
+    logger.warning("%s of task %s refused: delivery %d is no longer ours", what, task_id, fence.token)
+
+
+@cache
+def fenced(backend: type[Any]) -> type[Any]:
+    """Return a backend class with fenced results."""
+    if issubclass(backend, FencedResults):
+        return backend
+    return type(f"Fenced{backend.__name__}", (FencedResults, backend), {"__doc__": backend.__doc__})

@@ -1,0 +1,42 @@
+"""A retry that finishes its delivery and publishes the next attempt in one step."""
+
+from typing import Any
+
+from celery.canvas import Signature
+
+from hive.runtime.fence import Fence
+from hive.store.values import Outcome
+from hive.transport.batch import gathering
+
+
+class Retrying(Signature):
+    """The next attempt of a task; publishing it finishes the present one.
+
+    A signature that is a plain dict to everybody else. The outcome stands in :attr:`outcome` after it was published.
+    """
+
+    fence: Fence
+    outcome: Outcome = Outcome.DONE
+
+    @classmethod
+    def of(cls, signature: Signature, fence: Fence) -> "Retrying":
+        """Return the signature as one that presents ``fence``."""
+        retrying = cls(signature, app=signature.app)
+        retrying.fence = fence
+        retrying._type = signature._type
+        return retrying
+
+    def apply_async(self, args: Any = None, kwargs: Any = None, **options: Any) -> Any:
+        """Publish the next attempt and finish the delivery, both or neither.
+
+        Raises:
+            BrokerGoneError: no reply; it may be repeated.
+        """
+        app = self.app
+        with app.producer_pool.acquire(block=True) as producer:
+            with gathering(producer) as gathered:
+                result = super().apply_async(args, kwargs, producer=producer, **options)
+            for message in gathered.messages:
+                self.outcome = app.access.store.retry(self.fence.consumer, self.fence.delivery, message)
+            gathered.send_commands()
+        return result
