@@ -1,0 +1,93 @@
+"""What the model does not show: large messages, the broker's own clock, waking, unregistering."""
+
+from collections.abc import Iterator
+from itertools import count
+
+import pytest
+
+from hive.settings.parts import DeliverySettings
+from hive.store import Layout, Store, never_repeating
+from hive.store.values import ClaimStatus, ConsumerInfo, Outcome, Outgoing
+from tests.support.redis_server import RedisServer
+
+INFO = ConsumerInfo(node="celery@test", pid=1, version="0", started_ms=0)
+NUMBER = count()
+
+
+@pytest.fixture
+def store(redis_server: RedisServer) -> Iterator[Store]:
+    client = redis_server.client(retry=never_repeating())
+    yield Store(client, layout=Layout(prefix=f"claims{next(NUMBER)}-"), settings=DeliverySettings())
+    client.close()
+
+
+def send(store: Store, id_: str, payload: bytes = b"{}", queue: str = "q") -> None:
+    assert store.publish(Outgoing(queue=queue, payload=payload, message_id=id_))
+
+
+def test_a_claim_stops_after_a_megabyte_but_takes_one(store: Store) -> None:
+    store.register("c", ["q"], INFO)
+    for number in range(3):
+        send(store, f"large{number}", b"x" * 3_000_000)
+    for number in range(20):
+        send(store, f"small{number}", b"x" * 100_000)
+    sizes = []
+    for sequence in (1, 2, 3, 4):
+        claim = store.claim("c", ["q"], sequence=sequence, credit=100)
+        assert claim.more
+        sizes.append(len(claim.deliveries))
+    assert sizes == [1, 1, 1, 11]
+
+
+def test_the_brokers_clock_gives_tokens_and_leases(store: Store) -> None:
+    before_ms = store.server_time_ms()
+    store.register("c", ["q"], INFO)
+    send(store, "m")
+    (one,) = store.claim("c", ["q"], sequence=1, credit=1).deliveries
+    (record,) = store.consumers("q")
+    after_ms = store.server_time_ms()
+    assert before_ms + 6000 <= record.lease_end_ms <= after_ms + 6000
+    # A queue that nobody knew begins an hour ahead, see the epoch.
+    assert before_ms + 3_600_000 <= one.id.token // 1000 <= after_ms + 3_600_000 + 1
+
+
+def test_wake_tokens_are_hints_that_do_not_pile_up(store: Store, redis_server: RedisServer) -> None:
+    store.register("c", ["q", "other"], INFO)
+    assert store.wait(store.client, ["q", "other"], 0.01) is None
+    for number in range(10):
+        send(store, f"m{number}", queue="other")
+    assert store.wait(store.client, ["q", "other"], 5) == "other"
+    assert store.wait(store.client, ["q", "other"], 0.01) is None
+    assert len(store.claim("c", ["q", "other"], sequence=1, credit=4).deliveries) == 4
+    assert store.wait(store.client, ["q", "other"], 5) == "other"  # six are left for somebody else
+
+
+def test_a_consumer_leaves_once_it_holds_nothing(store: Store) -> None:
+    store.register("c", ["q"], INFO)
+    send(store, "m1")
+    send(store, "m2")
+    claim = store.claim("c", ["q"], sequence=1, credit=2)
+    assert store.unregister("c", ["q"]) == 2
+    assert store.requeue("c", [one.id for one in claim.deliveries]) == (Outcome.DONE, Outcome.DONE)
+    assert store.unregister("c", ["q"]) == 0
+    assert store.unregister("c", ["q"]) == 0
+    assert store.claim("c", ["q"], sequence=2, credit=2).status is ClaimStatus.UNREGISTERED
+    assert [payload for _, payload in store.pop(["q"], count=9)] == [b"{}", b"{}"]
+    assert list(store.client.scan_iter(match=f"{store.layout.prefix}*:c")) == []
+
+
+def test_popping_takes_by_priority_over_all_queues(store: Store) -> None:
+    for queue, priority in (("a", 3), ("b", 0), ("a", 0), ("b", 9)):
+        store.publish(Outgoing(queue=queue, payload=f"{queue}{priority}".encode(), message_id="m", priority=priority))
+    assert [payload for _, payload in store.pop(["a", "b"], count=3)] == [b"a0", b"b0", b"a3"]
+    assert store.pop(["a", "b"]) == (("b", b"b9"),)
+    assert store.pop(["a", "b"]) == ()
+
+
+def test_handing_back_many_keeps_their_order(store: Store) -> None:
+    store.register("c", ["q"], INFO)
+    for number in range(6):
+        send(store, f"m{number}", f"{number}".encode())
+    deliveries = store.claim("c", ["q"], sequence=1, credit=4).deliveries
+    store.requeue("c", [deliveries[place].id for place in (2, 0, 3, 1)])
+    assert [payload for _, payload in store.pop(["q"], count=9)] == [b"0", b"1", b"2", b"3", b"4", b"5"]
