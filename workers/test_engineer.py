@@ -115,7 +115,8 @@ def _trial_findings(trial: Trial, cases: list[Case]) -> Iterator[Finding]:
         message = f"{failure.test}: {failure.message}"
         yield _finding("failing-test", failure.path or ".", line, message, tool="pytest")
     for path, percent in trial.coverage.items():
-        if percent < LOW_COVERAGE_PERCENT and not serves_tests(path):
+        # Nothing at all: no test uses it, which is told already, or it runs in a process of its own, unmeasured.
+        if 0 < percent < LOW_COVERAGE_PERCENT and not serves_tests(path):
             yield _finding("low-coverage", path, 0, f"the tests run {percent:g} % of its statements", tool="coverage")
 
 

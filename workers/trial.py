@@ -181,6 +181,13 @@ def _failure(case: ET.Element) -> Failure | None:
                 path=case.get("file", ""),
                 line=int(line) + 1 if line else 0,
                 kind=kind,
-                message=(found.get("message") or found.text or kind).strip().splitlines()[0][:400],
+                message=_message(found),
             )
     return None
+
+
+def _message(found: ET.Element) -> str:
+    """Return what went wrong in one line: of an error while collecting, pytest's own message says only that."""
+    reasons = [line[1:].strip() for line in (found.text or "").splitlines() if line.startswith("E ")]
+    told = (found.get("message") or "").strip().splitlines()
+    return (reasons[-1] if found.tag == "error" and reasons else told[0] if told else found.tag)[:400]
