@@ -75,9 +75,9 @@ def translated(operation: str) -> Iterator[None]:
         raise
     except exceptions.ResponseError as error:
         text = str(error)
-        if isinstance(error, exceptions.OutOfMemoryError) or "OOM" in text.split(":", 1)[0]:
+        if isinstance(error, exceptions.OutOfMemoryError) or text.startswith("OOM"):
             raise BrokerFullError(f"{operation}: the broker is at its memory limit ({text})") from error
-        if isinstance(error, exceptions.ReadOnlyError) or any(word in text for word in _PASSING):
+        if isinstance(error, exceptions.ReadOnlyError) or text.startswith(_PASSING):
             raise BrokerGoneError(f"{operation}: the broker cannot serve this now ({text})") from error
         raise
     except exceptions.ConnectionError as error:

@@ -68,6 +68,8 @@ class Model:
         self.queues = {name: Queue(name) for name in QUEUES}
         self.consumers: dict[str, Consumer] = {}
         self.done: set[str] = set()
+        self.settled: set[str] = set()
+        """Messages whose count of deaths must be gone, because they ended while it was known whose it was."""
         self.woken: set[str] = set()
         self.published = 0
 
@@ -210,6 +212,7 @@ class Model:
         message.deaths += 1
         if message.deaths >= self.max_deliveries:
             queue.dead.append(message)
+            self.settled.add(message.id)
             return Fate.DEAD
         self.woken.add(queue.name)
         if message.deaths == self.max_deliveries - 1:
