@@ -27,7 +27,7 @@ POLL_S = 0.2
 #: Looking takes at most this share of the time, so that thousands of waiting steps do not keep a core busy.
 POLL_SHARE = 0.1
 
-#: Seconds beyond the longest time limit without any step ending after which the rest counts as lost.
+#: Seconds beyond an agent type's time limit without a sign of its steps after which those that wait count as lost.
 STALL_MARGIN_S = 60.0
 
 
@@ -42,17 +42,15 @@ class Review:
         app: the application whose broker and workers are used.
         steps: the plan.
         watch: who is told how it goes on.
-        stall_s: seconds without any step ending after which the rest counts as lost; by default what the longest time
-            limit among the steps' agent types suggests.
+        margin_s: seconds beyond its time limit after which an agent type without a sign of life is given up.
     """
 
-    def __init__(self, app: Hive, steps: Sequence[Step], watch: Watch, stall_s: float | None = None) -> None:
-        self._app, self._steps, self._watch = app, steps, watch
-        longest_s = max((app.agent_types[step.agent].time_limit_s for step in steps), default=0.0)
-        self._stall_s = stall_s if stall_s is not None else longest_s + STALL_MARGIN_S
+    def __init__(self, app: Hive, steps: Sequence[Step], watch: Watch, margin_s: float = STALL_MARGIN_S) -> None:
+        self._app, self._steps, self._watch, self._margin_s = app, steps, watch, margin_s
         self._clock = SystemClock()
         self._outages = tuple(app.connection_for_read().connection_errors)
         self._waiting: dict[int, AsyncResult] = {}
+        self._moved_at_s: dict[str, float] = {}
         self._started: dict[int, Run] = {}
         self._ended: dict[int, Ended] = {}
 
@@ -80,38 +78,42 @@ class Review:
         )
 
     def _gather(self) -> None:
-        """Look at what waits until nothing does, or until nothing has ended for too long."""
+        """Look at what waits until nothing does."""
         pause = threading.Event()
-        moved_at_s = self._clock.monotonic_s()
+        sent_at_s = self._clock.monotonic_s()
+        self._moved_at_s = {step.agent: sent_at_s for step in self._steps}
         while self._waiting:
             looked_at_s = self._clock.monotonic_s()
             try:
-                moved = self._look()
+                self._look()
+                self._give_up_silent()
             except self._outages as exc:
-                self._give_up(f"the broker went away: {one_line(exc)}")
-                return
-            if moved:
-                moved_at_s = looked_at_s
-            now_s = self._clock.monotonic_s()
-            if self._waiting and now_s - moved_at_s > self._stall_s:
-                self._revoke()
-                self._give_up(f"nothing was heard of it, and no other step ended for {self._stall_s:.0f} s")
-                return
+                self._lose(list(self._waiting), f"the broker went away: {one_line(exc)}")
+            took_s = self._clock.monotonic_s() - looked_at_s
             if self._waiting:
-                pause.wait(max(POLL_S, (now_s - looked_at_s) * (1 / POLL_SHARE - 1)))
+                pause.wait(max(POLL_S, took_s * (1 / POLL_SHARE - 1)))
 
-    def _look(self) -> bool:
-        """Take in what has ended; whether anything has."""
-        before = len(self._waiting)
+    def _look(self) -> None:
+        """Take in what has started and what has ended."""
         for number, result in list(self._waiting.items()):
             meta = result.backend.get_task_meta(result.id)
             if meta["status"] in states.READY_STATES:
                 self._end(number, self._verdict(number, result))
             elif meta["status"] == states.STARTED and number not in self._started:
                 self._started[number] = self._start(meta)
+                self._moved_at_s[self._steps[number].agent] = self._clock.monotonic_s()
         running = Counter(self._steps[number].agent for number in self._started if number in self._waiting)
         self._watch.running(dict(running))
-        return len(self._waiting) < before
+
+    def _give_up_silent(self) -> None:
+        """Count as lost what waits for agent types that gave no sign for longer than a step of theirs may take."""
+        now_s = self._clock.monotonic_s()
+        for agent, moved_at_s in self._moved_at_s.items():
+            limit_s = self._app.agent_types[agent].time_limit_s + self._margin_s
+            numbers = [number for number in self._waiting if self._steps[number].agent == agent]
+            if numbers and now_s - moved_at_s > limit_s:
+                self._revoke(numbers)
+                self._lose(numbers, f"its pool gave no sign for {limit_s:.0f} s")
 
     def _start(self, meta: dict[str, Any]) -> Run:
         told = meta["result"] if isinstance(meta["result"], dict) else {}
@@ -133,9 +135,13 @@ class Review:
             return Ended(step=step, state=State.DONE, outcome=outcome, run=outcome.run)
         if state == states.REVOKED:
             return self._failed(number, State.REVOKED, "it was revoked")
-        if isinstance(value, (TimeLimitExceeded, SoftTimeLimitExceeded)):
-            limit_s = self._app.agent_types[step.agent].time_limit_s
-            return self._failed(number, State.TIMED_OUT, f"it ran longer than {limit_s:g} s and was ended", result)
+        limits = self._app.agent_types[step.agent]
+        if isinstance(value, SoftTimeLimitExceeded):
+            reason = f"it ran longer than {limits.soft_time_limit_s:g} s and was told to end"
+            return self._failed(number, State.TIMED_OUT, reason, result)
+        if isinstance(value, TimeLimitExceeded):
+            reason = f"it ran longer than {limits.time_limit_s:g} s and was ended"
+            return self._failed(number, State.TIMED_OUT, reason, result)
         return self._failed(number, State.FAILED, one_line(value), result)
 
     def _failed(self, number: int, state: State, reason: str, result: AsyncResult | None = None) -> Ended:
@@ -150,20 +156,20 @@ class Review:
         if ended.state is not State.LOST:
             result.forget()
         self._ended[number] = ended
+        self._moved_at_s[ended.step.agent] = self._clock.monotonic_s()
         self._watch.ended(ended)
 
-    def _give_up(self, reason: str) -> None:
-        for number in list(self._waiting):
+    def _lose(self, numbers: Sequence[int], reason: str) -> None:
+        for number in numbers:
             self._end(number, self._failed(number, State.LOST, reason))
 
-    def _revoke(self) -> None:
-        if self._waiting:
-            self._app.control.revoke([result.id for result in self._waiting.values()])
+    def _revoke(self, numbers: Sequence[int]) -> None:
+        self._app.control.revoke([self._waiting[number].id for number in numbers])
 
     def _take_back(self) -> None:
         """Revoke what waits, after taking in what has ended; a second interrupt leaves it at that."""
         with suppress(KeyboardInterrupt):
-            self._revoke()
+            self._revoke(list(self._waiting))
             self._look()
         for number, step in enumerate(self._steps):
             began = "while it ran" if number in self._started else "before it began"

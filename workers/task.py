@@ -16,6 +16,9 @@ class AgentTask(HiveTask):
     abstract = True
     # A review shows what runs, and names the worker of a task that never returned.
     track_started = True
+    # A tool that kills its process would kill the next one too: it costs its unit at once. (A worker that is lost as a
+    # whole is another matter: its lease ends, and its tasks go to the next.)
+    reject_on_worker_lost = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the body; called by the worker, by ``apply`` and by whoever calls the task as a function."""
