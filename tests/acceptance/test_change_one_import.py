@@ -1,5 +1,6 @@
 """A Celery application runs unchanged on hive: the same tests pass on celery.Celery and on hive.Hive."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -41,7 +42,7 @@ def environment(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPat
 
 
 @pytest.fixture
-def shop(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> ModuleType:
+def shop(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
     """The application's module, imported anew as the caller's side of it."""
     for name, value in environment.items():
         monkeypatch.setenv(name, value)
@@ -50,7 +51,10 @@ def shop(environment: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> Module
     assert spec.loader is not None
     module = util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    yield module
+    # Results kept by an exception's frames speak to the broker when they go: let them go while it lives.
+    gc.collect()
+    module.app.close()
 
 
 def notes(environment: dict[str, str]) -> list[str]:
