@@ -36,7 +36,9 @@ def _schedule(task: Any, error: Exception) -> Exception:
         )
     if hasattr(task, "override_max_retries"):
         options["max_retries"] = task.override_max_retries
-    scheduled: Exception = task.retry(exc=error, throw=False, **options)
-    if hasattr(task, "override_max_retries"):
-        del task.override_max_retries
+    try:
+        scheduled: Exception = task.retry(exc=error, **options)
+    finally:
+        if hasattr(task, "override_max_retries"):
+            del task.override_max_retries
     return scheduled

@@ -8,7 +8,7 @@ from typing import Any
 from celery import group, signals, states
 from celery.app.trace import LOG_IGNORED, LOG_SUCCESS, info
 from celery.canvas import maybe_signature
-from celery.exceptions import BackendGetMetaError, Reject
+from celery.exceptions import BackendGetMetaError, Ignore, Reject
 from celery.utils.log import get_logger
 from celery.utils.saferepr import saferepr
 from celery.worker.state import successful_requests
@@ -50,6 +50,8 @@ class Completion:
     def _publish(self, attempt: Attempt) -> Exception | None:
         is_published = False
         try:
+            # A hive task makes sure first that its delivery is still its own.
+            getattr(attempt.task, "_check", _nothing)()
             self._publish_next(attempt, attempt.value)
             is_published = True
             attempt.task.backend.mark_as_done(attempt.id, attempt.value, attempt.context, attempt.stores_result)
@@ -57,7 +59,7 @@ class Completion:
             if is_published:
                 raise
             return exc
-        except EncodeError as exc:
+        except (EncodeError, Ignore) as exc:
             return exc
         return None
 
@@ -150,3 +152,7 @@ class Completion:
             raise Reject(exc, requeue=True) from exc
         successful_requests.add(attempt.id)
         return True
+
+
+def _nothing() -> None:
+    """Stand for the check of a task that has none."""

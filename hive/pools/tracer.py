@@ -131,15 +131,20 @@ class CoroutineTracer:
         attempt.state, attempt.value = states.SUCCESS, value
         error = await self._completion.publish(attempt)
         if error is not None:
-            return await self._failed(attempt, error)
+            return await self._end(attempt, error)
         return await self._completion.success(attempt)
 
     async def _raised(self, attempt: Attempt, exc: Exception) -> Reply:
-        """Turn what the body raised into an outcome."""
+        """Retry what the task's options say is to be retried; else end with what was raised."""
         if isinstance(exc, SoftLimitReached):
             exc = SoftTimeLimitExceeded(*exc.args).with_traceback(exc.__traceback__)
+        _leave_own_frames_out(exc)
         if attempt.is_started and autoretry.is_retried(attempt.task, exc):
             exc = await self._network.call(autoretry.retry, attempt.task, exc)
+        return await self._end(attempt, exc)
+
+    async def _end(self, attempt: Attempt, exc: Exception) -> Reply:
+        """Turn an error into an outcome."""
         if isinstance(exc, Reject):
             return self._refused(attempt, "REJECTED", exc)
         if isinstance(exc, Ignore):
@@ -234,7 +239,7 @@ def _handle_error(attempt: Attempt, exc: BaseException, state: str) -> Any:
     try:
         raise exc  # noqa: TRY301 - Celery's handlers ask for the exception being handled
     except BaseException:
-        exc.__traceback__ = traceback
+        exc.__traceback__ = traceback or exc.__traceback__
         return info.handle_error_state(attempt.task, attempt.context, eager=False, call_errbacks=call_errbacks)
 
 

@@ -7,20 +7,25 @@ from types import CoroutineType
 from typing import Any
 
 from celery.app.base import pydantic_wrapper
+from celery.app.task import Context
+from celery.worker.request import Request
 
 from hive.pools import autoretry
 
 
-def run_to_end(task: Any, value: Any) -> Any:
+def run_to_end(task: Any, args: tuple[Any, ...], value: Any) -> Any:
     """Return what a task's function really returned.
 
-    A plain value is that already. A coroutine is run on the process's loop if a worker called the task; a caller of his
-    own gets the coroutine, as from any `async def`, and so does the asyncio pool, which awaits it.
+    A plain value is that already. A coroutine is run on the process's loop if a worker called the task, or called it as
+    an errback, with the request of the task that failed; a caller of his own gets the coroutine, as from any
+    `async def`, and so does the asyncio pool, which awaits it.
 
     Raises:
         Exception: what the coroutine raised, or the Retry that stands for it.
     """
-    if type(value) is not CoroutineType or task.request.called_directly or task.app.process_loop.is_current:
+    if type(value) is not CoroutineType or task.app.process_loop.is_current:
+        return value
+    if task.request.called_directly and not (args and isinstance(args[0], Context | Request)):
         return value
     try:
         return task.app.process_loop.call(task, value)
