@@ -1,4 +1,59 @@
-"""The only package that talks to Redis: keys, scripts, typed replies."""
+"""The only package that talks to Redis: keys, scripts, typed replies.
+
+:class:`~hive.store.store.Store` has one method for each operation, and one ``.lua`` file carries each out in a single
+step on the broker. Payloads are bytes that no script reads or rewrites; what a script must know of a message stands
+beside it. The catalogue of keys is in :mod:`hive.store.keys`, what a script takes and replies in its own header.
+
+Where a message can be (one of these, always)::
+
+    publish ──────────────► ready ◄───────────────┬──────────────┐
+    schedule ─► scheduled ─promote─┘ │            │ requeue      │ one death too few
+                    ▲                │ claim      │              │
+                    │                ▼            │              │
+                    └─ retry,     in flight ──────┴─► death ─────┼─► suspects (one death short of the limit)
+                       reschedule    │    (reject,    counted    │       │ claim by an idle process, alone
+                                     │     reap)                 │       └─► in flight
+                                     ▼                           ▼
+                                   done                        dead letters
+
+Guaranteed:
+
+* A claim takes messages off the ready lists and records them in flight in the same step, so no death between two steps
+  loses one. The same sequence number returns the same batch.
+* Every later step names consumer and token, and changes nothing unless that consumer is registered and holds that
+  delivery. Consumer ids are fresh for each life, so an old pair never names a new delivery.
+* Tokens of a queue only grow. They are the broker's microseconds, or the last one plus one if that is more; a server
+  with another run id (restart, failover to a replica whose clock is behind) goes on an hour above both. Every claim looks
+  at the run id, so there is no window before the first tick; it costs 25 microseconds.
+* Deaths are counted only for deliveries whose start was recorded. A message with one death left runs alone: an idle
+  process gets nothing but it, nothing else until it has ended, and the script checks both.
+* A reap believes an ended lease only if the last look was less than half a lease ago, on the same run of the server and
+  not in the future. Otherwise the next look extends all leases by one term.
+* A full broker refuses ``publish`` and ``schedule`` and nothing else.
+
+Not guaranteed: a broker that loses its disk loses what it had. Between :meth:`Store.check` and a write elsewhere a lease
+can end. What :meth:`Store.pop` takes has no record. A message's own expiration is in its envelope, so whoever reads that
+after the claim drops it. Redis Cluster: a script that takes several queues needs them on one server.
+
+===================================== ================================================================================
+what fails                            what happens
+===================================== ================================================================================
+reply of a claim lost                 the same sequence returns it, or ``reconcile`` hands it back
+reply of a start or a finish lost     repeat it: a start is the same again, a finish says ``ALREADY``
+reply of a publish lost               repeat it within ``publish_dedup_s``: dropped by its dedup id
+worker dies                           its lease ends, ``tick`` names it, ``reap`` returns all it held in batches
+worker frozen past its lease          reaped; all it says afterwards is ``STALE`` and counted as ``refused``
+lease ended but nobody reaped         the next renewal revives it: nothing has been given away
+broker away, clock set, failover      ``tick`` forgives: every lease extended, nothing counted
+broker lost the scripts               loaded and called again; a script that is unknown has not run
+broker restored from an old copy      what it forgot runs again; old tokens name nothing
+===================================== ================================================================================
+
+Deviations from the first design: claims carry no epoch to be refused on mismatch, because the leap of the tokens already
+puts old ones out of reach, and a refusal would take the running tasks of every worker with it. A lease that ended
+does not refuse claims until it is reaped, for the same reason after a clock step. Epoch, fence, last look and turn are
+fields of one hash, so that scripts take fewer keys.
+"""
 
 from hive.store.faults import BatchPublishError, BrokerFullError, BrokerGoneError
 from hive.store.keys import FORMAT_VERSION, Layout, QueueKeys

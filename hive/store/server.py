@@ -1,6 +1,7 @@
 """The server behind the address: is it one that can keep our messages?"""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import redis
@@ -32,14 +33,25 @@ def check_server(client: redis.Redis) -> ServerInfo:
             policy: Any = client.config_get("maxmemory-policy").get("maxmemory-policy")
         except redis.exceptions.ResponseError:
             policy = None
-    name = "valkey" if info.get("server_name") == "valkey" or "valkey_version" in info else "redis"
-    version = str(info.get("valkey_version" if name == "valkey" else "redis_version") or info["redis_version"])
+    return fit_server(info, policy.decode() if isinstance(policy, bytes) else policy)
+
+
+def fit_server(info: Mapping[str, Any], policy: str | None) -> ServerInfo:
+    """Read a server's own words about itself, and refuse one that cannot keep our messages.
+
+    Args:
+        info: the section ``server`` of ``INFO``.
+        policy: its ``maxmemory-policy``; ``None`` where we may not ask.
+
+    Raises:
+        BrokerRefusedError: it is too old, or evicts keys when it is full.
+    """
+    name = "valkey" if "valkey_version" in info else "redis"
+    version = str(info[f"{name}_version"])
     found = tuple(int(number) for number in re.findall(r"\d+", version)[:2])
     if found < OLDEST[name]:
         oldest = ".".join(map(str, OLDEST[name]))
         raise BrokerRefusedError(f"the broker is {name} {version}; hive needs {name} {oldest} or newer")
-    if isinstance(policy, bytes):
-        policy = policy.decode()
     if policy is not None and policy != "noeviction":
         raise BrokerRefusedError(
             f"the broker drops keys when it is full (maxmemory-policy {policy}), messages among them: "

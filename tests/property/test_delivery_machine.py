@@ -120,7 +120,7 @@ class DeliveryMachine(RuleBasedStateMachine):
         credit=st.integers(1, 5),
         idle=st.booleans(),
         swap=st.booleans(),
-        lost=st.sampled_from([None, "for good", "repeated", "compared"]),
+        lost=st.sampled_from([None, "for good", "repeated", "compared", "under way"]),
     )
     def claim(self, data: st.DataObject, credit: int, idle: bool, swap: bool, lost: str | None) -> None:
         """A claim in either order, whose reply may be lost: then it is repeated, or a renewal shows the difference."""
@@ -130,9 +130,10 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.claim_as(consumer, order, credit, idle=idle, seen=lost is None)
         if lost == "repeated":
             self.claim_as(consumer, order, credit, idle=idle, seen=True)
-        elif lost == "compared":
+        elif lost in {"compared", "under way"}:
+            completed = consumer.sequence - (lost == "under way")
             for queue in QUEUES:
-                self.reconcile_as(consumer, queue, consumer.sequence)
+                self.reconcile_as(consumer, queue, completed)
 
     @precondition(lambda self: self.alive)
     @rule(data=st.data(), end=st.sampled_from(["none", "none", "die", "finish"]))
