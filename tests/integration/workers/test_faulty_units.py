@@ -1,0 +1,99 @@
+"""A unit whose tool fails, hangs, kills its process or finds no pool costs that unit; the review goes on."""
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hive import ensure_running
+from workers.findings import Unit
+from workers.review import Review
+from workers.serial import run_serially
+from workers.steps import Ended, State, Step
+
+APPLICATION = "tests.support.faulty_agents"
+
+
+class Log:
+    """A watch that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.agents: list[str] = []
+        self.states: list[State] = []
+
+    def planned(self, steps: Any) -> None:
+        self.agents = [step.agent for step in steps]
+
+    def running(self, counts: dict[str, int]) -> None:
+        assert all(count > 0 for count in counts.values())
+
+    def ended(self, ended: Ended) -> None:
+        self.states.append(ended.state)
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture
+def faulty(home: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The application; it reads where its home is when it is imported, as the processes of its pools do."""
+    monkeypatch.setenv("HIVE_HOME", str(home))
+    return importlib.import_module(APPLICATION)
+
+
+def steps_of(faulty: Any, *wanted: tuple[str, Any, str]) -> list[Step]:
+    return [Step(agent=agent, task=task, unit=Unit(root="/nowhere", files=(name,))) for agent, task, name in wanted]
+
+
+@pytest.mark.slow
+def test_each_fault_costs_its_unit_only(faulty: Any) -> None:
+    steps = steps_of(
+        faulty,
+        ("code_reviewer", faulty.review, "a.py"),
+        ("code_reviewer", faulty.review, "raises.py"),
+        ("code_reviewer", faulty.review, "hangs.py"),
+        ("code_reviewer", faulty.review, "b.py"),
+        ("bug_hunter", faulty.hunt, "dies.py"),
+        ("bug_hunter", faulty.hunt, "c.py"),
+        ("test_engineer", faulty.unserved, "d.py"),
+    )
+    log = Log()
+    with ensure_running(f"{APPLICATION}:app", agent_types=("code_reviewer", "bug_hunter")) as running:
+        course = Review(running.app, steps, log, margin_s=4.0).run()
+
+    by_file = {ended.step.unit.files[0]: ended for ended in course.ended}
+    assert [ended.step for ended in course.ended] == steps, "in the order of the plan"
+    assert not course.interrupted
+    assert {name: by_file[name].state for name in by_file} == {
+        "a.py": State.DONE,
+        "raises.py": State.FAILED,
+        "hangs.py": State.TIMED_OUT,
+        "b.py": State.DONE,
+        "dies.py": State.FAILED,
+        "c.py": State.DONE,
+        "d.py": State.LOST,
+    }
+    assert by_file["raises.py"].reason == "ValueError: a tool said no"
+    assert "1.5 s" in by_file["hangs.py"].reason
+    assert "signal 9" in by_file["dies.py"].reason
+    assert "no sign" in by_file["d.py"].reason
+    assert [by_file[name].outcome.findings[0].path for name in ("a.py", "b.py", "c.py")] == ["a.py", "b.py", "c.py"]
+    for name in ("a.py", "hangs.py"):
+        run = by_file[name].run
+        assert run is not None
+        assert run.worker.startswith("code_reviewer@")
+        assert run.pid > 0
+        assert run.started_at_ms <= run.finished_at_ms
+    assert len(log.states) == len(steps)
+
+
+def test_serially_an_error_costs_its_unit_only(faulty: Any) -> None:
+    steps = steps_of(faulty, ("code_reviewer", faulty.review, "raises.py"), ("code_reviewer", faulty.review, "a.py"))
+    course = run_serially(steps, Log())
+    assert [(ended.state, ended.reason) for ended in course.ended] == [
+        (State.FAILED, "ValueError: a tool said no"),
+        (State.DONE, ""),
+    ]
