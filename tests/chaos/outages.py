@@ -4,6 +4,8 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator
 
+from kombu.exceptions import OperationalError
+
 from hive.errors import HiveError
 from hive.testing.proxy import FaultProxy
 from tests.chaos.fleet import Fleet
@@ -108,7 +110,7 @@ def full_broker(run: Run, server: RedisServer) -> Report:
                 fleet.app.tasks["chaos.work"].apply_async(
                     (str(number), 0.0), headers={"filler": filler}, ignore_result=True
                 )
-            except (HiveError, OSError, fleet.app.connection_for_write().connection_errors) as error:
+            except (HiveError, OperationalError) as error:
                 refused = str(error)
                 break
             fleet.ledger.published.add(str(number))

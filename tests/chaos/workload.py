@@ -101,14 +101,14 @@ def _define(app: Hive, chaos: Chaos, effects: Effects) -> None:
     def held(seconds: float) -> None:
         time.sleep(chaos.slow_s if chaos.worker in chaos.slow else seconds)  # noqa: TID251 - what a task does
 
-    @app.task(name="chaos.work")
+    @app.task(name="chaos.work", shared=False)
     def work(id_: str, seconds: float = 0.0) -> str:
         effects.note("s", id_)
         held(seconds)
         effects.note("f", id_)
         return chaos.worker
 
-    @app.task(name="chaos.again", bind=True, max_retries=3)
+    @app.task(name="chaos.again", shared=False, bind=True, max_retries=3)
     def again(self: Any, id_: str) -> str:
         if self.request.retries == 0:
             effects.note("r", id_)
@@ -117,18 +117,18 @@ def _define(app: Hive, chaos: Chaos, effects: Effects) -> None:
         effects.note("f", id_)
         return chaos.worker
 
-    @app.task(name="chaos.body")
+    @app.task(name="chaos.body", shared=False)
     def body(parts: list[str], id_: str) -> int:
         effects.note("s", id_)
         effects.note("f", id_)
         return len(parts)
 
-    @app.task(name="chaos.poison")
+    @app.task(name="chaos.poison", shared=False)
     def poison(id_: str) -> None:
         effects.note("s", id_)
         kill_worker()
 
-    @app.task(name="chaos.child")
+    @app.task(name="chaos.child", shared=False)
     def child(id_: str) -> None:
         # The first start ends its pool child only.
         effects.note("s", id_)
