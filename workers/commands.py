@@ -133,7 +133,7 @@ def _output(output: str, path: str) -> Path:
     directory = Path(output).expanduser().resolve()
     if directory == Path(path).expanduser().resolve():
         raise InputError(f"--output {output!r} is the reviewed project itself: name a directory of its own")
-    nearest = next(parent for parent in (directory, *directory.parents) if parent.exists())
+    nearest = next(parent for parent in (directory, *directory.parents) if os.path.exists(parent))
     if not nearest.is_dir():
         raise InputError(f"--output {output!r} cannot be made: {nearest} is a file")
     if not os.access(nearest, os.W_OK | os.X_OK):

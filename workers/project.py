@@ -95,9 +95,10 @@ def is_excluded(directory: Path, *, at_top: bool) -> bool:
     name = directory.name
     if name.startswith(".") or name in EXCLUDED or name.endswith(".egg-info"):
         return True
-    if at_top and name in BUILT and not (directory / "__init__.py").exists():
+    # os.path.exists, which says no where there is no permission: that is for the walk to find.
+    if at_top and name in BUILT and not os.path.exists(directory / "__init__.py"):
         return True
-    return (directory / "pyvenv.cfg").exists()
+    return os.path.exists(directory / "pyvenv.cfg")
 
 
 def _checked(path: str) -> Path:
