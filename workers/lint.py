@@ -8,7 +8,7 @@ from typing import Any
 from ruff import find_ruff_bin
 
 from workers.findings import Finding, Severity
-from workers.tool import batches, run
+from workers.tool import ToolFailedError, batches, run
 
 #: The oldest Python hive runs on: rules that propose newer syntax propose nothing newer than this.
 TARGET_VERSION = "py311"
@@ -22,7 +22,7 @@ INVALID_SYNTAX = "invalid-syntax"
 #: Nothing of the reviewed project's or the user's configuration is read, and no cache is written.
 ISOLATED = ("--isolated", "--no-cache")
 
-#: Stack of ruff's threads: with the usual 2 MiB it aborts on expressions that Python still parses (seen: 2,000 deep).
+#: Stack of ruff's threads: with the usual 2 MiB it aborts on expressions that Python still parses (seen: 2,500 deep).
 STACK_BYTES = 256 * 1024 * 1024
 
 _TIMEOUT_S = 240.0
@@ -77,11 +77,13 @@ def findings(agent: str, items: Iterable[dict[str, Any]], severities: Sequence[t
 
 
 def parses(text: str) -> bool:
-    """Tell whether the newest Python that ruff knows could parse ``text``."""
+    """Tell whether the newest Python that ruff knows could parse ``text``; what ruff crashes on cannot be parsed."""
     command = (find_ruff_bin(), "check", *ISOLATED, "--target-version", NEWEST_VERSION, "--select", "E902")
-    output = run(
-        (*command, "--output-format", "json", "-"), timeout_s=_TIMEOUT_S, env=_ENVIRONMENT, stdin=text, good=(0, 1)
-    )
+    options = ("--output-format", "json", "-")
+    try:
+        output = run((*command, *options), timeout_s=_TIMEOUT_S, env=_ENVIRONMENT, stdin=text, good=(0, 1))
+    except ToolFailedError:
+        return False
     return not json.loads(output)
 
 

@@ -168,6 +168,11 @@ def test_two_cycles_that_touch_are_one_and_others_are_apart(tmp_path: Path) -> N
     assert outcome.facts["hidden_cycles"] == []
 
 
+def test_a_layer_stands_one_above_the_highest_it_imports(tmp_path: Path) -> None:
+    files = {"a.py": "import b, c", "b.py": "import c, d", "c.py": "import d", "d.py": "", "e.py": "import a, d"}
+    assert run(review, write(tmp_path, files)).facts["layers"] == [["d"], ["c"], ["b"], ["a"], ["e"]]
+
+
 def test_a_module_that_imports_too_many_is_found(tmp_path: Path) -> None:
     names = [f"m{number}" for number in range(FAN_OUT_MAX + 1)]
     files = {f"{name}.py": "" for name in names} | {"all.py": "import " + ", ".join(names), "most.py": "import m1, m2"}
