@@ -19,6 +19,10 @@ from hive.transport.consumer import Consumer as Holder
 logger = logging.getLogger(__name__)
 
 
+#: Seconds between two looks for pool children that died; Celery's own are five seconds apart.
+CHILDREN_EVERY_S = 0.5
+
+
 class HiveConsumer(Consumer):
     """Celery's consumer behind a gate that records starts.
 
@@ -33,11 +37,11 @@ class HiveConsumer(Consumer):
         super().__init__(self.gate.admit, **kwargs)
 
     def call_soon_ack(self, p: Any, *args: Any, **kwargs: Any) -> Any:
-        """Acknowledge at the next turn of the event loop, or at once while the worker stops and none comes."""
-        if self.hub and self.holder is not None and self.holder.is_eager:
-            p(*args, **kwargs)
-            return p
-        return super().call_soon_ack(p, *args, **kwargs)
+        """Note an acknowledgement at once: it waits in the outbox, not in the event loop."""
+        if self.holder is None:
+            return super().call_soon_ack(p, *args, **kwargs)
+        p(*args, **kwargs)
+        return p
 
     def on_close(self) -> None:
         """Hand back what waits before the gate; after a lost connection, or because the worker stops."""
@@ -121,8 +125,10 @@ class Delivery(bootsteps.StartStopStep):
         channel.connection.process.node = c.hostname
         holder = c.holder = channel.consumer
         holder.on_lost = c.lose
-        holder.starts_due, holder.on_started = gate.due, gate.begin
+        holder.starts_due, holder.has_starts, holder.on_started = gate.due, gate.has_due, gate.begin
         gate.start_now = None if c.hub else holder.start
+        if c.hub and isinstance(c.pool, PreforkPool):
+            c.hub.call_repeatedly(CHILDREN_EVERY_S, c.pool.maintain_pool)
         if c.app.conf.worker_disable_prefetch:
             channel.qos.free_slots = lambda: _free_slots(c)
 

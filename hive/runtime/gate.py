@@ -43,7 +43,7 @@ class Gate:
 
     def due(self) -> list[Start]:
         """Return the starts to be recorded now, for as many tasks as the pool has free slots."""
-        room = self.slots() + self.ahead - (len(state.reserved_requests) - len(self._waiting))
+        room = self._room()
         starts: list[Start] = []
         while self._waiting and len(starts) < room:
             request = self._waiting.popleft()
@@ -51,6 +51,13 @@ class Gate:
             self._starting[start.id] = request
             starts.append(start)
         return starts
+
+    def has_due(self) -> bool:
+        """Whether a task waits for which there is a free slot."""
+        return bool(self._waiting) and self._room() > 0
+
+    def _room(self) -> int:
+        return self.slots() + self.ahead - (len(state.reserved_requests) - len(self._waiting))
 
     def begin(self, outcomes: Mapping[DeliveryId, Outcome]) -> None:
         """Let those tasks run whose start was recorded, and drop those that are another worker's by now."""

@@ -142,7 +142,9 @@ class Channel(kombu_redis.Channel):
 
     def outgoing(self, queue: str, message: dict[str, Any]) -> Outgoing:
         """Return what is published for an envelope; an eta makes it wait on the broker."""
-        envelope.stamp_expiry(message, self.connection.clock.wall_ms())
+        now_ms = self.connection.clock.wall_ms()
+        envelope.stamp_expiry(message, now_ms)
+        envelope.stamp_published(message, now_ms)
         return Outgoing(
             queue=queue,
             payload=dumps(message).encode(),
@@ -209,6 +211,8 @@ class Channel(kombu_redis.Channel):
             while self.deliver_one():
                 continue
             self._settle()
+            if self.consumer.has_business:
+                self.connection.cycle.nudge()
 
     def _settle(self) -> None:
         if self._consumer is not None:
@@ -217,13 +221,16 @@ class Channel(kombu_redis.Channel):
                 self._waits_for_idle, self._may_have_more = False, True
 
     def settle_soon(self) -> None:
-        """Send what is owed now if no event loop will; a channel that lost its connection leaves it to the lease."""
+        """See that what is owed is sent soon; a channel that lost its connection leaves it to the lease thread."""
         if self._consumer is None:
             return
         if self._consumer.is_eager:
             _flush(self._consumer)
-        elif not self._closing and self.connection is not None and not self.connection.cycle.has_loop:
-            self._consumer.flush()
+        elif not self._closing and self.connection is not None:
+            if self.connection.cycle.has_loop:
+                self.connection.cycle.nudge()
+            else:
+                self._consumer.flush()
 
     @property
     def _claimed_queues(self) -> list[str]:

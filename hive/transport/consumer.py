@@ -53,6 +53,7 @@ class Consumer:
         self.outbox = Outbox()
         #: Asked at each turn which tasks are to start, and told which may.
         self.starts_due: Callable[[], Sequence[Start]] = list
+        self.has_starts: Callable[[], bool] = bool
         self.on_started: Callable[[dict[DeliveryId, Outcome]], None] = _ignore_started
         #: Told which deliveries were lost with the lease, in the thread that noticed.
         self.on_lost: Callable[[list[DeliveryId]], None] = _ignore_lost
@@ -79,6 +80,11 @@ class Consumer:
     def is_idle(self) -> bool:
         """Whether it holds nothing at all, so that it may take a suspect."""
         return not self._held
+
+    @property
+    def has_business(self) -> bool:
+        """Whether anything is owed to the broker, or a start is due that was not due at the last turn."""
+        return bool(self.outbox) or self.has_starts()
 
     def holds(self, delivery: DeliveryId) -> bool:
         """Whether a delivery is still ours, as far as we know."""

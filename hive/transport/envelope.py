@@ -94,6 +94,19 @@ def stamp_expiry(envelope: Envelope, now_ms: int) -> None:
         properties["hive_expires_at_ms"] = now_ms + int(float(expiration))
 
 
+def stamp_published(envelope: Envelope, now_ms: int) -> None:
+    """Note beside a message when it was published, for the age of what waits; a repeat keeps the first time."""
+    envelope["properties"].setdefault("hive_published_at_ms", now_ms)
+
+
+def ready_since_ms(envelope: Envelope) -> int | None:
+    """Return since when a ready message may be claimed (publishing, or its due time), or None if nobody noted it."""
+    published = envelope["properties"].get("hive_published_at_ms")
+    if not isinstance(published, int):
+        return None
+    return max(published, due_at_ms(envelope) or 0)
+
+
 def _instant_ms(text: object) -> int | None:
     try:
         instant = text if isinstance(text, datetime) else datetime.fromisoformat(str(text))

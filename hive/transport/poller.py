@@ -1,5 +1,6 @@
 """Waiting on the sockets of all channels of a connection, and taking turns between them."""
 
+import os
 from collections import deque
 from collections.abc import Callable
 from queue import Empty
@@ -26,6 +27,32 @@ class Poller(MultiChannelPoller):
         #: Whether an event loop drives this poller.
         self.has_loop = False
         self._turns: deque[Any] = deque()
+        self._nudge: tuple[int, int] | None = None
+        self._is_nudged = False
+
+    def watch_nudges(self, loop: Any) -> None:
+        """Let :meth:`nudge` end the wait of an event loop. A repeat replaces the loop."""
+        self._nudge = self._nudge or os.pipe()
+        self._is_nudged = False
+        loop.add_reader(self._nudge[0], self._read_nudge)
+
+    def nudge(self) -> None:
+        """Make the event loop come round at once, from any thread; what its own tick leaves behind would wait else."""
+        if self._nudge is not None and not self._is_nudged:
+            self._is_nudged = True
+            os.write(self._nudge[1], b"\0")
+
+    def _read_nudge(self) -> None:
+        if self._nudge is not None:
+            os.read(self._nudge[0], 4096)
+            self._is_nudged = False
+
+    def close(self) -> None:
+        """Stop polling."""
+        super().close()
+        pipe, self._nudge = self._nudge, None
+        for end in pipe or ():
+            os.close(end)
 
     def add(self, channel: Any) -> None:
         """Take in a channel."""

@@ -32,6 +32,7 @@ class Transport(kombu_redis.Transport):
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         """Let an event loop drive the transport."""
         super().register_with_event_loop(connection, loop)
+        self.cycle.watch_nudges(loop)
         self.cycle._overdue_tref = loop.call_repeatedly(OVERDUE_EVERY_S, self.cycle.maybe_check_brpop_health)
 
 

@@ -1,0 +1,131 @@
+"""Real workers on a real broker: nothing is lost, nothing runs twice for want of a lease, whatever is killed or cut."""
+
+import signal
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from hive import Hive
+from tests.support.eventually import eventually
+from tests.support.redis_server import RedisServer
+from tests.support.workers import WorkerProcess, traces
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
+
+
+#: A short lease, so that a test need not wait for the usual one.
+QUICK = {
+    "HIVE_DELIVERY_LEASE_S": "1.8",
+    "HIVE_DELIVERY_RENEW_EVERY_S": "0.5",
+    "HIVE_BROKER_SOCKET_TIMEOUT_S": "2",
+}
+
+
+@pytest.fixture
+def app(own_redis: RedisServer) -> Iterator[Any]:
+    app = Hive("caller", broker=own_redis.url, backend=own_redis.url)
+    yield app
+    app.close()
+
+
+def call(app: Any, name: str, *args: Any, **options: Any) -> Any:
+    return app.send_task(f"tests.support.delivery_app.{name}", args, **options)
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads", "solo"])
+def test_tasks_results_retries_and_canvas_work_on_every_pool(app: Any, own_redis: RedisServer, pool: str) -> None:
+    with WorkerProcess(own_redis, pool=pool).ready():
+        results = [call(app, "add", n, n) for n in range(50)]
+        assert [result.get(timeout=20) for result in results] == [2 * n for n in range(50)]
+        assert call(app, "again", 2, 0.1).get(timeout=20) == 2
+        assert call(app, "put_back").get(timeout=10) == "done"
+        add = app.signature("tests.support.delivery_app.add")
+        assert (add.clone((1, 2)) | add.clone((3,)) | add.clone((4,))).apply_async().get(timeout=20) == 10
+    assert len(traces(own_redis)) == 50 + 3 + 2 + 3
+
+
+def test_a_killed_worker_s_tasks_run_again_within_seconds(app: Any, own_redis: RedisServer) -> None:
+    with WorkerProcess(own_redis, concurrency=4).ready() as first:
+        running = [call(app, "nap", 0.5) for _ in range(40)]
+        eventually(lambda: len(traces(own_redis)) >= 4)
+        with WorkerProcess(own_redis, concurrency=20).ready():
+            first.kill()
+            assert all(result.get(timeout=20) for result in running)
+    counts = {id_: traces(own_redis).count(id_) for id_ in traces(own_redis)}
+    assert len(counts) == 40
+    assert max(counts.values()) <= 2
+    assert own_redis.client().zcard("{celery}:hive:dead") == 0
+
+
+def test_a_task_that_kills_its_worker_is_a_dead_letter_after_three_starts_and_its_neighbours_are_done(
+    app: Any, own_redis: RedisServer
+) -> None:
+    killer = call(app, "kill_process")
+    neighbours = [call(app, "add", n, 1) for n in range(30)]
+    for _ in range(3):
+        with WorkerProcess(own_redis, environment=QUICK) as worker:
+            worker.process.wait(30)
+    with WorkerProcess(own_redis, environment=QUICK):
+        eventually(lambda: own_redis.client().zcard("{celery}:hive:dead") == 1, 20)
+        assert [result.get(timeout=20) for result in neighbours] == [n + 1 for n in range(30)]
+    assert traces(own_redis).count(killer.id) == 3
+
+
+def test_a_lost_pool_child_counts_and_others_go_on(app: Any, own_redis: RedisServer) -> None:
+    with WorkerProcess(own_redis, pool="prefork").ready():
+        killer = call(app, "kill_process")
+        eventually(lambda: own_redis.client().zcard("{celery}:hive:dead") == 1, 20)
+        assert call(app, "add", 1, 1).get(timeout=10) == 2
+    assert traces(own_redis).count(killer.id) == 3
+
+
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_a_running_task_survives_the_broker_s_restart_and_is_acknowledged(
+    app: Any, own_redis: RedisServer, pool: str
+) -> None:
+    with WorkerProcess(own_redis, pool=pool).ready():
+        naps = [call(app, "nap", 4) for _ in range(2)]
+        waiting = [call(app, "add", n, 1) for n in range(20)]
+        eventually(lambda: len(traces(own_redis)) == 2)
+        own_redis.restart(kill=True)
+        eventually(lambda: len(traces(own_redis)) == 22, 25)
+        assert all(result.get(timeout=15) for result in naps)
+        eventually(lambda: own_redis.client().keys("*inflight*") == [], 10)
+    starts = traces(own_redis)
+    assert sorted(starts) == sorted(result.id for result in naps + waiting)
+
+
+def test_a_stopped_worker_hands_back_what_it_has_not_started(app: Any, own_redis: RedisServer) -> None:
+    with WorkerProcess(own_redis, concurrency=1).ready() as first:
+        long = call(app, "nap", 6)
+        waiting = [call(app, "add", n, 1) for n in range(3)]
+        eventually(lambda: len(traces(own_redis)) == 1)
+        first.signal(signal.SIGTERM)
+        with WorkerProcess(own_redis):
+            assert [result.get(timeout=5) for result in waiting] == [1, 2, 3]
+            assert traces(own_redis, "end") == []
+            assert long.get(timeout=10)
+        assert first.process.wait(10) == 0
+    assert len(traces(own_redis)) == 4
+
+
+def test_what_a_frozen_worker_finishes_after_its_lease_is_refused(app: Any, own_redis: RedisServer) -> None:
+    with WorkerProcess(own_redis, concurrency=1, environment=QUICK).ready() as frozen:
+        nap = call(app, "nap", 1.5)
+        eventually(lambda: len(traces(own_redis)) == 1)
+        frozen.signal(signal.SIGSTOP)
+        with WorkerProcess(own_redis, concurrency=1, environment=QUICK).ready() as other:
+            eventually(lambda: len(traces(own_redis)) == 2, 10)
+            frozen.signal(signal.SIGCONT)
+            assert nap.get(timeout=10) == f"{nap.id} {other.process.pid}"
+            eventually(lambda: "no longer ours" in frozen.text(), 10)
+    assert int(own_redis.client().hget("{celery}:hive:counters", "refused") or 0) >= 1
+
+
+def test_eta_tasks_wait_on_the_broker_and_come_on_time(app: Any, own_redis: RedisServer) -> None:
+    later = [call(app, "add", n, 1, countdown=1.5) for n in range(10)]
+    assert own_redis.client().zcard("{celery}:hive:scheduled") == 10
+    assert own_redis.client().llen("celery") == 0
+    with WorkerProcess(own_redis).ready():
+        assert [result.get(timeout=10) for result in later] == [n + 1 for n in range(10)]

@@ -1,0 +1,60 @@
+"""An application whose tasks leave traces on the broker, for tests that kill, stop and cut what runs them.
+
+Configured by DELIVERY_URL; every run of a body appends ``<task id> <event> <process id>`` to the list ``trace``.
+"""
+
+import os
+import signal
+import threading
+from typing import Any
+
+import redis
+
+from hive import Hive
+from hive.settings.load import load_settings
+
+url = os.environ.get("DELIVERY_URL", "redis://127.0.0.1:1/0")
+app = Hive("delivery", broker=url, backend=url, settings=load_settings())
+app.conf.update(task_send_sent_event=False, worker_send_task_events=False)
+
+
+def trace(request: Any, event: str) -> None:
+    redis.Redis.from_url(url).rpush("trace", f"{request.id} {event} {os.getpid()}")
+
+
+@app.task(bind=True)
+def add(self: Any, x: int, y: int) -> int:
+    trace(self.request, "start")
+    return x + y
+
+
+@app.task(bind=True)
+def nap(self: Any, seconds: float) -> str:
+    trace(self.request, "start")
+    threading.Event().wait(seconds)
+    trace(self.request, "end")
+    return f"{self.request.id} {os.getpid()}"
+
+
+@app.task(bind=True)
+def kill_process(self: Any) -> None:
+    trace(self.request, "start")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@app.task(bind=True, max_retries=5)
+def again(self: Any, times: int, countdown: float) -> int:
+    trace(self.request, "start")
+    if self.request.retries < times:
+        raise self.retry(countdown=countdown)
+    return int(self.request.retries)
+
+
+@app.task(bind=True, autoretry_for=())
+def put_back(self: Any) -> str:
+    trace(self.request, "start")
+    from celery.exceptions import Reject
+
+    if redis.Redis.from_url(url).incr("put_back") == 1:
+        raise Reject("not now", requeue=True)
+    return "done"
