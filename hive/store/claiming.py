@@ -110,7 +110,7 @@ class Claiming(Caller):
         return self._claim(wanted, reply)
 
     def _claim(self, queues: list[str], reply: list[Any]) -> Claim:
-        status, more, waiting, *flat = reply
+        status, more, waiting, due_in_ms, *flat = reply
         deliveries = [
             _delivery(queues[flat[place] - 1], flat[place + 1], flat[place + 2]) for place in range(0, len(flat), 3)
         ]
@@ -122,6 +122,7 @@ class Claiming(Caller):
             deliveries=tuple(deliveries),
             more=bool(more),
             suspects_waiting=bool(waiting),
+            due_in_s=due_in_ms / 1000 if due_in_ms >= 0 else None,
         )
 
     def renew(self, consumer: str, queues: Sequence[str]) -> tuple[Renewal, ...]:

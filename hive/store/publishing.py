@@ -67,7 +67,7 @@ class Publishing(Caller):
                 step = self.layout.step(message.priority)
                 arguments += [step + 1, _digest(message.dedup_id), message.payload]
             return [bool(taken) for taken in self.call("publish", keys, *arguments)]
-        keys = names.keys("published:0", "published:1", "counters", "scheduled", "scheduled:messages")
+        keys = names.keys("published:0", "published:1", "counters", "scheduled", "scheduled:messages", "wake")
         for message in chunk:
             priority = self.layout.priority_steps[self.layout.step(message.priority)]
             head = f"{priority}:".encode()

@@ -84,12 +84,14 @@ class Claim:
         deliveries: what was taken, in the order in which it is to run.
         more: whether ready messages were left behind (credit or bytes ran out).
         suspects_waiting: whether a suspect waits for an idle process on one of the queues.
+        due_in_s: seconds until the next scheduled message is due; ``None``: none is scheduled, or not looked for.
     """
 
     status: ClaimStatus
     deliveries: tuple[Delivery, ...] = ()
     more: bool = False
     suspects_waiting: bool = False
+    due_in_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -133,6 +133,7 @@ class Model:
         if with_suspects and idle and not any(key[0] in order for key in consumer.held):
             with_suspects[0].turn = None
             self.taken = [(with_suspects[0].suspects.pop(0), True)]
+            self.woken |= {name for name in order if self.queues[name].suspects or self.is_ready(name)}
         elif any(self.takes_turn(queue, consumer) for queue in with_suspects):
             return ClaimStatus.DRAIN, []
         else:
@@ -167,8 +168,11 @@ class Model:
                     taken.append(ready.pop(0))
                     bytes_left -= len(taken[-1].payload)
         if len(taken) == credit or bytes_left <= 0:
-            self.woken |= {name for name in order if any(self.queues[name].ready.values())}
+            self.woken |= {name for name in order if self.is_ready(name)}
         return taken
+
+    def is_ready(self, name: str) -> bool:
+        return any(self.queues[name].ready.values())
 
     def record(self, consumer: Consumer, sequence: int, tokens: list[tuple[str, int]]) -> None:
         """Note the tokens the broker gave to what the last claim took."""

@@ -5,8 +5,8 @@
 --   counters HASH, inflight:<consumer> HASH, claimed:<consumer> HASH, ready LIST of each priority step
 -- ARGV: 1 now ms or '', 2 run id or '', 3 consumer, 4 sequence, 5 credit in messages, 6 bytes after which to stop,
 --   7 idle 1|0, 8 lease ms, 9 messages to promote at most, 10.. priority steps
--- Reply: status (1 taken, 2 drain, 3 alone, -1 unregistered, -2 late), more left 1|0, suspects waiting 1|0, then for each
---   message: place of its queue from 1, token, record `<priority>[!]:<sequence>:<envelope>` (`!`: a suspect)
+-- Reply: status (1 taken, 2 drain, 3 alone, -1 unregistered, -2 late), more left 1|0, suspects waiting 1|0, ms until the
+--   next scheduled message is due or -1, then for each message: place of its queue from 1, token, record `<priority>[!]:<sequence>:<envelope>` (`!`: a suspect)
 -- Cost: O(queues + credit), at most one message beyond the bytes
 --include record
 --include now
@@ -23,7 +23,7 @@ local steps = #ARGV - 9
 local queues = {}
 for first = 1, #KEYS, 9 + steps do
   if not registered(KEYS[first + 1], ARGV[3]) then
-    return { -1, 0, 0 }
+    return { -1, 0, 0, -1 }
   end
   local queue = { place = #queues + 1, first = first, state = KEYS[first], wake = KEYS[first + 4],
     suspects = KEYS[first + 5], inflight = KEYS[first + 7], claimed = KEYS[first + 8], tokens = {} }
@@ -34,11 +34,14 @@ local again = repeated(queues, tonumber(ARGV[4]))
 if again then
   return again
 end
-local run_id = server_run_id(ARGV[2])
+local run_id, due_ms = server_run_id(ARGV[2]), -1
 for _, queue in ipairs(queues) do
   queue.fence = enter_epoch(queue.state, run_id, now_us)
   queue.ready = ready_lists(queue.first + 9, 10, steps)
   promote(now_ms, ARGV[9], KEYS[queue.first + 2], KEYS[queue.first + 3], KEYS[queue.first + 6], queue.ready)
+  due_ms = sooner(due_ms, KEYS[queue.first + 2])
 end
-local reply, waiting = suspect_first(queues, ARGV[3], ARGV[7] == '1', now_ms, now_us, tonumber(ARGV[8]))
-return reply or take_ready(queues, steps, now_us, waiting)
+local reply, waiting = suspect_first(queues, steps, ARGV[7] == '1', now_ms, now_us)
+reply = reply or take_ready(queues, steps, now_us, waiting)
+reply[4] = due_ms < 0 and -1 or math.max(due_ms - now_ms, 0)
+return reply

@@ -7,7 +7,7 @@ import pytest
 
 from hive.settings.parts import DeliverySettings
 from hive.store import Layout, Store, never_repeating
-from hive.store.values import ClaimStatus, ConsumerInfo, Outcome, Outgoing
+from hive.store.values import ClaimStatus, ConsumerInfo, Fate, Outcome, Outgoing, Start
 from tests.support.redis_server import RedisServer
 
 INFO = ConsumerInfo(node="celery@test", pid=1, version="0", started_ms=0)
@@ -91,3 +91,44 @@ def test_handing_back_many_keeps_their_order(store: Store) -> None:
     deliveries = store.claim("c", ["q"], sequence=1, credit=4).deliveries
     store.requeue("c", [deliveries[place].id for place in (2, 0, 3, 1)])
     assert [payload for _, payload in store.pop(["q"], count=9)] == [b"0", b"1", b"2", b"3", b"4", b"5"]
+
+
+def test_a_suspect_waits_for_an_idle_process_and_runs_alone(redis_server: RedisServer) -> None:
+    client = redis_server.client(retry=never_repeating())
+    settings = DeliverySettings(max_deliveries=2)
+    store = Store(client, layout=Layout(prefix=f"claims{next(NUMBER)}-"), settings=settings)
+    for consumer in ("busy", "other", "idle"):
+        store.register(consumer, ["q", "r"], INFO)
+    for id_ in ("killer", "a", "b"):
+        send(store, id_, id_.encode())
+    killer, held = store.claim("busy", ["q", "r"], sequence=1, credit=2).deliveries
+    store.start("busy", [Start(id=killer.id, message_id="killer")])
+    assert store.reject("busy", killer.id, "signal 9") is Fate.SUSPECT
+
+    # It says it is idle, but holds a message: the broker knows better, and gives it the turn to run empty.
+    claim = store.claim("busy", ["r", "q"], sequence=2, credit=5, idle=True)
+    assert (claim.status, claim.deliveries, claim.suspects_waiting) == (ClaimStatus.DRAIN, (), True)
+    # Nobody else stands still for it.
+    claim = store.claim("other", ["q", "r"], sequence=1, credit=5)
+    assert [one.payload for one in claim.deliveries] == [b"b"]
+    assert claim.suspects_waiting
+
+    store.finish("busy", [held.id])
+    for id_ in ("c", "d"):
+        send(store, id_)
+    store.wait(store.client, ["q"], 5)
+    (suspect,) = store.claim("busy", ["q", "r"], sequence=3, credit=5, idle=True).deliveries
+    assert (suspect.payload, suspect.suspect) == (b"killer", True)
+    assert store.wait(store.client, ["q"], 5) == "q"  # somebody else is woken for c and d
+    assert store.claim("busy", ["q", "r"], sequence=4, credit=5).status is ClaimStatus.ALONE
+    assert len(store.claim("idle", ["q", "r"], sequence=1, credit=5, idle=True).deliveries) == 2
+
+    # Handed back unstarted it is still a suspect; started and lost once more it is dead.
+    store.requeue("busy", [suspect.id])
+    assert store.stats("q").suspects == 1
+    (suspect,) = store.claim("busy", ["q", "r"], sequence=5, credit=5, idle=True).deliveries
+    (started,) = store.start("busy", [Start(id=suspect.id, message_id="killer")])
+    assert started.deaths == 1
+    assert store.reject("busy", suspect.id, "signal 9") is Fate.DEAD
+    assert store.claim("busy", ["q", "r"], sequence=6, credit=5).status is ClaimStatus.TAKEN
+    client.close()

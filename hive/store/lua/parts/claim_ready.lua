@@ -1,6 +1,6 @@
 -- Pops up to the credit, or until the bytes are reached, step by step over all queues. Returns the reply.
 local function take_ready(queues, steps, now_us, waiting)
-  local credit, bytes_left, reply = tonumber(ARGV[5]), tonumber(ARGV[6]), { 1, 0, waiting }
+  local credit, bytes_left, reply = tonumber(ARGV[5]), tonumber(ARGV[6]), { 1, 0, waiting, -1 }
   for step = 0, steps - 1 do
     for _, queue in ipairs(queues) do
       while credit > 0 and bytes_left > 0 do
@@ -15,12 +15,9 @@ local function take_ready(queues, steps, now_us, waiting)
   end
   for _, queue in ipairs(queues) do
     keep_claim(queue, ARGV[4], '')
-    if credit == 0 or bytes_left <= 0 then
-      local first = queue.first + 9
-      if redis.call('EXISTS', unpack(KEYS, first, first + steps - 1)) > 0 then
-        reply[2] = 1
-        wake(queue.wake)
-      end
+    if (credit == 0 or bytes_left <= 0) and ready_left(queue, steps) then
+      reply[2] = 1
+      wake(queue.wake)
     end
   end
   return reply

@@ -8,13 +8,19 @@ local function takes_turn(queue, consumer, now_ms, lease_ms)
   return true
 end
 
+-- Whether ready messages are left in a queue.
+local function ready_left(queue, steps)
+  local first = queue.first + 9
+  return redis.call('EXISTS', unpack(KEYS, first, first + steps - 1)) > 0
+end
+
 -- The reply to a claim that suspects decide, or nil and whether any wait, to go on with the ready lists.
-local function suspect_first(queues, consumer, idle, now_ms, now_us, lease_ms)
+local function suspect_first(queues, steps, idle, now_ms, now_us)
   local chosen, waiting, drain = nil, 0, false
   for _, queue in ipairs(queues) do
     local alone = queue.last[3]
     if alone and alone ~= '' and redis.call('HEXISTS', queue.inflight, alone) == 1 then
-      return { 3, 0, 0 }
+      return { 3, 0, 0, -1 }
     end
     idle = idle and redis.call('HLEN', queue.inflight) == 0
     local length = redis.call('LLEN', queue.suspects)
@@ -26,14 +32,19 @@ local function suspect_first(queues, consumer, idle, now_ms, now_us, lease_ms)
   end
   if not idle then
     for _, queue in ipairs(queues) do
-      drain = drain or (redis.call('LLEN', queue.suspects) > 0 and takes_turn(queue, consumer, now_ms, lease_ms))
+      drain = drain or (redis.call('LLEN', queue.suspects) > 0 and takes_turn(queue, ARGV[3], now_ms, tonumber(ARGV[8])))
     end
-    return drain and { 2, 0, 1 } or nil, 1
+    return drain and { 2, 0, 1, -1 } or nil, 1
   end
-  local reply = { 1, 0, waiting > 1 and 1 or 0 }
+  local reply = { 1, 0, waiting > 1 and 1 or 0, -1 }
   local priority, payload = split_waiting(redis.call('RPOP', chosen.suspects))
   local token = record_claim(chosen, now_us, ARGV[4], priority .. '!', payload, reply)
   keep_claim(chosen, ARGV[4], token)
   redis.call('HDEL', chosen.state, 'turn', 'turn_until_ms')
+  for _, queue in ipairs(queues) do
+    if redis.call('LLEN', queue.suspects) > 0 or ready_left(queue, steps) then
+      wake(queue.wake)
+    end
+  end
   return reply
 end

@@ -20,3 +20,12 @@ local function promote(now_ms, limit, scheduled, messages, counters, ready)
   end
   return count
 end
+
+-- The earlier of a time (-1: none) and when the first scheduled message of a queue is due.
+local function sooner(due_ms, scheduled)
+  local first = redis.call('ZRANGE', scheduled, 0, 0, 'WITHSCORES')[2]
+  if not first then
+    return due_ms
+  end
+  return due_ms < 0 and tonumber(first) or math.min(due_ms, tonumber(first))
+end
