@@ -53,14 +53,9 @@ def review(unit: Unit) -> Outcome:
     cycles = loaded.cycles()
     known = {cycle.members for cycle in cycles}
     hidden = [cycle for cycle in whole.cycles() if cycle.members not in known]
-    found = [
-        *(_cycle_finding("import-cycle", Severity.MEDIUM, "", cycle, names) for cycle in cycles),
-        *(_cycle_finding("hidden-import-cycle", Severity.INFO, " through functions", cycle, names) for cycle in hidden),
-        *_fan_out_findings(whole, names),
-    ]
     return Outcome(
         agent=AGENT,
-        findings=in_order(found),
+        findings=in_order((*_cycle_findings(names, cycles, hidden), *_fan_out_findings(names, whole))),
         skipped=tuple(reading.skipped),
         facts=_facts(names, loaded, whole, cycles, hidden),
     )
@@ -145,20 +140,18 @@ class _Graph:
         return sorted(self.paths[int(node[1:])] for node in nodes)
 
 
-def _cycle_finding(rule: str, severity: Severity, how: str, cycle: Cycle, names: Mapping[str, str]) -> Finding:
-    way = [names[path] for path in cycle.way]
-    if len(way) > _SHOWN:
-        way = [*way[:_SHOWN], "…", way[-1]]
-    return _finding(
-        rule,
-        severity,
-        cycle.way[0],
-        cycle.line,
-        f"{len(cycle.members)} modules import one another{how}: {' → '.join(way)}",
-    )
+def _cycle_findings(names: Mapping[str, str], cycles: list[Cycle], hidden: list[Cycle]) -> Iterator[Finding]:
+    kinds = [("import-cycle", Severity.MEDIUM, "", cycle) for cycle in cycles]
+    kinds += [("hidden-import-cycle", Severity.INFO, " through functions", cycle) for cycle in hidden]
+    for rule, severity, how, cycle in kinds:
+        way = [names[path] for path in cycle.way]
+        if len(way) > _SHOWN:
+            way = [*way[:_SHOWN], "…", way[-1]]
+        message = f"{len(cycle.members)} modules import one another{how}: {' → '.join(way)}"
+        yield _finding(rule, severity, cycle.way[0], cycle.line, message)
 
 
-def _fan_out_findings(graph: _Graph, names: Mapping[str, str]) -> Iterator[Finding]:
+def _fan_out_findings(names: Mapping[str, str], graph: _Graph) -> Iterator[Finding]:
     for path in graph.paths:
         count = len(graph.imported_by(path))
         if count > FAN_OUT_MAX:

@@ -1,4 +1,4 @@
-"""The performance optimizer: where time goes as code grows: complexity (radon), loops in loops, costly idioms (ruff)."""
+"""The performance optimizer: complexity (radon), loops in loops, idioms that cost time or memory (ruff)."""
 
 import ast
 from collections.abc import Iterator

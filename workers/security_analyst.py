@@ -1,5 +1,6 @@
-"""The security analyst: dangerous code (bandit) and secrets in files (detect-secrets, never verified over a network)."""
+"""The security analyst: dangerous code (bandit) and secrets in files (detect-secrets, asking no service about them)."""
 
+import logging
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -18,7 +19,8 @@ from workers.task import AgentTask
 
 AGENT = "security_analyst"
 
-#: Bandit's severities as ours. It runs with its defaults: all tests, every severity and confidence, `# nosec` honoured.
+#: Bandit's severities as ours. It runs with its defaults: all tests, every severity and confidence, and
+#: comments that silence it count.
 BANDIT_SEVERITIES = {
     "UNDEFINED": Severity.INFO,
     "LOW": Severity.LOW,
@@ -74,7 +76,7 @@ FILTERS = (
     "detect_secrets.filters.heuristic.is_templated_secret",
 )
 
-# The settings of detect-secrets belong to the process: two threads would take each other's away in the middle of a file.
+# The settings of detect-secrets belong to the process: two threads would take each other's away.
 _SETTINGS = threading.Lock()
 
 
@@ -122,6 +124,8 @@ def secrets(unit: Unit) -> Outcome:
 
 def _bandit(reading: Reading, paths: list[str]) -> Iterator[Finding]:
     root = Path(reading.unit.root)
+    # What it warns of is about the reviewed project's comments, and what it could not examine is listed as skipped.
+    logging.getLogger("bandit").setLevel(logging.CRITICAL)
     manager = BanditManager(BanditConfig(), "file")
     manager.discover_files([str(root / path) for path in paths])
     manager.run_tests()
