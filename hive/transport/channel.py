@@ -29,6 +29,10 @@ from hive.transport.qos import QoS
 DUE_MARGIN_MS = 1_000
 
 
+#: Nothing that is due makes a channel wait for less; a wait of 0 would never end.
+SHORTEST_WAIT_S = 0.005
+
+
 class HiveMessage(base.Message):
     """A message from a hive queue.
 
@@ -67,6 +71,7 @@ class Channel(kombu_redis.Channel):
         self._consumer: Consumer | None = None
         self._may_have_more = True
         self._waits_for_idle = False
+        self._due_in_s: float | None = None
         super().__init__(*args, **kwargs)
         if self.connection.polling_interval is None:
             self.brpop_timeout = self.settings.poll_every_s
@@ -260,6 +265,7 @@ class Channel(kombu_redis.Channel):
     def _take(self, claim: Claim) -> None:
         self._may_have_more = claim.more or claim.status in {ClaimStatus.UNREGISTERED, ClaimStatus.LATE}
         self._waits_for_idle = claim.suspects_waiting or claim.status in {ClaimStatus.DRAIN, ClaimStatus.ALONE}
+        self._due_in_s = claim.due_in_s
         wanted = self.consumer.adopt(claim, self.active_queues)
         self._ready.extend(wanted)
         if wanted:
@@ -346,7 +352,9 @@ class Channel(kombu_redis.Channel):
             return
         self._in_poll = self.client.connection
         self._brpop_sent_at = self.connection.clock.monotonic_s()
-        wait_s = self.brpop_timeout if timeout is None else timeout
+        wait_s = (self.brpop_timeout if timeout is None else timeout) or self.settings.poll_every_s
+        if self._due_in_s is not None:
+            wait_s = min(wait_s, max(self._due_in_s, SHORTEST_WAIT_S))
         self.client.connection.send_command("BLPOP", *self.store.wake_keys(queues), wait_s)
 
     def _brpop_read(self, **options: Any) -> bool:

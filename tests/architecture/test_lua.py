@@ -48,7 +48,7 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "requeue": (lambda store: store.requeue("c", [ID]), 6 + STEPS),
     "reschedule": (lambda store: store.reschedule("c", ID, "m", 1), 6),
     "retry": (lambda store: store.retry("c", ID, LATER), 9),
-    "schedule": (lambda store: store.publish(LATER), 5),
+    "schedule": (lambda store: store.publish(LATER), 6),
     "start": (lambda store: store.start("c", [Start(id=ID, message_id="m")]), 5),
     "tick": (lambda store: store.tick(["q", "r"]), 2 * 3),
     "touch": (lambda store: store.touch("q", 1, "c"), STEPS + 15 + 3),

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 from pathlib import Path
+from typing import Self
 
 import redis
 
@@ -73,7 +74,7 @@ class WorkerProcess:
         """Send a signal to the main process."""
         self.process.send_signal(number)
 
-    def __enter__(self) -> "WorkerProcess":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *error: object) -> None:

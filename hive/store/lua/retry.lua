@@ -13,11 +13,15 @@ if code ~= 1 then
   return code
 end
 forget(KEYS[4], KEYS[5], KEYS[3], ARGV[3])
-if tonumber(ARGV[5]) <= clock(ARGV[1]) then
+local now_ms, due_ms = clock(ARGV[1]), tonumber(ARGV[5])
+if due_ms <= now_ms then
   redis.call('LPUSH', KEYS[9], ARGV[7])
-  wake(KEYS[8])
 else
   redis.call('ZADD', KEYS[6], ARGV[5], ARGV[4])
   redis.call('HSET', KEYS[7], ARGV[4], ARGV[6] .. ':' .. ARGV[7])
+end
+-- Due before an idle consumer would look by itself: wake one, so that it knows how long to wait.
+if due_ms < now_ms + 2000 then
+  wake(KEYS[8])
 end
 return 1
