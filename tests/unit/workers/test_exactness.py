@@ -70,3 +70,11 @@ def test_no_two_agents_select_the_same_rule() -> None:
     assert len(hunter) > 100
     assert not {rule.strip() for rule in reviewer & hunter} - {""}
     assert not {rule.strip() for rule in (reviewer | hunter) & optimizer} - {""}
+
+
+def test_the_readme_shows_the_settings() -> None:
+    readme = (Path(__file__).parents[3] / "README.md").read_text()
+    for agent in (code_reviewer, bug_hunter, performance_optimizer):
+        assert f"`{','.join(agent.RULES)}`" in readme
+    assert f"--target-version {TARGET_VERSION} --line-length {code_reviewer.LINE_LENGTH}" in readme
+    assert f"from {bug_hunter.MIN_CONFIDENCE_PERCENT} % confidence" in readme
