@@ -217,7 +217,8 @@ class DeliveryMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.alive)
     @rule(data=st.data(), queue=st.sampled_from(QUEUES), behind=st.integers(0, 1))
     def reconcile(self, data: st.DataObject, queue: str, behind: int) -> None:
-        consumer = data.draw(st.sampled_from(self.alive))
+        holders = [consumer for consumer in self.alive if consumer.held]
+        consumer = data.draw(st.sampled_from(holders or self.alive))
         self.reconcile_as(consumer, queue, consumer.sequence - behind)
 
     def reconcile_as(self, consumer: Consumer, queue: str, sequence: int) -> None:
