@@ -38,8 +38,7 @@ def _requirements(text: str) -> Iterator[Remark]:
     for number, line in enumerate(logical.splitlines(), start=1):
         # Options such as --hash follow a requirement.
         wanted = re.split(r"\s--?[a-z]", _COMMENT.sub("", line).strip(), maxsplit=1)[0].strip()
-        is_option_of_line_above = wanted.startswith("-")
-        if wanted and not is_option_of_line_above and not _NO_REQUIREMENT.match(wanted):
+        if wanted and not _NO_REQUIREMENT.match(wanted):
             yield from _requirement(wanted, number)
 
 

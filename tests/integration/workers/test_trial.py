@@ -64,10 +64,12 @@ def test_tests_see_a_copy_without_the_callers_variables(monkeypatch: pytest.Monk
             "    pathlib.Path('left.txt').write_text('x')\n"
             "    pathlib.Path(store.PATH).write_text('')\n"
             "    assert not pathlib.Path('link').exists()\n"
+            "    assert not pathlib.Path('linked.txt').exists()\n"
             "    assert 'SECRET_TOKEN' not in os.environ\n"
         ),
     )
     (root / "link").symlink_to(root, target_is_directory=True)
+    (root / "linked.txt").symlink_to(root / "store.py")
     (root / ".venv").mkdir()
     (root / ".venv" / "test_not_ours.py").write_text("def test_not_ours(): assert False\n")
     before = digests(root)
