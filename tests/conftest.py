@@ -3,9 +3,11 @@
 import os
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from tests.support.hive_home import HiveHome
 from tests.support.redis_server import RedisServer
 
 SEED = int(os.environ.get("HIVE_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
@@ -42,3 +44,11 @@ def own_redis() -> Iterator[RedisServer]:
     server = RedisServer().start()
     yield server
     server.close()
+
+
+@pytest.fixture
+def hive_home(tmp_path: Path) -> Iterator[HiveHome]:
+    """A home for the command ``hive``; what a test leaves running in it is an error."""
+    home = HiveHome(tmp_path / "home")
+    yield home
+    home.close()

@@ -8,6 +8,7 @@ data directory, so the lock is held exactly as long as the server lives and noth
 
 import os
 import signal
+import socket
 import subprocess
 import threading
 from contextlib import AbstractContextManager
@@ -118,6 +119,8 @@ class EmbeddedBroker:
 
     def _start(self) -> None:
         binary = find_server()
+        if self.settings.embedded.port:
+            _check_port(self.settings.embedded.port)
         _own_directory(self.socket.parent)
         self.socket.unlink(missing_ok=True)
         with self.log.open("ab") as log:
@@ -181,17 +184,24 @@ class EmbeddedBroker:
             pause.wait(LOOK_EVERY_S)
 
     def _last_words(self) -> str:
-        """Say why the server ended: its last warning, with what to do about the causes we know."""
+        """Say why the server ended: the last of the lines that it marks as a warning."""
         lines = self.log.read_text(errors="replace").splitlines() if self.log.exists() else []
         said = [line.partition(" # ")[2] for line in lines[-20:] if " # " in line and "Exiting" not in line]
         why = next((line for line in reversed(said) if not line.startswith(("Warning: ", "WARNING: "))), "")
-        cause = why or next(iter(reversed(said)), "") or f"see {self.log}"
-        if "Address already in use" in "".join(said):
-            return (
-                f"port {self.settings.embedded.port} of 127.0.0.1 is taken by another program: "
-                "set embedded.port (HIVE_EMBEDDED_PORT) to a free one, or to 0 for a unix socket only"
-            )
-        return f"{cause} (log: {self.log})"
+        return f"{why or next(reversed(said), 'it said nothing')} (log: {self.log})"
+
+
+def _check_port(port: int) -> None:
+    """Say at once if somebody else listens; asking the stranger would last until its answer is overdue."""
+    with socket.socket() as trial:
+        trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trial.bind(("127.0.0.1", port))
+        except OSError as exc:
+            raise BrokerLockedError(
+                f"port {port} of 127.0.0.1 is taken by another program or forbidden ({exc.strerror}): set embedded.port "
+                "(HIVE_EMBEDDED_PORT) to a free one, or to 0 for a unix socket only"
+            ) from exc
 
 
 def _own_directory(path: Path) -> None:

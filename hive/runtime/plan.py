@@ -1,7 +1,8 @@
 """What a supervisor is to run."""
 
+import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from hive.agents.builtin import FALLBACK
 from hive.agents.types import AgentType
@@ -29,6 +30,18 @@ class HivePlan:
     beat: bool | None = None
     flower: bool = False
     until_unused: bool = False
+
+
+def encode(app_path: str, plan: HivePlan) -> str:
+    """Return application and plan as one word of a command line."""
+    return json.dumps({"app": app_path, **asdict(plan)})
+
+
+def decode(word: str) -> tuple[str, HivePlan]:
+    """Return what :func:`encode` was given."""
+    fields = json.loads(word)
+    app_path, types = fields.pop("app"), fields.pop("agent_types")
+    return app_path, HivePlan(agent_types=None if types is None else tuple(types), **fields)
 
 
 def part_plans(app: Hive, plan: HivePlan) -> list[PartPlan]:

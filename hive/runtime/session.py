@@ -11,12 +11,11 @@ from hive.clock import SystemClock
 from hive.errors import HiveError
 from hive.runtime.app import Hive
 from hive.runtime.connection import broker_facts
-from hive.runtime.headless import encode
 from hive.runtime.home import Home
 from hive.runtime.loading import embedded_broker
 from hive.runtime.lock import FileLock
 from hive.runtime.patience import until
-from hive.runtime.plan import HivePlan
+from hive.runtime.plan import HivePlan, encode
 from hive.runtime.state import HiveReport, PartState, read_report
 from hive.runtime.supervisor import QUIT_S, UNUSED_TICK_S
 

@@ -1,0 +1,125 @@
+"""`hive up`, `hive status`, `hive down`: what ends comes back, and nothing is left behind."""
+
+import os
+import signal
+
+import psutil
+import pytest
+
+from hive import load_settings
+from hive.runtime.broker import EmbeddedBroker
+from hive.runtime.state import HiveReport, PartState
+from hive.store.connection import connect
+from tests.support.eventually import eventually
+from tests.support.hive_home import HiveHome
+
+pytestmark = pytest.mark.acceptance
+
+
+@pytest.fixture
+def running(hive_home: HiveHome) -> HiveHome:
+    """A small hive in the background."""
+    started = hive_home.run("up", "--detach")
+    assert started.returncode == 0, started.stderr
+    return hive_home
+
+
+def pool_of(report: HiveReport | None, name: str = "code_reviewer") -> int | None:
+    pool = report and report.pool(name)
+    return pool.process_id if pool and pool.state is PartState.READY else None
+
+
+def test_from_up_to_down(running: HiveHome) -> None:
+    seen = eventually(lambda: (now := running.status()) and all(p["workers"] for p in now["pools"]) and now, 20)
+    assert seen["broker"]["answers"]
+    assert seen["broker"]["embedded"]
+    assert {pool["agent_type"]: pool["slots"] for pool in seen["pools"]} == {"code_reviewer": 1, "general_developer": 1}
+    assert {part["name"]: part["state"] for part in seen["supervisor"]["parts"]} == {
+        "code_reviewer": "ready",
+        "general_developer": "ready",
+        "beat": "ready",
+    }
+    again = running.run("up")
+    assert again.returncode == 1
+    assert "hive down" in again.stderr
+    assert "Traceback" not in again.stderr
+    beat = running.run("beat")
+    assert beat.returncode == 1
+    assert "another beat" in beat.stderr
+
+    down = running.run("down")
+    assert down.returncode == 0
+    assert "supervisor" in down.stdout
+    assert running.processes() == []
+    assert running.run("down").stdout == "hive: nothing was running\n"
+    status = running.run("status")
+    assert status.returncode == 1
+    assert "hive up" in status.stderr
+
+
+def test_what_is_killed_comes_back(running: HiveHome) -> None:
+    before = running.until_ready()
+    pool, beat = before.pool("code_reviewer"), before.parts[-1]
+    assert pool is not None
+    children = psutil.Process(pool.process_id).children()
+    broker = EmbeddedBroker(load_settings(home=running.path))
+    connect(broker.url).lpush("kept", "message")
+    killed = {"pool": pool.process_id or 0, "beat": beat.process_id or 0, "broker": broker.process_id or 0}
+    for process_id in killed.values():
+        os.kill(process_id, signal.SIGKILL)
+    eventually(lambda: pool_of(running.report()) not in {None, killed["pool"]}, 40, what="the pool is back")
+    after = running.until_ready()
+    ended = {part.name: (part.restarts, part.last_end) for part in after.parts}
+    assert ended == {
+        "code_reviewer": (1, "signal SIGKILL"),
+        "beat": (1, "signal SIGKILL"),
+        "general_developer": (0, ""),
+    }
+    eventually(lambda: not any(child.is_running() for child in children), what="its children ended with it")
+    assert broker.facts().process_id != killed["broker"]
+    assert connect(broker.url).llen("kept") == 1
+    eventually(lambda: all(found["workers"] for found in running.status()["pools"]), 40, what="all workers answer")
+
+
+def test_a_killed_supervisor_leaves_no_pool_behind(running: HiveHome) -> None:
+    report = running.until_ready()
+    broker = EmbeddedBroker(load_settings(home=running.path)).process_id
+    os.kill(report.process_id, signal.SIGKILL)
+    eventually(lambda: [process.pid for process in running.processes()] == [broker], 40, what="only the broker is left")
+    again = running.run("up", "--detach")
+    assert again.returncode == 0, again.stderr
+    joined = running.until_ready()
+    assert joined.process_id != report.process_id
+    assert not joined.owns_broker
+    assert "broker" in running.run("down").stdout
+    assert running.processes() == []
+
+
+def test_a_signal_stops_the_foreground_cleanly(hive_home: HiveHome) -> None:
+    process = hive_home.start("hive", "up", "--no-beat")
+    hive_home.until_ready()
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=40)
+    assert process.returncode == 0, output
+    assert "code_reviewer ready" in output
+    assert "code_reviewer stopped" in output
+    assert "Traceback" not in output
+    assert hive_home.processes() == []
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "code", "sentence"),
+    [
+        (("worker", "code_reviewr"), {}, 2, "did you mean 'code_reviewer'"),
+        (("beat",), {"HIVE_BROKER_URL": "redis://127.0.0.1:1/0"}, 1, "no broker answers"),
+        (("up",), {"HIVE_BROKER_URL": "redis://127.0.0.1:1/0"}, 1, "no broker answers"),
+        (("up", "--detach"), {"HIVE_HOME": "/proc/1/hive"}, 1, "HIVE_HOME to another"),
+    ],
+)
+def test_what_cannot_be_is_one_sentence(
+    hive_home: HiveHome, arguments: tuple[str, ...], environ: dict[str, str], code: int, sentence: str
+) -> None:
+    ended = hive_home.run(*arguments, **environ)
+    assert sentence in ended.stderr
+    assert ended.stderr.count("\n") == 1
+    assert ended.returncode == code
