@@ -46,7 +46,7 @@ def exhibit(name: str, value: Any, depth: int = 0) -> Exhibit:
         value: what JSON can carry.
         depth: how deep it stands in another fact.
     """
-    title = name.replace("_", " ")
+    title = name if "." in name or "/" in name else name.replace("_", " ")
     if isinstance(value, str) and "\n" in value:
         lines = value.splitlines()
         return _cut(title, "text", lines, MAX_LINES)
@@ -58,7 +58,8 @@ def exhibit(name: str, value: Any, depth: int = 0) -> Exhibit:
             return _cut(
                 title, "table", [tuple(_cell(item.get(key)) for key in columns) for item in value], columns=columns
             )
-        return _cut(title, "list", [_cell(item, " → ") for item in value])
+        between = " → " if "cycle" in name else ", "
+        return _cut(title, "list", [_cell(item, between) for item in value])
     return Exhibit(title=title, kind="value", value=_cell(value), size=1)
 
 
@@ -71,9 +72,9 @@ def _mapping(title: str, value: Mapping[str, Any], depth: int) -> Exhibit:
             return _cut(title, "table", rows, columns=("", *columns))
     nested = any(isinstance(item, (Mapping, list)) and item for item in value.values())
     long = any(isinstance(item, str) and "\n" in item for item in value.values())
-    if (nested or long) and depth < MAX_DEPTH and len(value) <= MAX_ROWS:
-        parts = tuple(exhibit(str(name), item, depth + 1) for name, item in items)
-        return Exhibit(title=title, kind="parts", parts=parts, size=len(parts))
+    if (nested or long) and depth < MAX_DEPTH:
+        parts = tuple(exhibit(str(name), item, depth + 1) for name, item in list(items)[:MAX_ROWS])
+        return Exhibit(title=title, kind="parts", parts=parts, more=len(value) - len(parts), size=len(value))
     return _cut(title, "table", [(str(name), _cell(item)) for name, item in items], columns=("", ""))
 
 

@@ -163,6 +163,7 @@ def test_twenty_thousand_findings_make_one_page_of_a_few_megabytes() -> None:
         ({"a": 1, "b": 2}, "table", 2),
         ({"a": {"x": 1}, "b": {"x": 2}}, "table", 2),
         ({"a": [1], "b": 2}, "parts", 2),
+        ({f"p/m_{number}.py": [1] for number in range(MAX_ROWS + 3)}, "parts", MAX_ROWS + 3),
         (list(range(MAX_ROWS + 5)), "list", MAX_ROWS + 5),
     ],
 )
