@@ -4,17 +4,18 @@
 step on the broker. Payloads are bytes that no script reads or rewrites; what a script must know of a message stands
 beside it. The catalogue of keys is in :mod:`hive.store.keys`, what a script takes and replies in its own header.
 
-Where a message can be (one of these, always)::
+Where a message can be (in one of these places, always)::
 
-    publish ──────────────► ready ◄───────────────┬──────────────┐
-    schedule ─► scheduled ─promote─┘ │            │ requeue      │ one death too few
-                    ▲                │ claim      │              │
-                    │                ▼            │              │
-                    └─ retry,     in flight ──────┴─► death ─────┼─► suspects (one death short of the limit)
-                       reschedule    │    (reject,    counted    │       │ claim by an idle process, alone
-                                     │     reap)                 │       └─► in flight
-                                     ▼                           ▼
-                                   done                        dead letters
+    publish ──────────────────────────────► ready ◄──────────────────┐
+    schedule ───► scheduled ── promote ──►    │                      │ requeue, reconcile; reject or reap:
+                      ▲                       │ claim                │ uncounted, or the count is below the limit
+                      │                       ▼                      │
+                      └── reschedule ───  in flight ─────────────────┤
+                          (retry: a new       │ ▲                    │ reject, reap: one death short of the limit
+                          message)            │ └─ claim, alone ─ suspects
+                                              │                      │ reject, reap: at the limit; dead_letter
+                                finish, retry ▼                      ▼
+                                            done                dead letters
 
 Guaranteed:
 

@@ -85,17 +85,9 @@ class Claiming(Caller):
         credit = min(credit, self.settings.claim_max_messages)
         if credit <= 0 or not wanted:
             return Claim(status=ClaimStatus.TAKEN)
-        keys: list[str] = []
-        for queue in wanted:
-            names = self.queue_keys(queue)
-            keys += names.keys(
-                "state", "consumers", "scheduled", "scheduled:messages", "wake", "suspects", "counters",
-                f"inflight:{consumer}", f"claimed:{consumer}",
-            )  # fmt: skip
-            keys += names.ready
         reply = self.call(
             "claim",
-            keys,
+            self._claim_keys(consumer, wanted),
             self.now_argument(),
             self.run_id_argument(),
             consumer,
@@ -108,6 +100,17 @@ class Claiming(Caller):
             *self.layout.priority_steps,
         )
         return self._claim(wanted, reply)
+
+    def _claim_keys(self, consumer: str, queues: list[str]) -> list[str]:
+        keys: list[str] = []
+        for queue in queues:
+            names = self.queue_keys(queue)
+            keys += names.keys(
+                "state", "consumers", "scheduled", "scheduled:messages", "wake", "suspects", "counters",
+                f"inflight:{consumer}", f"claimed:{consumer}",
+            )  # fmt: skip
+            keys += names.ready
+        return keys
 
     def _claim(self, queues: list[str], reply: list[Any]) -> Claim:
         status, more, waiting, due_in_ms, *flat = reply

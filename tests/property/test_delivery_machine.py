@@ -12,7 +12,6 @@ I9  every record beside a message has its message, or expires
 I10 priorities and order hold: what a claim takes is predicted exactly
 """
 
-import json
 import os
 import random
 from dataclasses import replace
@@ -22,11 +21,12 @@ from typing import Any, ClassVar
 import pytest
 from hypothesis import HealthCheck, seed, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule, run_state_machine_as_test
+from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from hive.settings.parts import DeliverySettings
 from hive.store import Layout, Store, never_repeating
 from hive.store.values import ClaimStatus, ConsumerInfo, DeliveryId, Fate, Outcome, Outgoing, Start, StoredResult
+from tests.property.delivery_comparison import Comparison
 from tests.property.delivery_model import HOUR_MS, QUEUES, STEPS, Consumer, Held, Message, Model
 from tests.support.redis_server import RedisServer
 
@@ -36,7 +36,7 @@ SETTINGS = DeliverySettings(lease_s=6.0, claim_max_bytes=400, claim_max_messages
 INFO = ConsumerInfo(node="celery@test", pid=1, version="0", started_ms=0)
 
 
-class DeliveryMachine(RuleBasedStateMachine):
+class DeliveryMachine(Comparison, RuleBasedStateMachine):
     """Three workers, two queues, and everything that can happen to them."""
 
     server: ClassVar[RedisServer]
@@ -408,105 +408,6 @@ class DeliveryMachine(RuleBasedStateMachine):
         self.past += [(consumer, key) for key in sorted(before - set(consumer.held))]
         got = self.store.reap(queue, consumer.id)
         assert (got.reaped, got.returned, got.suspects, got.dead, got.remaining) == expected  # I7
-
-    # After every step: the broker holds exactly what the model holds
-
-    @invariant()
-    def same_as_model(self) -> None:
-        queues = list(self.model.queues.values())
-        consumers = list(self.model.consumers.values())
-        with self.client.pipeline(transaction=False) as pipeline:
-            for queue in queues:
-                names = self.store.queue_keys(queue.name)
-                for key in names.ready:
-                    pipeline.lrange(key, 0, -1)
-                pipeline.zrange(names.key("scheduled"), 0, -1, withscores=True)
-                pipeline.hgetall(names.key("scheduled:messages"))
-                pipeline.lrange(names.key("suspects"), 0, -1)
-                pipeline.hgetall(names.key("dead:messages"))
-                pipeline.hgetall(names.key("dead:records"))
-                pipeline.zrange(names.key("dead"), 0, -1)
-                pipeline.hgetall(names.key("deaths"))
-                pipeline.zrange(names.key("deaths:expiry"), 0, -1)
-                pipeline.zrange(names.key("consumers"), 0, -1, withscores=True)
-                pipeline.lpop(names.key("wake"))
-                for consumer in consumers:
-                    for key in names.of_consumer(consumer.id)[:2]:
-                        pipeline.hgetall(key)
-            reply = iter(pipeline.execute())
-        for queue in queues:
-            self.compare_queue(queue, reply)
-            for consumer in consumers:
-                self.compare_held(queue.name, consumer, next(reply), next(reply))
-        self.model.woken.clear()
-        self.compare_totals()
-
-    def compare_queue(self, queue: Any, reply: Any) -> None:
-        for step in STEPS:
-            assert next(reply)[::-1] == [message.payload for message in queue.ready[step]]
-        scheduled = {id_.decode(): int(due_ms) for id_, due_ms in next(reply)}
-        assert scheduled == {id_: due_ms for id_, (due_ms, _) in queue.scheduled.items()}
-        assert next(reply) == {
-            id_.encode(): f"{message.priority}:".encode() + message.payload
-            for id_, (_, message) in queue.scheduled.items()
-        }
-        waiting = [f"{message.priority}:".encode() + message.payload for message in queue.suspects]
-        assert next(reply)[::-1] == waiting
-        messages, records, order = next(reply), next(reply), next(reply)
-        assert sorted(messages.values()) == sorted(
-            f"{message.priority}:".encode() + message.payload for message in queue.dead
-        )
-        assert set(messages) == set(records) == set(order)
-        counts = {json.loads(record)["message_id"]: json.loads(record) for record in records.values()}
-        assert {message.id: message.deaths for message in queue.dead} == {
-            id_: len(record["history"]) for id_, record in counts.items()
-        }
-        self.compare_deaths(queue.name, next(reply), next(reply))
-        leases = {name.decode(): int(end_ms) for name, end_ms in next(reply)}
-        assert leases == {
-            one.id: one.lease[queue.name] for one in self.model.consumers.values() if queue.name in one.lease
-        }
-        wake = next(reply)
-        assert wake is not None or queue.name not in self.model.woken
-
-    def compare_deaths(self, queue: str, deaths: dict[bytes, bytes], expiry: list[bytes]) -> None:
-        counted = {id_.decode(): json.loads(record)["count"] for id_, record in deaths.items()}
-        living = {message.id: message.deaths for message in self.living(queue) if message.deaths}
-        assert living.items() <= counted.items()  # I6
-        assert set(deaths) <= set(expiry)  # I9
-        assert not self.model.settled & set(counted)  # I9
-
-    def compare_held(
-        self, queue: str, consumer: Consumer, in_flight: dict[bytes, bytes], started: dict[bytes, bytes]
-    ) -> None:
-        held = {token: one for (name, token), one in consumer.held.items() if name == queue}
-        assert {int(token): record.split(b":", 2)[2] for token, record in in_flight.items()} == {
-            token: one.message.payload for token, one in held.items()
-        }
-        assert {int(token): id_.decode() for token, id_ in started.items()} == {
-            token: one.message.id for token, one in held.items() if one.started
-        }
-
-    def living(self, queue: str) -> list[Message]:
-        one = self.model.queues[queue]
-        held = [
-            entry.message
-            for consumer in self.model.consumers.values()
-            for key, entry in consumer.held.items()
-            if key[0] == queue
-        ]
-        ready = [message for of_step in one.ready.values() for message in of_step]
-        return ready + one.suspects + held + [message for _, message in one.scheduled.values()]
-
-    def compare_totals(self) -> None:
-        everywhere = [message.id for queue in QUEUES for message in self.living(queue)]
-        everywhere += [message.id for queue in QUEUES for message in self.model.queues[queue].dead]
-        assert len(everywhere) == len(set(everywhere))  # I1, I2
-        assert not self.model.done & set(everywhere)  # I8
-        assert len(everywhere) + len(self.model.done) == self.model.published  # I5
-        for key, value in self.results.items():
-            assert self.client.get(key) == value
-        assert not self.client.exists(f"{self.prefix}result-late")
 
 
 def run_machine(server: RedisServer, rng: random.Random, *, examples: int, steps: int) -> None:
