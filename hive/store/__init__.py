@@ -50,7 +50,7 @@ broker lost the scripts               loaded and called again; a script that is 
 broker restored from an old copy      what it forgot runs again; old tokens name nothing
 ===================================== ================================================================================
 
-Deviations from the first design: claims carry no epoch to be refused on mismatch, because the leap of the tokens already
+Why it is so: claims carry no epoch to be refused on mismatch, because the leap of the tokens already
 puts old ones out of reach, and a refusal would take the running tasks of every worker with it. A lease that ended
 does not refuse claims until it is reaped, for the same reason after a clock step. Epoch, fence, last look and turn are
 fields of one hash, so that scripts take fewer keys.

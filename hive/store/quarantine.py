@@ -40,6 +40,9 @@ class Quarantine(Caller):
 
         First what dead consumers hold (as a reap would, counting nothing), then suspects, dead letters and everything
         scheduled, whatever its due time. Repeat until ``remaining`` is 0. Stop the queue's workers first.
+
+        Warning:
+            Dead letters that are not messages at all go back too, and end a stock consumer: look at them first.
         """
         names = self.queue_keys(queue)
         keys = [
