@@ -9,6 +9,8 @@ import click
 from hive.cli.bench.command import bench
 from hive.cli.config import config
 from hive.cli.fleet import down, status, up
+from hive.cli.metrics import metrics
+from hive.cli.queue import queue
 from hive.cli.serving import beat, flower, worker
 from hive.errors import HiveError
 
@@ -21,6 +23,8 @@ OWN = (
     config,
     down,
     flower,
+    metrics,
+    queue,
     status,
     up,
     worker,

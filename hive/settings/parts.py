@@ -127,7 +127,14 @@ class WorkerSettings(Part):
         30.0, description="Seconds running tasks may take to end at a warm shutdown before they are handed back."
     )
     metrics_port: int = Field(
-        0, ge=0, le=65535, description="Port on which a worker serves Prometheus figures; 0: none."
+        0,
+        ge=0,
+        le=65535,
+        description="Port on which a worker serves Prometheus figures; 0: none. A worker that finds it taken uses the "
+        "next free one, so that several on one machine can share the setting.",
+    )
+    metrics_address: str = Field(
+        "127.0.0.1", description="Address of that port; 0.0.0.0 shows the figures to everybody who reaches the host."
     )
 
 

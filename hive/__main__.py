@@ -1,0 +1,5 @@
+"""``python -m hive``: the command ``hive``."""
+
+from hive.cli.main import main
+
+main()

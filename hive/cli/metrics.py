@@ -1,0 +1,16 @@
+"""``hive metrics``: the figures of all queues, for Prometheus and for people in a hurry."""
+
+import click
+
+from hive.cli.queue import chosen, names_argument, reached
+from hive.cli.serving import app_option
+from hive.monitoring.prometheus import exposition
+
+
+@click.command(epilog="Example: hive metrics | grep oldest_age")
+@names_argument
+@app_option
+def metrics(names: tuple[str, ...], app_path: str) -> None:
+    """Print the figures of the queues as Prometheus text; the setting worker.metrics_port serves them from workers."""
+    app, store = reached(app_path)
+    click.echo(exposition(store, chosen(app, names)), nl=False)

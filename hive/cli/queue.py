@@ -1,0 +1,158 @@
+"""``hive queue``: what waits, and moving in from and out to stock Celery."""
+
+import json
+from collections.abc import Callable, Sequence
+
+import click
+from rich.console import Console
+from rich.table import Table
+
+from hive.cli.serving import app_option
+from hive.errors import InputError
+from hive.monitoring.figures import observe_queue
+from hive.runtime.app import Hive
+from hive.runtime.connection import broker_facts
+from hive.runtime.loading import load_app
+from hive.store.store import Store
+from hive.telemetry.events import QueueObserved, fields_of
+
+COLUMNS = ("ready", "scheduled", "in_flight", "suspects", "dead", "consumers", "oldest_age_s")
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
+names_argument = click.argument("names", nargs=-1, metavar="[QUEUE]...")
+
+
+@click.group(epilog="Example: hive queue list --json")
+def queue() -> None:
+    """Look at queues; take over from stock Celery, or give back to it."""
+
+
+@queue.command("list")
+@names_argument
+@app_option
+@json_option
+def list_queues(names: tuple[str, ...], app_path: str, as_json: bool) -> None:
+    """Show what is ready, scheduled, in flight, suspect and dead in each queue of the application."""
+    app, store = reached(app_path)
+    observed = [observe_queue(store, name) for name in chosen(app, names)]
+    if as_json:
+        click.echo(json.dumps([fields_of(one) for one in observed], indent=2))
+        return
+    table = Table("queue", *(column.replace("_", " ") for column in COLUMNS), box=None)
+    for one in observed:
+        table.add_row(one.queue, *(_cell(getattr(one, column)) for column in COLUMNS))
+    Console().print(table)
+
+
+def _cell(value: float | None) -> str:
+    return "-" if value is None else f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
+
+
+@queue.command()
+@names_argument
+@app_option
+@json_option
+@click.option("--anyway", is_flag=True, help="Even while hive workers consume: they will claim it again.")
+def release(names: tuple[str, ...], app_path: str, as_json: bool, anyway: bool) -> None:
+    """Give queues back to stock Celery: everything that waits becomes plain messages on the plain lists.
+
+    Moves what is scheduled (its eta stays with it), what dead workers held, suspects and dead letters. What living
+    workers hold stays theirs: stop them first. Repeating it does no harm.
+    """
+    app, store = reached(app_path)
+    queues = chosen(app, names)
+    if not anyway:
+        require_no_consumers([observe_queue(store, name) for name in queues])
+    report(
+        [{"queue": name, **release_all(store, name)} for name in queues],
+        ("scheduled", "in_flight", "suspects", "dead", "held"),
+        as_json,
+    )
+
+
+def require_no_consumers(observed: Sequence[QueueObserved]) -> None:
+    """Refuse if living workers would claim again what is released.
+
+    Raises:
+        InputError: they would.
+    """
+    busy = [one.queue for one in observed if one.consumers]
+    if busy:
+        raise InputError(
+            f"hive workers still consume {', '.join(busy)} and would claim again what is released: stop them first "
+            "(one that was killed counts until its lease has ended), or say --anyway"
+        )
+
+
+def release_all(store: Store, name: str) -> dict[str, int]:
+    """Release a queue batch by batch; returns how many were moved from where, and what living workers hold still."""
+    moved = dict.fromkeys(("scheduled", "in_flight", "suspects", "dead"), 0)
+    while True:
+        batch = store.release_queue(name)
+        counts = {key: getattr(batch, key) for key in moved}
+        moved = {key: moved[key] + counts[key] for key in moved}
+        if not batch.remaining or not any(counts.values()):
+            return {**moved, "held": batch.remaining}
+
+
+@queue.command()
+@app_option
+@json_option
+@click.option(
+    "--older-than-s",
+    type=click.FloatRange(min=0),
+    default=3_600.0,
+    show_default=True,
+    help="Visibility timeout of the stock workers; 0 takes everything, once none of them runs any more.",
+)
+def adopt(app_path: str, as_json: bool, older_than_s: float) -> None:
+    """Take over what stock Celery workers left unacknowledged: it becomes ready again on its queue."""
+    app, store = reached(app_path)
+    adopted, left = adopt_all(store, routes(app), older_than_s)
+    report([{"adopted": adopted, "left": left}], ("adopted", "left"), as_json)
+
+
+def adopt_all(store: Store, lookup: Callable[[str, str], Sequence[str]], older_than_s: float) -> tuple[int, int]:
+    """Adopt batch by batch; returns how many were moved, and how many lead to no queue of the application."""
+    adopted = left = 0
+    while True:
+        batch = store.adopt_unacked(lookup, older_than_s=older_than_s, offset=left)
+        adopted, left = adopted + batch.adopted, left + len(batch.left)
+        if not batch.remaining:
+            return adopted, left
+
+
+def routes(app: Hive) -> Callable[[str, str], list[str]]:
+    """Return what tells the queues of the application that an exchange and a routing key lead to."""
+    channel = app.access.channel
+    for declared in app.amqp.queues.values():
+        declared(channel).declare()
+    return lambda exchange, key: list(channel._lookup(exchange, key))
+
+
+def reached(app_path: str) -> tuple[Hive, Store]:
+    """Return the application and its broker's store.
+
+    Raises:
+        BrokerError: the broker cannot be reached or used.
+    """
+    app = load_app(app_path)
+    broker_facts(app)
+    return app, app.access.store
+
+
+def chosen(app: Hive, names: Sequence[str]) -> list[str]:
+    """Return the queues that are named, else all queues the application knows."""
+    return list(names) or list(app.amqp.queues)
+
+
+def report(rows: list[dict[str, object]], columns: Sequence[str], as_json: bool) -> None:
+    """Print what was moved."""
+    if as_json:
+        click.echo(json.dumps(rows, indent=2))
+        return
+    with_queue = "queue" in rows[0] if rows else False
+    table = Table(*(["queue"] if with_queue else []), *(column.replace("_", " ") for column in columns), box=None)
+    for row in rows:
+        table.add_row(*([str(row["queue"])] if with_queue else []), *(f"{row[column]:,}" for column in columns))
+    Console().print(table)

@@ -1,0 +1,89 @@
+"""The events of delivery: what is measured, in which unit, and by which labels.
+
+Sinks are Celery's event stream (each event under its name, the fields as they stand) and the Prometheus figures of
+:mod:`hive.monitoring`. Labels have few values: a queue, a worker; never a message or a task id.
+"""
+
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class QueueObserved:
+    """One queue at about one instant.
+
+    Attributes:
+        queue: its name.
+        ready: messages that may be claimed now.
+        ready_by_priority: the same by priority step.
+        scheduled: messages that wait for their time.
+        suspects: messages that wait to be run alone, because they were started under deaths before.
+        in_flight: messages that consumers hold.
+        started: those of them whose bodies run.
+        dead: dead letters.
+        consumers: registered worker processes.
+        oldest_age_s: seconds the ready message that is claimed next has been ready; ``None`` if nothing is ready or its
+            producer left no time (stock Celery).
+        deduplicated_total: publishes dropped as repeats.
+        promoted_total: scheduled messages made ready.
+        redelivered_total: messages returned by a reap or a death.
+        refused_total: steps of deliveries that were no longer current.
+        reaped_total: dead consumers whose messages were returned.
+        deaths_total: starts that ended with the death of their worker.
+        dead_total: messages set aside.
+        forgiven_total: gaps (broker away, clock step) after which all leases were extended.
+    """
+
+    name: ClassVar[str] = "hive-queue"
+
+    queue: str
+    ready: int
+    ready_by_priority: dict[int, int]
+    scheduled: int
+    suspects: int
+    in_flight: int
+    started: int
+    dead: int
+    consumers: int
+    oldest_age_s: float | None
+    deduplicated_total: int
+    promoted_total: int
+    redelivered_total: int
+    refused_total: int
+    reaped_total: int
+    deaths_total: int
+    dead_total: int
+    forgiven_total: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerObserved:
+    """One worker process.
+
+    Attributes:
+        worker: its node name.
+        running: tasks whose bodies run.
+        reserved: tasks it holds.
+        late_renewals_total: renewals of the lease that came after half of it had passed.
+        refused_total: its own steps that were refused because the delivery was another's.
+        reconnects_total: times it connected to the broker again.
+    """
+
+    name: ClassVar[str] = "hive-worker"
+
+    worker: str
+    running: int
+    reserved: int
+    late_renewals_total: int
+    refused_total: int
+    reconnects_total: int
+
+
+Event = QueueObserved | WorkerObserved
+
+EVENTS: tuple[type[Event], ...] = (QueueObserved, WorkerObserved)
+
+
+def fields_of(event: Event) -> dict[str, Any]:
+    """Return what is sent with an event, ready for JSON."""
+    return asdict(event)
