@@ -4,6 +4,7 @@ import hashlib
 import os
 import tempfile
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 from hive.runtime.home import Home, kept_secret
@@ -43,3 +44,17 @@ def broker_url(settings: Settings) -> str:
     if settings.broker.url is not None:
         return settings.broker.url.get_secret_value()
     return embedded_url(settings)
+
+
+def results_url(conf: Any) -> str | None:
+    """Return where results go if no backend is configured: to the broker, if it can keep them.
+
+    Args:
+        conf: Celery's settings of the application; the first of several addresses of the broker counts.
+    """
+    url = conf.broker_url
+    first = str(url[0] if isinstance(url, (list, tuple)) else url or "")
+    if first.startswith("sentinel://"):
+        return first
+    first = first.partition(";")[0]
+    return first if first.startswith(("redis://", "rediss://", "redis+socket://")) else None

@@ -10,6 +10,7 @@ from hive.agents.registry import Registry, load_registry
 from hive.pools.lifespan import Lifespan
 from hive.pools.process_loop import ProcessLoop
 from hive.runtime.access import Access
+from hive.runtime.address import results_url
 from hive.runtime.coroutines import with_models
 from hive.runtime.defaults import celery_settings, transport_defaults
 from hive.runtime.results import fenced
@@ -59,6 +60,8 @@ class Hive(Celery):
         install()
         super().__init__(main, *args, **kwargs)
         self.steps["consumer"].add("hive.runtime.consuming:Delivery")
+        # By name, as Celery takes steps: a producer needs no Prometheus client.
+        self.steps["consumer"].add("hive.monitoring.port:Figures")
         self.lifespan = Lifespan(self)
         self.process_loop = ProcessLoop(self.lifespan)
         self.add_defaults(lambda: celery_settings(self.settings, self.agent_types))
@@ -89,7 +92,9 @@ class Hive(Celery):
 
     def _get_backend(self) -> Any:
         """Return the result backend, which lets only the holder of a delivery write."""
-        backend, url = backends.by_url(self.backend_cls or self.conf.result_backend, self.loader)
+        backend, url = backends.by_url(
+            self.backend_cls or self.conf.result_backend or results_url(self.conf), self.loader
+        )
         return fenced(backend)(app=self, url=url)
 
     def __reduce_keys__(self) -> dict[str, Any]:

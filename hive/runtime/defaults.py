@@ -26,7 +26,8 @@ def celery_settings(settings: Settings, types: Mapping[str, AgentType]) -> dict[
     url = broker_url(settings)
     return {
         "broker_url": url,
-        "result_backend": settings.results.backend or url,
+        # None: the broker, whichever the application comes to have (see results_url).
+        "result_backend": settings.results.backend,
         **_delivery(settings),
         **_serialisation(settings),
         "task_default_queue": DEFAULT_QUEUE,

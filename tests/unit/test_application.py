@@ -84,3 +84,8 @@ def test_an_eleventh_type_from_the_settings_has_a_queue() -> None:
 def test_an_application_survives_pickling() -> None:
     app = Hive("t", settings=load_settings(agents={"sql_tuner": {}}), set_as_current=False)
     assert "sql_tuner" in pickle.loads(pickle.dumps(app)).agent_types
+
+
+def test_results_go_to_the_broker_the_application_has() -> None:
+    assert Hive("own", broker="redis://elsewhere:7000/3").backend.as_uri().startswith("redis://elsewhere:7000/3")
+    assert Hive("both", broker="redis://elsewhere:7000/3", backend="redis://results/1").backend.as_uri() == "redis://results:6379/1"  # fmt: skip
