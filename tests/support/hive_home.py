@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -36,21 +37,33 @@ class HiveHome:
 
     def run(self, *arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
         """Run ``hive ARGUMENTS`` to its end."""
-        command, environ = [HIVE, *arguments], {**self.environ, **environ}
+        command = [HIVE, *arguments]
+        environ = {name: value for name, value in {**self.environ, **environ}.items() if value}
         return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=90, check=False)
 
-    def start(self, *command: str, **environ: str) -> "subprocess.Popen[str]":
-        """Start a command (``hive`` means ours) and return at once."""
-        words = [HIVE if word == "hive" else word for word in command]
-        process = subprocess.Popen(
-            words,
-            cwd=ROOT,
-            env={**self.environ, **environ},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+    def start(
+        self, *command: str, cwd: Path = ROOT, log: Path | None = None, **environ: str
+    ) -> "subprocess.Popen[str]":
+        """Start a command (``hive`` as the first word means ours) and return at once.
+
+        Args:
+            command: its words.
+            cwd: where.
+            log: file for what it prints; a pipe if not given.
+            environ: further variables; an empty one is left out.
+        """
+        words = [HIVE if command[0] == "hive" else command[0], *command[1:]]
+        variables = {name: value for name, value in {**self.environ, **environ}.items() if value}
+        with log.open("w") if log else nullcontext(subprocess.PIPE) as output:
+            process = subprocess.Popen(
+                words,
+                cwd=cwd,
+                env=variables,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
         self._started.append(process)
         return process
 
@@ -77,10 +90,12 @@ class HiveHome:
 
     def close(self) -> None:
         """End everything of this home by its process number."""
-        for process in self._started:
+        # The latest first: a broker among them ends after those that use it.
+        for process in reversed(self._started):
             if process.poll() is None:
                 process.send_signal(signal.SIGTERM)
-                process.wait(40)
+        for process in reversed(self._started):
+            process.wait(60)
         if self.processes():
             self.run("down")
         left = self.processes()
