@@ -88,4 +88,7 @@ def test_an_application_survives_pickling() -> None:
 
 def test_results_go_to_the_broker_the_application_has() -> None:
     assert Hive("own", broker="redis://elsewhere:7000/3").backend.as_uri().startswith("redis://elsewhere:7000/3")
-    assert Hive("both", broker="redis://elsewhere:7000/3", backend="redis://results/1").backend.as_uri() == "redis://results:6379/1"  # fmt: skip
+    assert (
+        Hive("both", broker="redis://elsewhere:7000/3", backend="redis://results/1").backend.as_uri()
+        == "redis://results/1"
+    )
