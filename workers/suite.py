@@ -3,7 +3,7 @@
 import ast
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 #: Directories whose Python files are tests or serve them.
@@ -26,12 +26,14 @@ class Case:
         line: where it starts, from 1.
         name: its name, with the classes around it.
         body: the function itself.
+        checkers: functions of the same file that check something.
     """
 
     path: str
     line: int
     name: str
     body: Function
+    checkers: frozenset[str] = frozenset()
 
     @property
     def is_empty(self) -> bool:
@@ -46,13 +48,11 @@ class Case:
 
     @property
     def checks(self) -> bool:
-        """Whether anything in it can fail on purpose: an assert, a raise, or a call named like a check."""
-        for node in ast.walk(self.body):
-            if isinstance(node, ast.Assert | ast.Raise):
-                return True
-            if isinstance(node, ast.Call) and any(_CHECK.search(name) for name in _names(node.func)):
-                return True
-        return False
+        """Whether anything in it can fail on purpose, itself or in a function of its file that it calls."""
+        called = {
+            _names(node.func)[-1] for node in ast.walk(self.body) if isinstance(node, ast.Call) and _names(node.func)
+        }
+        return _checks(self.body) or not called.isdisjoint(self.checkers)
 
 
 def is_test_file(path: str) -> bool:
@@ -69,7 +69,9 @@ def serves_tests(path: str) -> bool:
 
 def find_cases(path: str, tree: ast.Module) -> Iterator[Case]:
     """Yield the tests of a test file, in the order they are written."""
-    yield from _cases(path, "", tree.body)
+    checkers = frozenset(node.name for node in ast.walk(tree) if isinstance(node, Function) and _checks(node))
+    for case in _cases(path, "", tree.body):
+        yield replace(case, checkers=checkers)
 
 
 def shadowed(cases: Iterable[Case]) -> Iterator[tuple[Case, Case]]:
@@ -93,7 +95,18 @@ def _cases(path: str, prefix: str, body: list[ast.stmt]) -> Iterator[Case]:
 def _holds_tests(node: ast.ClassDef) -> bool:
     is_unittest = any(name.endswith("TestCase") for base in node.bases for name in _names(base))
     has_init = any(isinstance(child, Function) and child.name == "__init__" for child in node.body)
-    return is_unittest or (node.name.startswith("Test") and not has_init)
+    # Pytest's default is `Test`; projects that set `python_classes` mostly set it to `test_*`.
+    return is_unittest or (node.name.startswith(("Test", "test")) and not has_init)
+
+
+def _checks(function: Function) -> bool:
+    """Whether a function holds an assert, a raise, or a call named like a check."""
+    for node in ast.walk(function):
+        if isinstance(node, ast.Assert | ast.Raise):
+            return True
+        if isinstance(node, ast.Call) and any(_CHECK.search(name) for name in _names(node.func)):
+            return True
+    return False
 
 
 def _is_conditional(earlier: Case, later: Case) -> bool:

@@ -22,7 +22,7 @@ SEVERITIES = {
     "low-coverage": Severity.LOW,
     "no-tests": Severity.MEDIUM,
     "shadowed-test": Severity.HIGH,
-    "test-without-check": Severity.LOW,
+    "test-without-check": Severity.INFO,
     "untested-module": Severity.LOW,
 }
 
@@ -93,7 +93,12 @@ def _case_findings(cases: list[Case]) -> Iterator[Finding]:
         if case.is_empty and not case.is_marked:
             yield _finding("empty-test", case.path, case.line, f"{case.name} does nothing, and passes")
         elif not case.is_empty and not case.checks:
-            yield _finding("test-without-check", case.path, case.line, f"{case.name} runs code, but checks nothing")
+            yield _finding(
+                "test-without-check",
+                case.path,
+                case.line,
+                f"{case.name} checks nothing: it passes unless something raises",
+            )
 
 
 def _module_findings(trees: Mapping[str, ast.Module], untested: list[str], cases: list[Case]) -> Iterator[Finding]:
