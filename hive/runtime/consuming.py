@@ -126,6 +126,7 @@ class Delivery(bootsteps.StartStopStep):
         holder = c.holder = channel.consumer
         holder.on_lost = c.lose
         holder.starts_due, holder.has_starts, holder.on_started = gate.due, gate.has_due, gate.begin
+        holder.is_starving = lambda: gate.is_starving
         gate.start_now = None if c.hub else holder.start
         if c.hub and isinstance(c.pool, PreforkPool):
             c.hub.call_repeatedly(CHILDREN_EVERY_S, c.pool.maintain_pool)

@@ -6,7 +6,9 @@ from typing import Any
 
 from celery.worker import state
 
+from hive.clock import Clock, SystemClock
 from hive.runtime.fence import Fence
+from hive.runtime.pace import Pace
 from hive.store.values import DeliveryId, Outcome, Start
 
 
@@ -19,14 +21,14 @@ class Gate:
     Args:
         process: hands a request to the pool.
         slots: how many tasks the pool runs at once, asked each time because pools grow and shrink.
-        ahead: how many tasks more than that may be on record as started, so that a pool of short tasks does not wait
-            for a round trip after each.
+        clock: for the pace of the pool.
     """
 
-    def __init__(self, process: Callable[[Any], Any], slots: Callable[[], int], ahead: int = 0) -> None:
+    def __init__(self, process: Callable[[Any], Any], slots: Callable[[], int], clock: Clock | None = None) -> None:
         self.process = process
         self.slots = slots
-        self.ahead = ahead
+        self.pace = Pace(clock or SystemClock())
+        self._passed_count = 0
         self._waiting: deque[Any] = deque()
         self._starting: dict[DeliveryId, Any] = {}
         #: Called with one start where no event loop will come to ask for it.
@@ -43,6 +45,8 @@ class Gate:
 
     def due(self) -> list[Start]:
         """Return the starts to be recorded now, for as many tasks as the pool has free slots."""
+        if not self._waiting:
+            return []
         room = self._room()
         starts: list[Start] = []
         while self._waiting and len(starts) < room:
@@ -54,10 +58,24 @@ class Gate:
 
     def has_due(self) -> bool:
         """Whether a task waits for which there is a free slot."""
-        return bool(self._waiting) and self._room() > 0
+        if not self._waiting:
+            return False
+        slots, handed = self.slots(), self._handed()
+        ahead = self.pace.ahead(self._passed_count - handed)
+        # With starts on record ahead, it is soon enough to record more when half of them have begun.
+        return slots + ahead - handed >= max(ahead // 2, 1)
+
+    @property
+    def is_starving(self) -> bool:
+        """Whether nothing waits here, so that the pool will soon have nothing to do."""
+        return not self._waiting
 
     def _room(self) -> int:
-        return self.slots() + self.ahead - (len(state.reserved_requests) - len(self._waiting))
+        handed = self._handed()
+        return self.slots() + self.pace.ahead(self._passed_count - handed) - handed
+
+    def _handed(self) -> int:
+        return len(state.reserved_requests) - len(self._waiting)
 
     def begin(self, outcomes: Mapping[DeliveryId, Outcome]) -> None:
         """Let those tasks run whose start was recorded, and drop those that are another worker's by now."""
@@ -84,6 +102,7 @@ class Gate:
 
     def _pass(self, request: Any, outcome: Outcome) -> None:
         if outcome is Outcome.DONE:
+            self._passed_count += 1
             self.process(request)
         else:
             state.task_ready(request)

@@ -33,6 +33,10 @@ DUE_MARGIN_MS = 1_000
 SHORTEST_WAIT_S = 0.005
 
 
+#: While tasks wait, a claim is made when this part of the prefetch count is free, not for every task that ends.
+CLAIM_PARTS = 4
+
+
 class HiveMessage(base.Message):
     """A message from a hive queue.
 
@@ -207,17 +211,27 @@ class Channel(kombu_redis.Channel):
 
     def turn(self) -> None:
         """Send what is owed, claim what there is room for and, under an event loop, deliver it."""
-        if self._closing or not self.active_queues:
-            self._settle()
-            return
-        self._settle()
-        self._claim()
         if self.connection.cycle.has_loop:
+            self._turn_of_loop()
+        else:
+            self._settle()
+            self._claim()
+
+    def _turn_of_loop(self) -> None:
+        consumer = self._consumer
+        claims = self._may_claim()
+        if consumer is not None and (claims or self.connection.cycle.is_flush_due or consumer.is_urgent):
+            self._settle()
+            claims = self._may_claim()
+        if claims:
+            self._claim()
             while self.deliver_one():
                 continue
-            self._settle()
-            if self.consumer.has_business:
-                self.connection.cycle.nudge()
+            if self._consumer is not None and self._consumer.is_urgent:
+                self._settle()
+        if self._consumer is not None and self._consumer.is_urgent:
+            # What began and ended within this turn (a solo pool) must not wait for the end of the poll.
+            self.connection.cycle.nudge()
 
     def _settle(self) -> None:
         if self._consumer is not None:
@@ -232,10 +246,10 @@ class Channel(kombu_redis.Channel):
         if self._consumer.is_eager:
             _flush(self._consumer)
         elif not self._closing and self.connection is not None:
-            if self.connection.cycle.has_loop:
-                self.connection.cycle.nudge()
-            else:
+            if not self.connection.cycle.has_loop:
                 self._consumer.flush()
+            elif self._consumer.arm() or self._consumer.is_urgent:
+                self.connection.cycle.nudge()
 
     @property
     def _claimed_queues(self) -> list[str]:
@@ -250,17 +264,22 @@ class Channel(kombu_redis.Channel):
 
     def _claim(self) -> None:
         """Claim a batch, unless a wake token is being waited for or the last claim left nothing behind."""
-        if self._in_poll or not self._may_have_more:
+        if not self._may_claim():
             return
         credit = self._credit()
-        if credit <= 0:
-            return
         self._pop_unacknowledged(credit)
         queues = self._claimed_queues
         if not queues:
             self._may_have_more = False
             return
         self._take(self.consumer.claim(queues, credit))
+
+    def _may_claim(self) -> bool:
+        if self._in_poll or not self._may_have_more or self._closing or not self.active_queues:
+            return False
+        credit = self._credit()
+        worth_it = credit >= self.qos.prefetch_count // CLAIM_PARTS or self.consumer.is_starving()
+        return credit > 0 and worth_it
 
     def _take(self, claim: Claim) -> None:
         self._may_have_more = claim.more or claim.status in {ClaimStatus.UNREGISTERED, ClaimStatus.LATE}

@@ -13,6 +13,9 @@ from hive.transport.outbox import Outbox
 
 logger = logging.getLogger(__name__)
 
+#: Acknowledgements that are sent without waiting for more.
+FLUSH_COUNT = 64
+
 
 @dataclass(slots=True)
 class Held:
@@ -54,6 +57,8 @@ class Consumer:
         #: Asked at each turn which tasks are to start, and told which may.
         self.starts_due: Callable[[], Sequence[Start]] = list
         self.has_starts: Callable[[], bool] = bool
+        #: Asked whether the pool will soon have nothing to do, so that even a small claim is worth its round trip.
+        self.is_starving: Callable[[], bool] = _always
         self.on_started: Callable[[dict[DeliveryId, Outcome]], None] = _ignore_started
         #: Told which deliveries were lost with the lease, in the thread that noticed.
         self.on_lost: Callable[[list[DeliveryId]], None] = _ignore_lost
@@ -68,6 +73,7 @@ class Consumer:
         self._asked: Asked | None = None
         self._sequence = 0
         self._completed = 0
+        self._is_armed = False
         self._mutex = threading.RLock()
         self._sending = threading.RLock()
 
@@ -82,9 +88,14 @@ class Consumer:
         return not self._held
 
     @property
-    def has_business(self) -> bool:
-        """Whether anything is owed to the broker, or a start is due that was not due at the last turn."""
-        return bool(self.outbox) or self.has_starts()
+    def is_urgent(self) -> bool:
+        """Whether the broker is to be told at once: much is owed, or a task waits for its start to be recorded."""
+        return len(self.outbox) >= FLUSH_COUNT or self.has_starts()
+
+    def arm(self) -> bool:
+        """Whether this is the first thing owed since the last flush, so that somebody must see to the next one."""
+        first, self._is_armed = not self._is_armed, True
+        return first
 
     def holds(self, delivery: DeliveryId) -> bool:
         """Whether a delivery is still ours, as far as we know."""
@@ -171,6 +182,7 @@ class Consumer:
         return started.outcome
 
     def _flush(self) -> None:
+        self._is_armed = False
         for step in self.outbox.steps():
             for delivery, outcome in step.send(self.store, self.id).items():
                 if outcome is Outcome.STALE:
@@ -285,6 +297,10 @@ def _named(delivery: DeliveryId) -> tuple[int, str]:
 
 def _ignore_started(_: dict[DeliveryId, Outcome]) -> None:
     """Nobody asked for starts, so nobody is told."""
+
+
+def _always() -> bool:
+    return True
 
 
 def _ignore_lost(_: list[DeliveryId]) -> None:

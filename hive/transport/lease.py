@@ -109,6 +109,9 @@ class Lease:
             return
         if self.clock.monotonic_s() - self._renewed_s >= self.settings.renew_every_s * 0.9:
             self._renew()
+            if self.settings.renew_every_s >= 2 * self.settings.reap_every_s:
+                # Enough looks fall between two renewals; an idle worker should leave the broker alone.
+                return
         if self.consumer.queues:
             self._look()
 

@@ -29,11 +29,21 @@ class Poller(MultiChannelPoller):
         self._turns: deque[Any] = deque()
         self._nudge: tuple[int, int] | None = None
         self._is_nudged = False
+        self._loop: Any = None
+        self._flush_every_s = 0.0
+        #: Whether what is owed has waited long enough for more.
+        self.is_flush_due = False
 
-    def watch_nudges(self, loop: Any) -> None:
-        """Let :meth:`nudge` end the wait of an event loop. A repeat replaces the loop."""
+    def watch_nudges(self, loop: Any, flush_every_s: float) -> None:
+        """Let :meth:`nudge` end the wait of an event loop. A repeat replaces the loop.
+
+        Args:
+            loop: the event loop.
+            flush_every_s: longest that anything owed to the broker waits for more.
+        """
+        self._loop, self._flush_every_s = loop, flush_every_s
         self._nudge = self._nudge or os.pipe()
-        self._is_nudged = False
+        self._is_nudged = self.is_flush_due = False
         loop.add_reader(self._nudge[0], self._read_nudge)
 
     def nudge(self) -> None:
@@ -46,6 +56,11 @@ class Poller(MultiChannelPoller):
         if self._nudge is not None:
             os.read(self._nudge[0], 4096)
             self._is_nudged = False
+            # A timer set in the loop's tick would be seen too late: the poll that follows has its timeout already.
+            self._loop.call_later(self._flush_every_s, self._flush)
+
+    def _flush(self) -> None:
+        self.is_flush_due = True
 
     def close(self) -> None:
         """Stop polling."""
@@ -74,6 +89,7 @@ class Poller(MultiChannelPoller):
         """Let every channel take its turn, then wait for wake tokens where there is room for messages."""
         for channel in tuple(self._channels):
             channel.turn()
+        self.is_flush_due = False
         super().on_poll_start()
 
     def get(self, callback: Callable[..., Any], timeout: float | None = None) -> None:  # noqa: ARG002 - kombu's name

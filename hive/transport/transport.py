@@ -7,6 +7,7 @@ from kombu.transport import redis as kombu_redis
 from hive.clock import SystemClock
 from hive.store.faults import BrokerFullError, BrokerGoneError
 from hive.transport.channel import Channel, SentinelChannel
+from hive.transport.options import delivery_settings
 from hive.transport.poller import Poller
 from hive.transport.process import Process
 
@@ -32,7 +33,7 @@ class Transport(kombu_redis.Transport):
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         """Let an event loop drive the transport."""
         super().register_with_event_loop(connection, loop)
-        self.cycle.watch_nudges(loop)
+        self.cycle.watch_nudges(loop, delivery_settings(self.client.transport_options).flush_every_s)
         self.cycle._overdue_tref = loop.call_repeatedly(OVERDUE_EVERY_S, self.cycle.maybe_check_brpop_health)
 
 
