@@ -19,7 +19,7 @@ from workers.plan import AGENTS, chosen, plan
 from workers.progress import Progress
 from workers.project import discover
 from workers.report import Report, Timed, assemble, write_json
-from workers.review import Review, await_answer
+from workers.review import Review, await_answer, returned
 from workers.serial import run_serially
 from workers.steps import Step
 from workers.summary import print_summary, summary
@@ -80,7 +80,7 @@ def ask(path: str, question: str, limit: int, serial: bool, as_json: bool) -> No
     arguments = (everything(project), question, limit)
     app = load_app()
     if serial:
-        found = domain_expert.ask.apply(arguments, throw=True).result
+        found = returned(domain_expert.ask, domain_expert.ask.apply(arguments))
     else:
         with _stoppable(), Progress(Console(stderr=True), {}) as progress:
             agents = (domain_expert.AGENT,)

@@ -15,6 +15,7 @@ from billiard.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded
 from celery import states
 from celery.exceptions import TimeoutError  # noqa: A004 - Celery's, which is no OSError
 from celery.result import AsyncResult
+from kombu.exceptions import OperationalError
 from pydantic import ValidationError
 
 from hive import Hive, HiveError, SystemClock
@@ -31,8 +32,8 @@ POLL_SHARE = 0.1
 STALL_MARGIN_S = 60.0
 
 
-class TaskLostError(HiveError):
-    """A task gave no answer in the time it had."""
+class TaskFailedError(HiveError):
+    """A task failed, or gave no answer in the time it had."""
 
 
 class Review:
@@ -55,21 +56,36 @@ class Review:
         self._ended: dict[int, Ended] = {}
 
     def run(self) -> Course:
-        """Send all steps and wait for their ends, or for an interrupt (``KeyboardInterrupt``).
-
-        Raises:
-            OperationalError: the broker did not take a step.
-        """
+        """Send all steps and wait for their ends, or for an interrupt (``KeyboardInterrupt``)."""
         self._watch.planned(self._steps)
         interrupted = False
         try:
-            for number, step in enumerate(self._steps):
-                self._waiting[number] = self._send(step)
+            self._send_all()
             self._gather()
         except KeyboardInterrupt:
             interrupted = True
             self._take_back()
         return Course(ended=tuple(self._ended[number] for number in sorted(self._ended)), interrupted=interrupted)
+
+    def _send_all(self) -> None:
+        """Send the steps; what the broker does not take is lost, and what it took before is waited for."""
+        for number, step in enumerate(self._steps):
+            try:
+                self._waiting[number] = self._send(step)
+            except (OperationalError, *self._outages) as exc:
+                return self._not_taken(number, exc)
+            except RuntimeError as exc:
+                # What Celery's Redis backend makes of an outage while it subscribes to the result.
+                if not isinstance(exc.__cause__, self._outages):
+                    raise
+                return self._not_taken(number, exc.__cause__)
+        return None
+
+    def _not_taken(self, first: int, error: BaseException) -> None:
+        """Count as lost this step and all that follow it."""
+        for number in range(first, len(self._steps)):
+            self._ended[number] = self._failed(number, State.LOST, f"the broker did not take it: {one_line(error)}")
+            self._watch.ended(self._ended[number])
 
     def _send(self, step: Step) -> AsyncResult:
         limits = self._app.agent_types[step.agent]
@@ -153,7 +169,10 @@ class Review:
 
     def _end(self, number: int, ended: Ended) -> None:
         result = self._waiting.pop(number)
-        if ended.state is not State.LOST:
+        if ended.state is State.LOST:
+            # Else its destructor talks to a broker that may be gone.
+            result.backend = None
+        else:
             result.forget()
         self._ended[number] = ended
         self._moved_at_s[ended.step.agent] = self._clock.monotonic_s()
@@ -196,20 +215,31 @@ def await_answer(app: Hive, task: Any, arguments: Sequence[Any]) -> Any:
     """Call a task and return what it returns; an interrupt takes it back.
 
     Raises:
-        TaskLostError: no answer came within the time limit of the task's agent type, and a margin.
-        Exception: whatever the task raised.
+        TaskFailedError: it failed, or gave no answer within the time limit of its agent type and a margin.
     """
     timeout_s = app.agent_types[task.agent_type].time_limit_s + STALL_MARGIN_S
     result = task.delay(*arguments)
     try:
-        return result.get(timeout=timeout_s, interval=POLL_S)
+        result.get(timeout=timeout_s, interval=POLL_S, propagate=False)
+        return returned(task, result)
     except KeyboardInterrupt:
         result.revoke()
         raise
     except TimeoutError as exc:
         result.revoke()
-        raise TaskLostError(
-            f"{task.name} gave no answer within {timeout_s:g} s: see what its pool does (hive status)"
+        raise TaskFailedError(
+            f"{task.name} gave no answer within {timeout_s:g} s: `hive status` shows what its pool does"
         ) from exc
     finally:
         result.forget()
+
+
+def returned(task: Any, result: Any) -> Any:
+    """Return what a task returned that has ended.
+
+    Raises:
+        TaskFailedError: it failed.
+    """
+    if not result.successful():
+        raise TaskFailedError(f"{task.name} failed: {one_line(result.result)}")
+    return result.result

@@ -6,11 +6,13 @@ from typing import Any
 
 import pytest
 
-from hive import ensure_running
-from workers.findings import Unit
+from hive import Hive, ensure_running
+from tests.support.redis_server import RedisServer
+from workers.findings import Outcome, Unit
 from workers.review import Review
 from workers.serial import run_serially
 from workers.steps import Ended, State, Step
+from workers.task import AgentTask
 
 APPLICATION = "tests.support.faulty_agents"
 
@@ -97,3 +99,35 @@ def test_serially_an_error_costs_its_unit_only(faulty: Any) -> None:
         (State.FAILED, "ValueError: a tool said no"),
         (State.DONE, ""),
     ]
+
+
+class Cutting(Log):
+    """A watch that takes the broker away at the first look."""
+
+    def __init__(self, server: RedisServer) -> None:
+        super().__init__()
+        self._server = server
+
+    def running(self, counts: dict[str, int]) -> None:
+        self._server.stop(kill=True)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("before_sending", [True, False], ids=["before sending", "while waiting"])
+def test_a_broker_that_goes_away_ends_the_review_with_what_it_has(own_redis: RedisServer, before_sending: bool) -> None:
+    app = Hive("alone", broker=own_redis.url, backend=own_redis.url)
+    app.conf.result_backend_transport_options = {"retry_policy": {"max_retries": 1, "interval_max": 0.1}}
+    app.conf.task_publish_retry_policy = {"max_retries": 1, "interval_max": 0.1}
+
+    @app.task(base=AgentTask, agent_type="code_reviewer", name="alone.review", pydantic=True)
+    def review(unit: Unit) -> Outcome:
+        return Outcome(agent="code_reviewer")
+
+    steps = [
+        Step(agent="code_reviewer", task=review, unit=Unit(root="/nowhere", files=(name,))) for name in ("a.py", "b.py")
+    ]
+    if before_sending:
+        own_redis.stop(kill=True)
+    course = Review(app, steps, Cutting(own_redis)).run()
+    assert [ended.state for ended in course.ended] == [State.LOST, State.LOST]
+    assert all("the broker" in ended.reason for ended in course.ended)
