@@ -22,6 +22,7 @@ SEVERITIES = {
     "low-coverage": Severity.LOW,
     "no-tests": Severity.MEDIUM,
     "shadowed-test": Severity.HIGH,
+    "test-error": Severity.MEDIUM,
     "test-without-check": Severity.INFO,
     "untested-module": Severity.LOW,
 }
@@ -118,7 +119,9 @@ def _trial_findings(trial: Trial, cases: list[Case]) -> Iterator[Finding]:
         function = failure.test.rpartition(".")[2].partition("[")[0]
         line = failure.line or places.get((failure.path, function), 0)
         message = f"{failure.test}: {failure.message}"
-        yield _finding("failing-test", failure.path or ".", line, message, tool="pytest")
+        # An error is more often a package that is not installed here than a defect of the project.
+        rule = "failing-test" if failure.kind == "failure" else "test-error"
+        yield _finding(rule, failure.path or ".", line, message, tool="pytest")
     for path, percent in trial.coverage.items():
         # Nothing at all: no test uses it, which is told already, or it runs in a process of its own, unmeasured.
         if 0 < percent < LOW_COVERAGE_PERCENT and not serves_tests(path):

@@ -109,11 +109,11 @@ def test_what_cannot_be_collected_is_an_error_and_the_rest_runs(tmp_path: Path) 
         test_found="def test_b(): assert True\n",
     )
     (root / "pytest.ini").write_text("[pytest]\naddopts = --an-option-of-a-missing-plugin\n")
-    trial = try_tests(str(root))
-    assert trial.passed == 1
-    assert [(failure.kind, "a_package_nobody_has" in failure.message) for failure in trial.failures] == [
-        ("error", True)
-    ]
+    outcome = Outcome.model_validate(survey(unit_of(root), run_tests=True))
+    assert outcome.facts["run"]["passed"] == 1
+    (error,) = [item for item in outcome.findings if item.tool == "pytest"]
+    assert (error.path, error.rule) == ("test_lost.py", "test-error")
+    assert "a_package_nobody_has" in error.message
 
 
 def test_a_pytest_that_cannot_run_is_an_error_in_one_sentence(tmp_path: Path) -> None:
