@@ -99,7 +99,6 @@ def hive(directory: Path, seconds: float) -> dict[str, Any]:
 
 def stock(directory: Path, seconds: float) -> dict[str, Any]:
     """Measure ten plain Celery workers of one slot, each started by its command, on a broker like hive's."""
-
     broker = EmbeddedBroker(load_settings(home=directory / "home"))
     broker.ensure()
     (directory / "stock_app.py").write_text(STOCK.format(url=broker.url))
