@@ -82,3 +82,8 @@ def test_a_module_that_is_hard_to_maintain_is_told_of(rng: random.Random, tmp_pa
     outcome = run(review, unit_of(tmp_path))
     assert places(outcome.findings) == [("large.py", 0, "low-maintainability")]
     assert outcome.facts["maintainability"]["small.py"] > 50
+
+
+def test_the_readme_shows_the_rules_of_the_patch() -> None:
+    readme = (FIXTURES.parents[1] / "README.md").read_text()
+    assert f"`{','.join(FIXED_RULES)}`" in readme
