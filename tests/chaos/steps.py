@@ -56,9 +56,9 @@ def one_step(point: str, server: RedisServer) -> Verdict | None:
         reach(fleet, point)
         if not (fleet.directory / "died").exists():
             return None
-        for worker in list(fleet.workers):
-            if worker.process.poll() is not None:
-                fleet.kill(worker)
+        if fleet.workers:
+            victim = eventually(lambda: next((w for w in fleet.workers if w.process.poll() is not None), None), 10)
+            fleet.kill(victim)
         fleet.start()
         fleet.until_finished(len(fleet.ledger.read().published), 30)
         return fleet.ledger.verdict(ended=fleet.faulted | {"publisher"}, dead=[])
@@ -83,7 +83,7 @@ def _publishing(fleet: Fleet, point: str) -> None:
 
 def _stock_eta(fleet: Fleet, point: str) -> None:
     """A stock producer leaves a message with an eta on the plain list; the worker that claims it dies."""
-    publish = f"from celery import Celery; Celery(broker={fleet.server.url!r}).send_task('chaos.work', ('eta',), countdown=1, queue={QUEUE!r})"
+    publish = f"from celery import Celery; Celery(broker={fleet.server.url!r}).send_task('chaos.work', ('eta',), countdown=5, queue={QUEUE!r})"
     subprocess.run([sys.executable, "-c", publish], check=True)
     fleet.ledger.published.add("eta")
     _everything(fleet, point)
@@ -121,9 +121,17 @@ def _garbage(fleet: Fleet, point: str) -> None:
     _everything(fleet, point)
 
 
+def _loaded(fleet: Fleet, point: str) -> None:
+    """A worker dies while its lease thread compares what is in flight with what is held."""
+    fleet.publish([str(number) for number in range(3_000)])
+    fleet.start(wait=False, die_at=point)
+    _die(fleet)
+
+
 STIMULI: dict[str, Callable[[Fleet, str], None]] = {
     "publish": _publishing,
     "schedule": _publishing,
+    "reconcile": _loaded,
     "reschedule": _stock_eta,
     "requeue": _stopping,
     "unregister": _stopping,
