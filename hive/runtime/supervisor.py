@@ -41,12 +41,21 @@ QUIT_S = 5.0
 
 #: What every worker imports anyway: imported before the fork, its memory is there once.
 SHARED_MODULES = (
+    "billiard.popen_fork",
+    "billiard.sharedctypes",
+    "celery.app.control",
+    "celery.app.events",
+    "celery.app.log",
     "celery.apps.worker",
     "celery.backends.redis",
     "celery.bin.celery",
     "celery.concurrency.prefork",
     "celery.worker.autoscale",
     "celery.worker.consumer",
+    "celery.worker.consumer.delayed_delivery",
+    "celery.worker.strategy",
+    "hive.runtime.amqp",
+    "kombu.pidbox",
     "kombu.transport.redis",
 )
 

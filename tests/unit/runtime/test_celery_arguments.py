@@ -1,0 +1,84 @@
+"""The command lines for Celery, and the plan of a whole hive."""
+
+import pytest
+
+from hive import Hive, load_settings
+from hive.agents import load_registry
+from hive.errors import InputError, SettingsError, UnknownAgentTypeError
+from hive.runtime.celery_arguments import worker_arguments
+from hive.runtime.flower import flower_environ
+from hive.runtime.loading import load_app
+from hive.runtime.plan import HivePlan, decode, encode, part_plans
+
+TYPES = load_registry({"bug_hunter": {"concurrency": {"minimum": 2, "maximum": 3}, "pool": "threads"}})
+
+
+def test_a_worker_has_its_types_queue_slots_limits_and_name() -> None:
+    arguments = worker_arguments(TYPES["bug_hunter"], "celery")
+    assert arguments[0] == "worker"
+    assert {
+        "--queues=agent.bug_hunter",
+        "--hostname=bug_hunter@%h",
+        "--pool=threads",
+        "--concurrency=2",
+        "--soft-time-limit=270",
+        "--time-limit=300",
+    } <= set(arguments)
+
+
+def test_the_fallback_takes_the_default_queue_too_and_further_options_come_last() -> None:
+    arguments = worker_arguments(TYPES.fallback, "celery", concurrency=3, more=("--without-mingle",))
+    assert "--queues=agent.general_developer,celery" in arguments
+    assert "--concurrency=3" in arguments
+    assert arguments[-1] == "--without-mingle"
+
+
+@pytest.mark.parametrize("slots", [0, 1, 4])
+def test_slots_outside_the_range_are_refused(slots: int) -> None:
+    with pytest.raises(InputError, match=r"range of bug_hunter, 2 to 3"):
+        worker_arguments(TYPES["bug_hunter"], "celery", concurrency=slots)
+
+
+def test_the_slots_of_a_whole_hive_are_brought_into_each_types_range() -> None:
+    app = Hive("t", agent_types=TYPES, set_as_current=False)
+    plans = {plan.name: plan for plan in part_plans(app, HivePlan(slots=20, beat=False))}
+    assert plans["bug_hunter"].slots == 3
+    assert plans["code_reviewer"].slots == 8
+    assert list(plans) == list(TYPES)
+    assert [plan.name for plan in part_plans(app, HivePlan(agent_types=("code_reviewer",)))] == [
+        "code_reviewer",
+        "beat",
+    ]
+    with pytest.raises(UnknownAgentTypeError):
+        part_plans(app, HivePlan(agent_types=("code_reviewr",)))
+
+
+def test_a_plan_survives_a_command_line() -> None:
+    plan = HivePlan(agent_types=("bug_hunter",), slots=2, beat=False, until_unused=True)
+    assert decode(encode("shop:app", plan)) == ("shop:app", plan)
+    assert decode(encode("shop:app", HivePlan())) == ("shop:app", HivePlan())
+
+
+@pytest.mark.parametrize(
+    ("path", "sentence"),
+    [
+        ("no_such_module:app", "cannot be imported"),
+        ("celery:Celery", r"not a hive\.Hive"),
+        ("hive:nothing", "cannot be"),
+    ],
+)
+def test_what_is_no_application_is_said(path: str, sentence: str) -> None:
+    with pytest.raises(InputError, match=sentence):
+        load_app(path)
+
+
+def test_flower_always_asks_for_a_login(tmp_path: object) -> None:
+    settings = load_settings(home=tmp_path)
+    made = flower_environ(settings, {"FLOWER_UNAUTHENTICATED_API": "true", "PATH": "x"})
+    assert made["FLOWER_BASIC_AUTH"].startswith("hive:")
+    assert len(made["FLOWER_BASIC_AUTH"]) > 30
+    assert "FLOWER_UNAUTHENTICATED_API" not in made
+    assert flower_environ(settings, {})["FLOWER_BASIC_AUTH"] == made["FLOWER_BASIC_AUTH"]
+    assert flower_environ(settings, {"FLOWER_BASIC_AUTH": "me:too"})["FLOWER_BASIC_AUTH"] == "me:too"
+    with pytest.raises(SettingsError, match="user:password"):
+        flower_environ(settings, {"FLOWER_BASIC_AUTH": "secret"})
