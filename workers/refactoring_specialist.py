@@ -8,13 +8,13 @@ import re
 import tokenize
 from collections.abc import Iterator
 
-from radon.metrics import mi_visit
 from ruff import find_ruff_bin
 
 from hive import shared_task
 from workers.clones import Clone, find_clones
 from workers.findings import Finding, Outcome, Severity, Unit, in_order
 from workers.lint import ISOLATED, TARGET_VERSION
+from workers.maintainability import maintainability
 from workers.source import Reading, Source
 from workers.suite import serves_tests
 from workers.task import AgentTask
@@ -53,7 +53,7 @@ def review(unit: Unit) -> Outcome:
         if reading.is_utf8(source, "ruff"):
             fixable.append(source.path)
         try:
-            indices[source.path] = round(mi_visit(source.text, multi=True), 1)
+            indices[source.path] = round(maintainability(source.tree, source.text), 1)
         except (SyntaxError, tokenize.TokenError, RecursionError):
             reading.skip(source.path, "its maintainability cannot be measured by radon")
             continue
