@@ -1,6 +1,7 @@
 """A process dies right before or right after each single step on the broker."""
 
 import contextlib
+import itertools
 import json
 import signal
 import subprocess
@@ -121,17 +122,26 @@ def _garbage(fleet: Fleet, point: str) -> None:
     _everything(fleet, point)
 
 
-def _loaded(fleet: Fleet, point: str) -> None:
-    """A worker dies while its lease thread compares what is in flight with what is held."""
-    fleet.publish([str(number) for number in range(3_000)])
-    fleet.start(wait=False, die_at=point)
+def _unknown(fleet: Fleet, point: str) -> None:
+    """A worker dies while it compares what it holds with the broker, which has more: the reply of a claim was lost."""
+    fleet.start(die_at=point)
+    store = fleet.store()
+    (record,) = store.consumers(QUEUE)
+    attempts = itertools.count(1)
+
+    def taken() -> bool:
+        number = next(attempts)
+        fleet.publish([f"unknown{number}"])
+        return bool(store.claim(record.consumer, [QUEUE], sequence=1_000_000 + number, credit=1).deliveries)
+
+    eventually(taken, 15, what="a claim that the worker knows nothing of")
     _die(fleet)
 
 
 STIMULI: dict[str, Callable[[Fleet, str], None]] = {
     "publish": _publishing,
     "schedule": _publishing,
-    "reconcile": _loaded,
+    "reconcile": _unknown,
     "reschedule": _stock_eta,
     "requeue": _stopping,
     "unregister": _stopping,
