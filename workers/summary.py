@@ -86,7 +86,7 @@ def _print_lacking(console: Console, report: Report, labels: Mapping[str, str]) 
             what = f"  {labels.get(step.agent, step.agent)}, {step.files} files: {step.state}: {step.reason}"
             console.print(what, markup=False, highlight=False)
     if report.skipped:
-        console.print(f"{len(report.skipped):,} files were not examined, or not by all agents:", highlight=False)
+        console.print(f"not examined, or not by all agents: {len(report.skipped):,}", highlight=False)
         for item in report.skipped[:MAX_NAMED]:
             console.print(f"  {item.path}: {item.reason}", markup=False, highlight=False)
         if len(report.skipped) > MAX_NAMED:
