@@ -8,7 +8,7 @@ from rich.console import Console
 from hive.cli.screen import Screen, status_table
 from hive.cli.serving import app_option
 from hive.runtime.fleet import start_detached, stop_running
-from hive.runtime.flower import flower_login
+from hive.runtime.flower import login_hint
 from hive.runtime.journal import Journal
 from hive.runtime.loading import load_app
 from hive.runtime.plan import HivePlan, part_plans
@@ -36,9 +36,8 @@ def up(app_path: str, slots: int | None, beat: bool | None, flower: bool, detach
     part_plans(app, plan)
     console = Console()
     if flower:
-        user = flower_login(app.settings).partition(":")[0]
         console.print(
-            f"Flower: http://127.0.0.1:{app.settings.fleet.flower_port} (user {user}; see `hive flower --help`)"
+            f"Flower: http://127.0.0.1:{app.settings.fleet.flower_port} ({login_hint(app.settings)})", highlight=False
         )
     if detach:
         start_detached(app, app_path, plan, lambda progress: console.print(f"hive: {progress.detail}", highlight=False))

@@ -76,7 +76,7 @@ class Screen:
         for part in report.parts:
             table.add_row(*self._row(part))
         ready = sum(part.state is PartState.READY for part in report.parts)
-        line = Text(f"{ready} of {len(report.parts)} parts serve; broker {report.broker}; Ctrl-C stops", style="dim")
+        line = Text(f"{ready} of {len(report.parts)} parts serve; broker {report.broker}; Ctrl-C: stop", style="dim")
         return Group(table, Text(self._problem, style="red") if self._problem else line)
 
     def _row(self, part: PartReport) -> list[Text | str]:

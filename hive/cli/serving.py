@@ -6,7 +6,7 @@ import sys
 import click
 
 from hive.runtime.celery_arguments import beat_arguments, flower_arguments, worker_arguments
-from hive.runtime.flower import flower_environ
+from hive.runtime.flower import flower_environ, login_hint
 from hive.runtime.home import Home
 from hive.runtime.loading import DEFAULT_APP, load_app, ready_broker
 from hive.runtime.serve import needs_patching, replace_process, serve
@@ -86,6 +86,8 @@ def flower(app_path: str, port: int | None, address: str, more: tuple[str, ...])
     app = load_app(app_path)
     ready_broker(app)
     environ = flower_environ(app.settings)
+    port = port or app.settings.fleet.flower_port
+    click.echo(f"Flower: http://{address}:{port} ({login_hint(app.settings)})")
     os.environ.clear()
     os.environ.update(environ)
-    sys.exit(serve(app, flower_arguments(port or app.settings.fleet.flower_port, address=address, more=more)))
+    sys.exit(serve(app, flower_arguments(port, address=address, more=more)))

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Mapping
+from pathlib import Path
 
 from hive.errors import SettingsError
 from hive.runtime.home import Home, kept_secret
@@ -12,6 +13,9 @@ BASIC_AUTH = "FLOWER_BASIC_AUTH"
 OPEN_AUTH = "FLOWER_AUTH"
 OPEN_API = "FLOWER_UNAUTHENTICATED_API"
 
+#: Who logs in with the password that is kept below the home.
+KEPT_USER = "hive"
+
 
 def flower_login(settings: Settings, environ: Mapping[str, str] = os.environ) -> str:
     """Return ``user:password`` for Flower: of its own variable, else of the settings, else one kept below the home.
@@ -21,7 +25,7 @@ def flower_login(settings: Settings, environ: Mapping[str, str] = os.environ) ->
     """
     login = environ.get(BASIC_AUTH) or (settings.fleet.flower_auth and settings.fleet.flower_auth.get_secret_value())
     if not login:
-        return f"hive:{kept_secret(Home(settings.home).path / 'flower.password')}"
+        return f"{KEPT_USER}:{kept_secret(_kept_path(settings))}"
     if ":" not in login.strip(":"):
         raise SettingsError(f"{BASIC_AUTH} (or fleet.flower_auth) must be written user:password")
     return login
@@ -38,3 +42,18 @@ def flower_environ(settings: Settings, environ: Mapping[str, str] = os.environ) 
     """
     safe = {name: value for name, value in environ.items() if name != OPEN_API}
     return safe if safe.get(OPEN_AUTH) else {**safe, BASIC_AUTH: flower_login(settings, environ)}
+
+
+def login_hint(settings: Settings, environ: Mapping[str, str] = os.environ) -> str:
+    """Say where the login for Flower stands, without telling it."""
+    if environ.get(OPEN_AUTH):
+        return f"login by {OPEN_AUTH}"
+    if environ.get(BASIC_AUTH):
+        return f"login as in {BASIC_AUTH}"
+    if settings.fleet.flower_auth:
+        return "login as in fleet.flower_auth"
+    return f"user {KEPT_USER}, password in {_kept_path(settings)}"
+
+
+def _kept_path(settings: Settings) -> Path:
+    return Home(settings.home.absolute()).path / "flower.password"

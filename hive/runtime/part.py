@@ -67,6 +67,7 @@ class Part:
     ) -> None:
         self.plan, self.app, self.app_path, self.log, self.backoff = plan, app, app_path, log, backoff
         self.lifeline, self.in_child = lifeline, in_child
+        self.forks = sys.platform == "linux" and not needs_patching(plan.arguments)
         self.state = PartState.WAITING
         self.process_id: int | None = None
         self.readiness: int | None = None
@@ -87,8 +88,7 @@ class Part:
             The pipe on which it says that it serves, for reading.
         """
         heard, readiness = os.pipe()
-        forks = sys.platform == "linux" and not needs_patching(self.plan.arguments)
-        self.process_id = self._fork(heard, readiness) if forks else self._spawn(readiness)
+        self.process_id = self._fork(heard, readiness) if self.forks else self._spawn(readiness)
         os.close(readiness)
         self.readiness = heard
         self.state = PartState.STARTING
