@@ -125,6 +125,7 @@ class Delivery(bootsteps.StartStopStep):
         channel.connection.process.node = c.hostname
         holder = c.holder = channel.consumer
         holder.on_lost = c.lose
+        holder.shares_memory = not isinstance(c.pool, PreforkPool)
         holder.starts_due, holder.has_starts, holder.on_started = gate.due, gate.has_due, gate.begin
         holder.is_starving = lambda: gate.is_starving
         gate.start_now = None if c.hub else holder.start

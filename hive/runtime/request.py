@@ -3,7 +3,11 @@
 from typing import Any
 
 from billiard.exceptions import WorkerLostError
+from celery.app.task import Context
 from celery.worker.request import Request
+
+#: What Celery itself puts into the headers of a task message; the rest are the user's.
+CELERY_HEADERS = frozenset({*Context.__dict__, "lang", "task", "argsrepr", "kwargsrepr", "compression"})
 
 
 class HiveRequest(Request):
@@ -14,9 +18,18 @@ class HiveRequest(Request):
 
     def __init__(self, message: Any, **opts: Any) -> None:
         super().__init__(message, **opts)
+        request = self._request_dict
+        if "headers" not in request:
+            # Celery's context finds the user's headers by copying the request twice, for every task.
+            request["headers"] = {name: value for name, value in request.items() if name not in CELERY_HEADERS}
         fence = getattr(message, "fence", None)
-        if fence is not None and self._task.acks_late:
+        if fence is None:
+            return
+        if self._task.acks_late:
             self._delivery_info["hive"] = fence
+        if message.channel.consumer.shares_memory and not self._decoded:
+            # The pool runs in this process, so it need not decode again what was decoded here.
+            self._body, self._content_type, self._content_encoding = message.payload, None, None
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         """End the task as Celery does; if its pool child was lost, the message is told what killed it."""

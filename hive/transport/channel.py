@@ -218,26 +218,25 @@ class Channel(kombu_redis.Channel):
             self._claim()
 
     def _turn_of_loop(self) -> None:
-        consumer = self._consumer
         claims = self._may_claim()
-        if consumer is not None and (claims or self.connection.cycle.is_flush_due or consumer.is_urgent):
-            self._settle()
-            claims = self._may_claim()
-        if claims:
-            self._claim()
+        if claims or (self._consumer is not None and (self._consumer.is_urgent or self.connection.cycle.is_flush_due)):
+            self._claim() if claims else self._settle()
             while self.deliver_one():
                 continue
-            if self._consumer is not None and self._consumer.is_urgent:
-                self._settle()
         if self._consumer is not None and self._consumer.is_urgent:
-            # What began and ended within this turn (a solo pool) must not wait for the end of the poll.
-            self.connection.cycle.nudge()
+            # Starts of what came just now, and ends of what ran within this turn (a solo pool): not after the poll.
+            self._settle()
+            if self._consumer.is_urgent:
+                self.connection.cycle.nudge()
 
     def _settle(self) -> None:
         if self._consumer is not None:
             self._consumer.settle()
-            if self._waits_for_idle and self._consumer.is_idle:
-                self._waits_for_idle, self._may_have_more = False, True
+            self._note_idle()
+
+    def _note_idle(self) -> None:
+        if self._waits_for_idle and self._consumer is not None and self._consumer.is_idle:
+            self._waits_for_idle, self._may_have_more = False, True
 
     def settle_soon(self) -> None:
         """See that what is owed is sent soon; a channel that lost its connection leaves it to the lease thread."""
@@ -272,7 +271,10 @@ class Channel(kombu_redis.Channel):
         if not queues:
             self._may_have_more = False
             return
-        self._take(self.consumer.claim(queues, credit))
+        claim = self.consumer.turn(queues, credit)
+        if claim is not None:
+            self._take(claim)
+        self._note_idle()
 
     def _may_claim(self) -> bool:
         if self._in_poll or not self._may_have_more or self._closing or not self.active_queues:

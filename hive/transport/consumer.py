@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from hive.store.pipelining import Pipeline
 from hive.store.store import Store
 from hive.store.values import Claim, ClaimStatus, ConsumerInfo, Delivery, DeliveryId, Outcome, Start, Started
 from hive.transport.outbox import Outbox
@@ -51,6 +52,7 @@ class Consumer:
 
     def __init__(self, store: Store, info: Callable[[], ConsumerInfo]) -> None:
         self.store = store
+        self._pipeline = Pipeline(store)
         self.pid = os.getpid()
         self.id = uuid.uuid4().hex
         self.outbox = Outbox()
@@ -62,6 +64,8 @@ class Consumer:
         self.on_started: Callable[[dict[DeliveryId, Outcome]], None] = _ignore_started
         #: Told which deliveries were lost with the lease, in the thread that noticed.
         self.on_lost: Callable[[list[DeliveryId]], None] = _ignore_lost
+        #: Whether tasks run in this process, so that a decoded message can be handed to them.
+        self.shares_memory = False
         #: Whether acknowledgements are sent at once, because no event loop comes round any more.
         self.is_eager = False
         #: Set when the worker ends: what still runs (in threads, which cannot be ended). All else goes back, uncounted.
@@ -107,16 +111,58 @@ class Consumer:
         Raises:
             BrokerGoneError: no reply; the next claim repeats this one first.
         """
+        claim = self.turn(queues, credit, starts=())
+        return claim or Claim(status=ClaimStatus.TAKEN)
+
+    def turn(self, queues: Sequence[str], credit: int, *, starts: Sequence[Start] | None = None) -> Claim | None:
+        """Send what is owed, record and begin the starts that are due, and claim; in one round trip.
+
+        Args:
+            queues: to claim from, in the order of this turn.
+            credit: messages to take at most; 0: no claim.
+            starts: to record, instead of those that are due.
+
+        Returns:
+            The claim, if there was one.
+
+        Raises:
+            BrokerGoneError: no reply; what was not confirmed stays in the outbox, and the next claim repeats this one.
+        """
         with self._sending:
-            self._register(queues)
-            asked = self._asked or Asked(
-                queues=tuple(queues), sequence=self._sequence + 1, credit=credit, idle=self.is_idle
-            )
-            self._asked = asked
-            self._sequence = asked.sequence
+            self._send_single()
+            self._is_armed = False
+            ended = self.outbox.acknowledgements()
+            wanted = self.starts_due() if starts is None else starts
+            due = [start for start in wanted if start.id in self._held]
+            asked = self._ask(queues, credit, idle=not due and len(self._held) == len(ended)) if credit > 0 else None
             me = self.id
-            claim = self.store.claim(me, asked.queues, sequence=asked.sequence, credit=asked.credit, idle=asked.idle)
-            return self._take(me, asked, claim)
+            outcomes, started, claim = self._pipeline.run(
+                (
+                    lambda store: store.finish(me, ended),
+                    lambda store: store.start(me, due),
+                    lambda store: _claim(store, me, asked),
+                )
+            )
+            self._settled(ended, outcomes)
+            if wanted:
+                noted = {start.id: Outcome.STALE for start in wanted}
+                noted.update((one.id, self._note_start(one)) for one in started)
+                self.on_started(noted)
+            return self._take(me, asked, claim) if asked is not None else None
+
+    def _ask(self, queues: Sequence[str], credit: int, *, idle: bool) -> Asked:
+        self._register(queues)
+        if self._asked is None:
+            self._sequence += 1
+            self._asked = Asked(queues=tuple(queues), sequence=self._sequence, credit=credit, idle=idle)
+        return self._asked
+
+    def _settled(self, ended: Sequence[DeliveryId], outcomes: Sequence[Outcome]) -> None:
+        for delivery, outcome in zip(ended, outcomes, strict=True):
+            if outcome is Outcome.STALE:
+                self._refused("acknowledgement", delivery)
+            self._held.pop(delivery, None)
+        self.outbox.acknowledged(len(ended))
 
     def _take(self, me: str, asked: Asked, claim: Claim) -> Claim:
         with self._mutex:
@@ -143,34 +189,24 @@ class Consumer:
         Raises:
             BrokerGoneError: no reply; what was not confirmed stays in the outbox.
         """
-        with self._sending:
-            self._flush()
-            starts = self.starts_due()
-            if starts:
-                self._begin(starts)
+        self.turn((), 0)
 
     def flush(self) -> None:
-        """Send what is owed to the broker and nothing else.
+        """Send all that is owed to the broker and nothing else.
 
         Raises:
             BrokerGoneError: no reply; what was not confirmed stays in the outbox.
         """
         with self._sending:
-            self._flush()
+            while self.outbox:
+                self.turn((), 0, starts=())
 
     def start(self, start: Start) -> Outcome:
         """Record one start at once, and say whether the body may run."""
         with self._sending:
-            return self._record([start])[start.id]
-
-    def _begin(self, starts: Sequence[Start]) -> None:
-        self.on_started(self._record(starts))
-
-    def _record(self, starts: Sequence[Start]) -> dict[DeliveryId, Outcome]:
-        ours = [start for start in starts if start.id in self._held]
-        outcomes = {start.id: Outcome.STALE for start in starts}
-        outcomes.update((started.id, self._note_start(started)) for started in self.store.start(self.id, ours))
-        return outcomes
+            if start.id not in self._held:
+                return Outcome.STALE
+            return self._note_start(self.store.start(self.id, [start])[0])
 
     def _note_start(self, started: Started) -> Outcome:
         held = self._held.get(started.id)
@@ -181,8 +217,7 @@ class Consumer:
             self._held.pop(started.id, None)
         return started.outcome
 
-    def _flush(self) -> None:
-        self._is_armed = False
+    def _send_single(self) -> None:
         for step in self.outbox.steps():
             for delivery, outcome in step.send(self.store, self.id).items():
                 if outcome is Outcome.STALE:
@@ -273,7 +308,7 @@ class Consumer:
             Whether it is gone; if not, its lease must be kept until what runs has ended.
         """
         with self._sending:
-            self._flush()
+            self.flush()
             if self._held:
                 return False
             self.store.unregister(self.id, self.queues)
@@ -297,6 +332,12 @@ def _named(delivery: DeliveryId) -> tuple[int, str]:
 
 def _ignore_started(_: dict[DeliveryId, Outcome]) -> None:
     """Nobody asked for starts, so nobody is told."""
+
+
+def _claim(store: Store, consumer: str, asked: Asked | None) -> Claim | None:
+    if asked is None:
+        return None
+    return store.claim(consumer, asked.queues, sequence=asked.sequence, credit=asked.credit, idle=asked.idle)
 
 
 def _always() -> bool:

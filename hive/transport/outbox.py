@@ -80,20 +80,24 @@ class Outbox:
 
         self._single.append(Step(word=word, deliveries=[delivery], send=send))
 
+    def acknowledgements(self) -> list[DeliveryId]:
+        """Return deliveries whose messages have ended, as many as one round trip takes; see :meth:`acknowledged`."""
+        return [self._finishing[place] for place in range(min(len(self._finishing), STEP_DELIVERIES))]
+
+    def acknowledged(self, count: int) -> None:
+        """Take the first acknowledgements off the list: the broker has confirmed them."""
+        _drop(self._finishing, count)
+
     def steps(self) -> list[Step]:
-        """Return what is owed now, gathered into few round trips; :meth:`done` takes each off the list."""
+        """Return what else is owed now, gathered into few round trips; :meth:`done` takes each off the list."""
         steps = []
-        if self._finishing:
-            steps.append(_gathered("acknowledgement", self._finishing, _finish))
         if self._returning:
             steps.append(_gathered("requeue", self._returning, _requeue))
         return [*steps, *self._single]
 
     def done(self, step: Step) -> None:
         """Take a confirmed step off the list."""
-        if step.word == "acknowledgement":
-            _drop(self._finishing, len(step.deliveries))
-        elif step.word == "requeue":
+        if step.word == "requeue":
             _drop(self._returning, len(step.deliveries))
         elif step in self._single:
             self._single.remove(step)
@@ -108,10 +112,6 @@ class Outbox:
 def _gathered(word: str, queue: deque[DeliveryId], act: Callable[[Store, str, list[DeliveryId]], Outcomes]) -> Step:
     deliveries = [queue[place] for place in range(min(len(queue), STEP_DELIVERIES))]
     return Step(word=word, deliveries=deliveries, send=lambda store, consumer: act(store, consumer, deliveries))
-
-
-def _finish(store: Store, consumer: str, deliveries: list[DeliveryId]) -> Outcomes:
-    return dict(zip(deliveries, store.finish(consumer, deliveries), strict=True))
 
 
 def _requeue(store: Store, consumer: str, deliveries: list[DeliveryId]) -> Outcomes:

@@ -1,5 +1,6 @@
 """The transports kombu finds under the Redis schemes once they are installed."""
 
+from functools import partial
 from typing import Any
 
 from kombu.transport import redis as kombu_redis
@@ -32,9 +33,20 @@ class Transport(kombu_redis.Transport):
 
     def register_with_event_loop(self, connection: Any, loop: Any) -> None:
         """Let an event loop drive the transport."""
+        before = set(loop.on_tick)
         super().register_with_event_loop(connection, loop)
+        # kombu's tick registers every socket again at every turn, a system call each.
+        loop.on_tick.difference_update(loop.on_tick - before)
+        loop.on_tick.add(partial(self._tick, loop))
         self.cycle.watch_nudges(loop, delivery_settings(self.client.transport_options).flush_every_s)
         self.cycle._overdue_tref = loop.call_repeatedly(OVERDUE_EVERY_S, self.cycle.maybe_check_brpop_health)
+
+    def _tick(self, loop: Any) -> None:
+        """Take a turn, and let the loop read what it does not read yet."""
+        self.cycle.on_poll_start()
+        for fileno in self.cycle.fds:
+            if fileno not in loop.readers:
+                loop.add_reader(fileno, self.on_readable, fileno)
 
 
 class SentinelTransport(Transport, kombu_redis.SentinelTransport):
