@@ -24,16 +24,19 @@ class Body:
         coroutine: what the task's function returned.
         owner: the delivery, named by the watch.
         watch: told when each step begins and ends.
+        task: the asyncio task that awaits it.
     """
 
     __slots__ = ("_coroutine", "_interruption", "_owner", "_watch", "task")
 
-    def __init__(self, coroutine: Awaitable[Any], owner: Any, watch: LoopWatch) -> None:
+    def __init__(
+        self, coroutine: Awaitable[Any], owner: Any, watch: LoopWatch, task: "asyncio.Task[Any] | None"
+    ) -> None:
         self._coroutine = coroutine if isinstance(coroutine, Coroutine) else _awaiting(coroutine)
         self._owner = owner
         self._watch = watch
         self._interruption: BaseException | None = None
-        self.task = asyncio.current_task()
+        self.task = task
 
     def interrupt(self, error: BaseException | None = None) -> None:
         """Cancel what the coroutine waits for; it sees ``error`` there, or a plain cancellation without one."""

@@ -60,6 +60,7 @@ class Job:
         "soft_s",
         "state",
         "target",
+        "task",
     )
 
     def __init__(
@@ -71,6 +72,7 @@ class Job:
         self.is_leaving = False
         self.is_handed_back = False
         self.body: Body | None = None
+        self.task: asyncio.Task[None] | None = None
         self.soft_s: float | None = options.get("soft_timeout")
         self.hard_s: float | None = options.get("timeout")
         self._accept = options.get("accept_callback")

@@ -13,6 +13,7 @@ from celery.concurrency.prefork import _run_ready_callbacks
 from celery.utils.log import get_logger
 from celery.utils.nodenames import gethostname
 from celery.worker import state as worker_state
+from celery.worker.request import Request
 
 from hive.clock import SystemClock
 from hive.pools.attempt import is_coroutine_task
@@ -27,6 +28,8 @@ from hive.pools.tracer import CoroutineTracer
 
 logger = get_logger(__name__)
 
+#: What Celery hands to a pool to have a task traced.
+TRACERS = frozenset({fast_trace_task, trace_task_ret})
 #: Most threads for plain functions, whatever the number of slots.
 FUNCTION_THREADS = 32
 #: Seconds that cancelled tasks may take to clean up when the worker stops.
@@ -47,7 +50,6 @@ class AsyncioPool(BasePool):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._clock = SystemClock()
-        self._mailbox = Mailbox()
         self._functions = Threads("hive-function", FUNCTION_THREADS)
         self._network = Network()
         self._hub: Any = None
@@ -62,6 +64,7 @@ class AsyncioPool(BasePool):
             Exception: what a lifespan hook raised; the worker does not start then.
         """
         self._loop = self._process.thread
+        self._mailbox = Mailbox(self._loop)
         hostname = (self.options.get("initargs") or (None, None))[1] or gethostname()
         self._tracer = CoroutineTracer(self.app, hostname, self._network, self._process.watch, self._clock)
         self._slots = Slots(self.limit, self._begin, self._process.watch.busy, self._swallowed)
@@ -82,10 +85,11 @@ class AsyncioPool(BasePool):
         """Take a task from the consumer; it starts as soon as a slot is free."""
         for limit in ("timeout", "soft_timeout"):
             options[limit] = options.get(limit) or self.options.get(limit)
-        is_coroutine = target in {fast_trace_task, trace_task_ret} and self._runs_on_loop(args[0])
-        job = Job(
-            target, tuple(args), self._mailbox, is_coroutine=is_coroutine, on_interrupt=self._interrupt, **options
-        )
+        is_coroutine = target in TRACERS and self._runs_on_loop(args[0])
+        if is_coroutine and isinstance(request := getattr(options.get("callback"), "__self__", None), Request):
+            # The request has decoded the message already.
+            args = (*args[:3], request._payload, None, None)
+        job = Job(target, args, self._mailbox, is_coroutine=is_coroutine, on_interrupt=self._interrupt, **options)
         self._loop.post(self._slots.submit, job)
         return job
 
@@ -155,7 +159,7 @@ class AsyncioPool(BasePool):
         if job.is_coroutine:
             task = asyncio.get_running_loop().create_task(self._perform(job))
             task.hive_owner = job  # type: ignore[attr-defined]
-            task.add_done_callback(lambda _: self._slots.release(job))
+            job.task = task
         else:
             self._functions.submit(self._perform_function, job)
 
@@ -170,6 +174,9 @@ class AsyncioPool(BasePool):
             job.fail(WorkerLostError(f"the task wanted to end the process: {exc!r}"))
         except Exception as exc:
             job.fail(exc)
+        finally:
+            job.task = None
+            self._slots.release(job)
 
     def _perform_function(self, job: Job) -> None:
         job.accept(self._clock.monotonic_s())

@@ -83,7 +83,7 @@ class ProcessLoop:
     async def _run(self, coroutine: Coroutine[Any, Any, Any], name: str, running: list[Body]) -> Any:
         await self.prepare()
         self.watch.busy(True)
-        body = Body(coroutine, name, self.watch)
+        body = Body(coroutine, name, self.watch, asyncio.current_task())
         running.append(body)
         try:
             return await body

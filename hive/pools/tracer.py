@@ -155,7 +155,7 @@ class CoroutineTracer:
         """Run hook and body under the limits; an interrupted body has no outcome, whatever it ends with."""
         job = attempt.job
         coroutine = self._hook_and_body(attempt)
-        body = Body(coroutine, job, self._watch)
+        body = Body(coroutine, job, self._watch, job.task)
         job.begin(body, asyncio.get_running_loop())
         try:
             return await body
