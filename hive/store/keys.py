@@ -29,11 +29,14 @@ key                      type   members                                        w
 ``…:dead``               ZSET   dead letter id by when it was set aside        reject, reap         redrive, release
 ``…:dead:records``       HASH   dead letter id to JSON: reason, history, …     reject, reap         redrive, release
 ``…:dead:messages``      HASH   dead letter id to ``<priority>:<envelope>``    reject, reap         redrive, release
+``…:dead:arrivals``      LIST   ids of letters no event has told of, 10,000    reject, reap         whoever tells
+``…:graces``             ZSET   message id of an unknown task by first sight   postpone             postpone, expiry
 ======================== ====== ============================================== ==================== ==================
 
 Counters: ``deduplicated`` publishes dropped as repeats; ``promoted`` scheduled messages made ready; ``redelivered``
 messages returned to ready or suspects by a reap or a death; ``refused`` steps of deliveries that were no longer
-current; ``reaped`` consumers; ``deaths`` counted; ``dead`` letters; ``forgiven`` gaps after which leases were extended.
+current; ``reaped`` consumers; ``deaths`` counted; ``dead`` letters, ``redriven``, ``archived`` and ``purged`` ones; ``dead_bytes`` they hold at present; ``postponed``
+waits for a worker that knows the task; ``forgiven`` gaps after which leases were extended.
 """
 
 from bisect import bisect

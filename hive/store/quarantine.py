@@ -30,7 +30,7 @@ class Quarantine(Caller):
             records = self.client.hmget(names.key("dead", "records"), ids)
             messages = self.client.hmget(names.key("dead", "messages"), ids)
         return tuple(
-            _dead_letter(id_.decode(), queue, record, message)
+            dead_letter(id_.decode(), queue, record, message)
             for id_, record, message in zip(ids, records, messages, strict=True)
             if record is not None and message is not None
         )
@@ -47,6 +47,7 @@ class Quarantine(Caller):
         names = self.queue_keys(queue)
         keys = [
             *names.keys("scheduled", "scheduled:messages", "suspects", "dead", "dead:records", "dead:messages", "wake"),
+            *names.keys("counters", "dead:arrivals"),
             *names.ready,
         ]
         freed = self._release_dead_consumers(queue)
@@ -121,23 +122,28 @@ class Quarantine(Caller):
         return Adopted(adopted=adopted, left=tuple(left), remaining=max(total - offset - len(tags), 0))
 
 
-def _dead_letter(id_: str, queue: str, record: bytes, message: bytes) -> DeadLetter:
+def dead_letter(id_: str, queue: str, record: bytes, message: bytes) -> DeadLetter:
+    """Return a dead letter as it stands on the broker."""
     fields: dict[str, Any] = json.loads(record.decode(errors="replace"))
     priority, _, payload = message.partition(b":")
     history = tuple(
-        Death(consumer=death["consumer"], at_ms=int(death["at_ms"]), how=death["how"])
+        Death(consumer=death["consumer"], worker=death.get("worker", ""), at_ms=int(death["at_ms"]), how=death["how"])
         for death in fields.get("history") or ()
     )
     return DeadLetter(
         id=id_,
         queue=queue,
         priority=int(priority),
-        message_id=fields["message_id"] or None,
+        message_id=None if fields["message_id"].startswith("digest:") else fields["message_id"] or None,
         reason=fields["reason"],
         cause=fields["cause"],
         at_ms=int(fields["at_ms"]),
         history=history,
         payload=payload,
+        traceback=fields.get("traceback") or "",
+        redriven=int(fields.get("redriven") or 0),
+        edited_at_ms=int(fields["edited_at_ms"]) if fields.get("edited_at_ms") else None,
+        record=record,
     )
 
 

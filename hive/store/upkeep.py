@@ -14,6 +14,7 @@ from hive.store.values import ConsumerInfo, ConsumerRecord, Purged, QueueStats, 
 _BESIDE_READY = (
     "scheduled", "scheduled:messages", "wake", "published:0", "published:1", "state", "counters", "consumers",
     "consumers:info", "deaths", "deaths:expiry", "suspects", "dead", "dead:records", "dead:messages",
+    "dead:arrivals", "graces",
 )  # fmt: skip
 
 

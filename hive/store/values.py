@@ -262,17 +262,19 @@ class Reap:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Death:
-    """One start of a message that ended with the death of its worker.
+    """How one delivery of a message ended other than well; in a dead letter's history also when it was redriven.
 
     Attributes:
-        consumer: id of the consumer that held it.
+        consumer: id of the consumer that held it; empty for a redrive.
         at_ms: when it was noticed, on the broker's clock.
         how: what happened, as far as known.
+        worker: node name of its worker, if it said.
     """
 
     consumer: str
     at_ms: int
     how: str
+    worker: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,8 +289,12 @@ class DeadLetter:
         reason: a short word, such as ``max_deliveries`` or ``undecodable``.
         cause: a sentence for the operator.
         at_ms: when it was set aside, on the broker's clock.
-        history: the deaths it caused or suffered, oldest first, at most the last ten.
-        payload: the bytes as published.
+        history: how its deliveries ended and when it was redriven, oldest first, at most the last twenty or so.
+        payload: the bytes as published, or as edited since.
+        traceback: where it failed, if something was raised.
+        redriven: how often it had been redriven before.
+        edited_at_ms: when an operator replaced its bytes.
+        record: all of this but the payload as it stands on the broker, for a copy of it.
     """
 
     id: str
@@ -300,6 +306,10 @@ class DeadLetter:
     at_ms: int
     history: tuple[Death, ...]
     payload: bytes
+    traceback: str = ""
+    redriven: int = 0
+    edited_at_ms: int | None = None
+    record: bytes = b""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,19 +12,31 @@ from hive.settings.parts import DeliverySettings
 from hive.store.keys import Layout
 from hive.store.scripts import INCLUDE, load
 from hive.store.store import Store
-from hive.store.values import ConsumerInfo, DeliveryId, Outgoing, Start, StoredResult
+from hive.store.values import ConsumerInfo, DeadLetter, DeliveryId, Outgoing, Start, StoredResult
 
 FOLDER = Path(str(hive.store.__file__)).parent / "lua"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.lua"))
 PARTS = sorted(path.stem for path in (FOLDER / "parts").glob("*.lua"))
 TYPES = ("LIST", "HASH", "ZSET", "SET", "STRING", "any")
-MAY_REFUSE_WHEN_FULL = {"publish", "schedule"}
+MAY_REFUSE_WHEN_FULL = {"publish", "schedule", "dead_import"}
 STEPS = len(Layout().priority_steps)
 
 INFO = ConsumerInfo(node="n", pid=1, version="0", started_ms=0)
 ID = DeliveryId(queue="q", token=1)
 MESSAGE = Outgoing(queue="q", payload=b"p", message_id="m")
 LATER = Outgoing(queue="q", payload=b"p", message_id="m", due_ms=1)
+LETTER = DeadLetter(
+    id="1",
+    queue="q",
+    priority=0,
+    message_id="m",
+    reason="r",
+    cause="c",
+    at_ms=1,
+    history=(),
+    payload=b"p",
+    record=b"{}",
+)
 RESULT = StoredResult(key="r", value=b"v", ttl_ms=1)
 
 # How each script is called, and how many keys its header promises then: (fixed, for each of the two queues or lists).
@@ -32,18 +44,25 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "cancel_scheduled": (lambda store: store.cancel_scheduled("q", ["m"]), 2),
     "check": (lambda store: store.check("c", ID), 3),
     "claim": (lambda store: store.claim("c", ["q", "r"], sequence=1, credit=1), 2 * (9 + STEPS)),
-    "dead_letter": (lambda store: store.dead_letter("c", ID, reason="r", cause="c"), 8),
+    "dead_letter": (lambda store: store.dead_letter("c", ID, reason="r", cause="c"), 10),
+    "dead_arrivals": (lambda store: store.dead_arrivals("q"), 4),
+    "dead_edit": (lambda store: store.dead_edit(LETTER, b"new"), 3),
+    "dead_import": (lambda store: store.dead_import("q", [LETTER]), 4),
+    "dead_read": (lambda store: list(store.dead_read("q", ["1"])), 2),
+    "dead_remove": (lambda store: store.dead_remove("q", ["1"], "purged"), 4),
     "delete_queue": (lambda store: store.delete_queue("q"), 8),
     "finish": (lambda store: store.finish("c", [ID, DeliveryId(queue="r", token=1)]), 2 * 5),
     "finish_with_result": (lambda store: store.finish_with_result("c", ID, RESULT), 6),
     "pop": (lambda store: store.pop(["q", "r"]), 2 * STEPS),
     "publish": (lambda store: store.publish(MESSAGE), 4 + STEPS),
+    "postpone": (lambda store: store.postpone("c", ID, "m", grace_s=1, look_s=1), 7),
     "purge": (lambda store: store.purge("q"), 4 + STEPS),
-    "reap": (lambda store: store.reap("q", "c"), 14 + STEPS),
+    "reap": (lambda store: store.reap("q", "c"), 15 + STEPS),
     "reconcile": (lambda store: store.reconcile("c", "q", [], 1), 5 + STEPS),
+    "redrive": (lambda store: store.redrive("q", ["1"], to="r"), 7 + STEPS),
     "register": (lambda store: store.register("c", ["q"], INFO), 3),
-    "reject": (lambda store: store.reject("c", ID, "killed"), 11 + STEPS),
-    "release_queue": (lambda store: store.release_queue("q"), 7 + STEPS),
+    "reject": (lambda store: store.reject("c", ID, "killed"), 13 + STEPS),
+    "release_queue": (lambda store: store.release_queue("q"), 9 + STEPS),
     "renew": (lambda store: store.renew("c", ["q", "r"]), 2 * (6 + STEPS)),
     "requeue": (lambda store: store.requeue("c", [ID]), 6 + STEPS),
     "reschedule": (lambda store: store.reschedule("c", ID, "m", 1), 6),
@@ -51,7 +70,7 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "schedule": (lambda store: store.publish(LATER), 6),
     "start": (lambda store: store.start("c", [Start(id=ID, message_id="m")]), 5),
     "tick": (lambda store: store.tick(["q", "r"]), 2 * 3),
-    "touch": (lambda store: store.touch("q", 1, "c"), STEPS + 15 + 3),
+    "touch": (lambda store: store.touch("q", 1, "c"), STEPS + 17 + 3),
     "unregister": (lambda store: store.unregister("c", ["q"]), 5),
 }
 # These two need something on the broker to be called with; their keys are counted in the integration tests.

@@ -1,26 +1,41 @@
 #!lua flags=allow-oom
--- Sets a delivery aside as a dead letter, with its reason.
+-- Sets deliveries of one queue aside as dead letters, each with its reason; the delivery itself ends its history.
 -- KEYS: 1 consumers ZSET, 2 counters HASH, 3 deaths HASH, 4 dead ZSET, 5 dead:records HASH, 6 dead:messages HASH,
---   7 inflight:<consumer> HASH, 8 started:<consumer> HASH
--- ARGV: 1 now ms or '', 2 consumer, 3 token, 4 message id or '', 5 reason, 6 cause, 7 queue name
--- Reply: 1 set aside, 0 ended before, -1 stale
--- Cost: O(log dead)
+--   7 inflight:<consumer> HASH, 8 started:<consumer> HASH, 9 consumers:info HASH, 10 dead:arrivals LIST
+-- ARGV: 1 now ms or '', 2 consumer, 3 queue name, then for each delivery: token, message id or '', reason, cause,
+--   traceback or ''
+-- Reply: for each delivery 1 set aside, 0 ended before, -1 stale
+-- Cost: O(deliveries log dead)
 --include record
 --include now
 --include standing
+--include worker
 --include bury
-local code = standing(KEYS[1], KEYS[2], KEYS[7], ARGV[2], ARGV[3])
-if code ~= 1 then
-  return code
+local now_ms, reply = clock(ARGV[1]), {}
+local keys = { counters = KEYS[2], dead = KEYS[4], records = KEYS[5], messages = KEYS[6], arrivals = KEYS[10] }
+local function set_aside(token, id, reason, cause, traceback)
+  local priority, _, payload = split_record(redis.call('HGET', KEYS[7], token))
+  -- Bytes that name no message are known by their digest; a repeat of them has the same past, so it is not forgotten.
+  local digest = id == '' and not redis.call('HGET', KEYS[8], token) and 'digest:' .. redis.sha1hex(payload)
+  id = id ~= '' and id or digest or redis.call('HGET', KEYS[8], token)
+  local known = redis.call('HGET', KEYS[3], id)
+  known = known and cjson.decode(known) or { history = {} }
+  local history = known.history or {}
+  table.insert(history, { consumer = ARGV[2], worker = worker_of(KEYS[9], ARGV[2]), at_ms = now_ms, how = 'set aside: ' .. reason })
+  bury(keys, token, now_ms, priority, payload, {
+    reason = reason, cause = cause, traceback = traceback, message_id = id, queue = ARGV[3], at_ms = now_ms,
+    history = history, redriven = known.redriven,
+  })
+  if not digest then
+    redis.call('HDEL', KEYS[3], id)
+  end
+  forget(KEYS[7], KEYS[8], nil, token)
 end
-local id = ARGV[4] ~= '' and ARGV[4] or redis.call('HGET', KEYS[8], ARGV[3]) or ''
-local known = redis.call('HGET', KEYS[3], id)
-local now_ms = clock(ARGV[1])
-local priority, _, payload = split_record(redis.call('HGET', KEYS[7], ARGV[3]))
-bury({ dead = KEYS[4], records = KEYS[5], messages = KEYS[6], counters = KEYS[2] }, ARGV[3], now_ms, priority, payload, {
-  reason = ARGV[5], cause = ARGV[6], message_id = id, queue = ARGV[7], at_ms = now_ms,
-  history = known and cjson.decode(known).history or {},
-})
-redis.call('HDEL', KEYS[3], id)
-forget(KEYS[7], KEYS[8], nil, ARGV[3])
-return 1
+for place = 4, #ARGV, 5 do
+  local code = standing(KEYS[1], KEYS[2], KEYS[7], ARGV[2], ARGV[place])
+  if code == 1 then
+    set_aside(ARGV[place], ARGV[place + 1], ARGV[place + 2], ARGV[place + 3], ARGV[place + 4])
+  end
+  reply[#reply + 1] = code
+end
+return reply

@@ -1,25 +1,26 @@
 #!lua flags=allow-oom
 -- Moves a batch of suspects, dead letters and scheduled messages to the ready lists, for a return to stock Celery.
 -- KEYS: 1 scheduled ZSET, 2 scheduled:messages HASH, 3 suspects LIST, 4 dead ZSET, 5 dead:records HASH,
---   6 dead:messages HASH, 7 wake LIST, 8.. ready LIST of each priority step
+--   6 dead:messages HASH, 7 wake LIST, 8 counters HASH, 9 dead:arrivals LIST, 10.. ready LIST of each priority step
 -- ARGV: 1 messages at most, 2.. priority steps
 -- Reply: {scheduled, suspects, dead, remaining}
 -- Cost: O(messages log all)
 --include record
 --include wake
 --include lists
-local ready, left = ready_lists(8, 2, #ARGV - 1), tonumber(ARGV[1])
+local ready, left = ready_lists(10, 2, #ARGV - 1), tonumber(ARGV[1])
 local function make_ready(record)
   local priority, payload = split_waiting(record)
   redis.call('LPUSH', ready[priority], payload)
   left = left - 1
+  return #payload
 end
 local function from_set(set, messages, records)
-  local count = 0
+  local count, bytes = 0, 0
   for _, id in ipairs(redis.call('ZRANGE', set, 0, left - 1)) do
     local record = redis.call('HGET', messages, id)
     if record then
-      make_ready(record)
+      bytes = bytes + make_ready(record)
       count = count + 1
     end
     redis.call('ZREM', set, id)
@@ -27,6 +28,9 @@ local function from_set(set, messages, records)
     if records then
       redis.call('HDEL', records, id)
     end
+  end
+  if records then
+    redis.call('HINCRBY', KEYS[8], 'dead_bytes', -bytes)
   end
   return count
 end
@@ -38,5 +42,8 @@ end
 local dead = left > 0 and from_set(KEYS[4], KEYS[6], KEYS[5]) or 0
 local scheduled = left > 0 and from_set(KEYS[1], KEYS[2]) or 0
 wake(KEYS[7])
+if redis.call('ZCARD', KEYS[4]) == 0 then
+  redis.call('DEL', KEYS[9])
+end
 local remaining = redis.call('LLEN', KEYS[3]) + redis.call('ZCARD', KEYS[4]) + redis.call('ZCARD', KEYS[1])
 return { scheduled, suspects, dead, remaining }

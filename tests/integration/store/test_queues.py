@@ -69,7 +69,7 @@ def test_stats_count_every_place(store: Store, clock: Clock) -> None:
     assert stats.ready == {0: 1, 3: 0, 6: 0, 9: 1}
     assert (stats.scheduled, stats.suspects, stats.in_flight, stats.started, stats.dead) == (1, 0, 2, 2, 1)
     assert (stats.consumers, stats.oldest, stats.epoch) == (1, b"high", 1)
-    assert stats.counters == {"dead": 1}
+    assert stats.counters == {"dead": 1, "dead_bytes": 1}
     (record,) = store.consumers("q")
     assert (record.consumer, record.info, record.in_flight) == ("c1", INFO, 2)
     assert record.lease_end_ms == clock.now_ms + 6000

@@ -1,10 +1,10 @@
--- Adds a death to the count of a message. Returns count and history, of which the last ten are kept.
-local function count_death(key, expiry, id, now_ms, kept_ms, consumer, how)
+-- Adds a death to the count of a message. Returns count and history, of which the last twenty are kept.
+local function count_death(key, expiry, id, now_ms, kept_ms, consumer, worker, how)
   local known = redis.call('HGET', key, id)
   local record = known and cjson.decode(known) or { count = 0, history = {} }
   record.count = record.count + 1
-  table.insert(record.history, { consumer = consumer, at_ms = now_ms, how = how })
-  if #record.history > 10 then
+  table.insert(record.history, { consumer = consumer, worker = worker, at_ms = now_ms, how = how })
+  if #record.history > 20 then
     table.remove(record.history, 1)
   end
   redis.call('HSET', key, id, cjson.encode(record))
@@ -16,5 +16,5 @@ local function count_death(key, expiry, id, now_ms, kept_ms, consumer, how)
   end
   redis.call('PEXPIRE', key, kept_ms)
   redis.call('PEXPIRE', expiry, kept_ms)
-  return record.count, record.history
+  return record.count, record.history, record.redriven
 end
