@@ -6,8 +6,9 @@ Both are the command `hive review`, on the same project in the same run, with th
 started before, in a home of its own, and has reviewed something small; starting it is reported apart. Prints one JSON
 record.
 
-Caveats: a project should need 60 s or more serially, so that what a command costs by itself does not count; on a machine
-that does other work both figures grow, the serial one less.
+Caveats: a project should need 60 s or more serially, so that what a command costs by itself does not count. On a machine
+that does other work the ratio flatters the hive, which has more processes to compete with: believe it only if
+`load_1min_before` is well below 1.
 """
 
 import argparse
@@ -46,6 +47,7 @@ def main() -> None:
 
 def measure(path: Path, slots: int, rounds: int, scratch: Path) -> dict[str, Any]:
     """Review ``path`` serially and over a warm hive in turn, ``rounds`` times each."""
+    load_before = os.getloadavg()[0]
     began_s = time.monotonic()
     hive("up", "--detach", "--no-beat", "--slots", str(slots))
     startup_s = time.monotonic() - began_s
@@ -80,7 +82,7 @@ def measure(path: Path, slots: int, rounds: int, scratch: Path) -> dict[str, Any
         "commit": output(["git", "-C", str(ROOT), "rev-parse", "--short", "HEAD"]),
         "machine": {"cores": os.cpu_count(), "system": platform.platform(), "python": platform.python_version()},
         "versions": {name: version(name) for name in ("celery", "kombu", "ruff", "bandit", "detect-secrets")},
-        "load_1min": os.getloadavg()[0],
+        "load_1min_before": load_before,
     }
 
 
