@@ -1,6 +1,7 @@
 """Discovery: what is found, what is left out, and what bad input gets."""
 
 import os
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -27,14 +28,23 @@ def reasons(project: Project) -> dict[str, str]:
     return {item.path: item.reason for item in project.skipped}
 
 
+@pytest.fixture
+def public() -> Iterator[Path]:
+    """A directory that anybody may enter; those of pytest's own are the user's alone."""
+    with tempfile.TemporaryDirectory(prefix="hive-test-") as name:
+        root = Path(name).resolve()
+        root.chmod(0o755)
+        yield root
+        for closed in root.rglob("closed"):
+            closed.chmod(0o700)
+
+
 @contextmanager
-def powerless(root: Path) -> Iterator[None]:
+def powerless() -> Iterator[None]:
     """Be nobody for a while if this is root, whom no permission stops."""
     if os.geteuid() != 0:
         yield
         return
-    for directory in (root, *root.parents[:2]):
-        directory.chmod(0o755)
     os.seteuid(NOBODY)
     try:
         yield
@@ -121,21 +131,21 @@ def test_what_cannot_be_read_is_listed_and_the_rest_is_found(tmp_path: Path) -> 
     project.model_dump_json()
 
 
-def test_no_permission_is_listed(tmp_path: Path) -> None:
-    write(tmp_path, "good.py", "secret.py", "closed/m.py")
-    (tmp_path / "secret.py").chmod(0)
-    (tmp_path / "closed").chmod(0)
-    with powerless(tmp_path):
-        project = discover(str(tmp_path))
+def test_no_permission_is_listed(public: Path) -> None:
+    write(public, "good.py", "secret.py", "closed/m.py")
+    (public / "secret.py").chmod(0)
+    (public / "closed").chmod(0)
+    with powerless():
+        project = discover(str(public))
     assert paths(project) == ["good.py"]
     assert reasons(project) == {"closed": "permission denied", "secret.py": "permission denied"}
 
 
-def test_a_project_that_cannot_be_entered_is_one_sentence(tmp_path: Path) -> None:
-    write(tmp_path, "closed/m.py")
-    (tmp_path / "closed").chmod(0)
-    with powerless(tmp_path), pytest.raises(InputError, match="cannot be read: permission denied"):
-        discover(str(tmp_path / "closed"))
+def test_a_project_that_cannot_be_entered_is_one_sentence(public: Path) -> None:
+    write(public, "closed/m.py")
+    (public / "closed").chmod(0)
+    with powerless(), pytest.raises(InputError, match="cannot be read: permission denied"):
+        discover(str(public / "closed"))
 
 
 def test_names_with_spaces_and_emoji(tmp_path: Path) -> None:
