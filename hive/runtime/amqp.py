@@ -5,6 +5,7 @@ from typing import Any
 from celery.app.amqp import AMQP
 
 from hive.routing.router import Router
+from hive.transport.channel import Channel
 from hive.transport.connection import Connection
 
 
@@ -18,3 +19,20 @@ class HiveAMQP(AMQP):
         router = super().Router(queues, create_missing)
         router.routes = [*router.routes, Router(self.app.agent_types)]
         return router
+
+    def _create_task_sender(self) -> Any:
+        """Return Celery's function that publishes a task; a queue is declared once per channel, not once per call."""
+        send = super()._create_task_sender()
+
+        def send_task_message(
+            producer: Any, name: str, message: Any, queue: Any = None, declare: Any = None, **options: Any
+        ) -> Any:
+            channel = producer.channel
+            if declare is None and queue is not None and isinstance(channel, Channel):
+                known = queue if isinstance(queue, str) else queue.name
+                if known in channel.declared:
+                    declare = []
+                channel.declared.add(known)
+            return send(producer, name, message, queue=queue, declare=declare, **options)
+
+        return send_task_message

@@ -1,21 +1,27 @@
 """The application."""
 
 import inspect
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from celery import Celery
 from celery.app import backends
+from kombu.utils.objects import cached_property
 
 from hive.agents.registry import Registry, load_registry
 from hive.pools.lifespan import Lifespan
 from hive.pools.process_loop import ProcessLoop
 from hive.runtime.access import Access
 from hive.runtime.address import results_url
+from hive.runtime.awaiting import Awaiting, HiveGroupResult, HiveResult
 from hive.runtime.coroutines import with_models
 from hive.runtime.defaults import celery_settings, transport_defaults
 from hive.runtime.results import fenced
 from hive.settings.load import load_settings
 from hive.settings.model import Settings
+from hive.transport.batch import gathering
 from hive.transport.install import install
 from hive.transport.options import with_delivery_settings
 from hive.transport.process import Process
@@ -57,6 +63,7 @@ class Hive(Celery):
         self.agent_types = agent_types or load_registry(self.settings.agents)
         self.process = Process()
         self.access = Access(self)
+        self._batching = threading.local()
         install()
         super().__init__(main, *args, **kwargs)
         self.steps["consumer"].add("hive.runtime.consuming:Delivery")
@@ -64,6 +71,7 @@ class Hive(Celery):
         self.steps["consumer"].add("hive.monitoring.port:Figures")
         self.lifespan = Lifespan(self)
         self.process_loop = ProcessLoop(self.lifespan)
+        self.awaiting = Awaiting(self)
         self.add_defaults(lambda: celery_settings(self.settings, self.agent_types))
 
     def task(self, *args: Any, **opts: Any) -> Any:
@@ -89,6 +97,50 @@ class Hive(Celery):
         connection = super()._connection(url, *args, transport_options=options, **kwargs)
         connection.hive_process = self.process
         return connection
+
+    @contextmanager
+    def batch(self) -> Iterator[None]:
+        """Publish what this thread calls within the block together, at its end; in few round trips.
+
+        Nothing is published if the block raises. Each task's result object is there at once, as ever.
+
+        Raises:
+            BatchPublishError: some messages are not on the broker; it says which, by the order of the calls.
+            MessageTooLargeError: one is over the limit; none was published.
+
+        Example:
+            >>> with app.batch():
+            ...     results = [review.delay(path) for path in paths]
+        """
+        with self.producer_pool.acquire(block=True) as producer, gathering(producer) as gathered:
+            before = getattr(self._batching, "producer", None)
+            self._batching.producer = producer
+            try:
+                yield
+            finally:
+                self._batching.producer = before
+            gathered.send()
+
+    @cached_property
+    def AsyncResult(self) -> Any:  # noqa: N802 - Celery's name
+        """The class of results, bound to this application; a coroutine can wait for them."""
+        return self.subclass_with_self(HiveResult, reverse="AsyncResult")
+
+    @cached_property
+    def GroupResult(self) -> Any:  # noqa: N802 - Celery's name
+        """The class of a group's results, bound to this application; a coroutine can wait for them."""
+        return self.subclass_with_self(HiveGroupResult, reverse="GroupResult")
+
+    async def acall(self, function: Any, *args: Any, **kwargs: Any) -> Any:
+        """Call what publishes or asks the broker, such as ``chain(...).apply_async``, without blocking the event loop.
+
+        Returns and raises what ``function`` does.
+        """
+        return await self.awaiting.call(function, *args, **kwargs)
+
+    def producer_or_acquire(self, producer: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Return the given producer, that of the batch this thread is in, or one of the pool's."""
+        return super().producer_or_acquire(producer or getattr(self._batching, "producer", None), *args, **kwargs)
 
     def _get_backend(self) -> Any:
         """Return the result backend, which lets only the holder of a delivery write."""

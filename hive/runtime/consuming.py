@@ -10,6 +10,7 @@ from celery.worker.consumer.consumer import Consumer
 from celery.worker.consumer.tasks import Tasks
 from celery.worker.request import Request
 
+from hive.runtime import control
 from hive.runtime.fence import Fence
 from hive.runtime.gate import Gate
 from hive.store.values import DeliveryId
@@ -34,6 +35,7 @@ class HiveConsumer(Consumer):
 
     def __init__(self, on_task_request: Any, **kwargs: Any) -> None:
         self.gate = Gate(on_task_request, lambda: self.pool.num_processes)
+        control.install()
         super().__init__(self.gate.admit, **kwargs)
 
     def call_soon_ack(self, p: Any, *args: Any, **kwargs: Any) -> Any:

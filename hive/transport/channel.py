@@ -70,6 +70,8 @@ class Channel(kombu_redis.Channel):
     max_connections = 1_024
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        #: Queues that need not be declared again through this channel.
+        self.declared: set[str] = set()
         self._ready: deque[Delivery] = deque()
         self._no_ack: set[str] = set()
         self._consumer: Consumer | None = None

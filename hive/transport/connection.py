@@ -3,6 +3,7 @@
 from typing import Any
 
 import kombu
+from kombu.utils.collections import HashedSeq
 
 #: Seconds before the second attempt to connect, what each further one adds, and the longest wait. kombu's own reach
 #: half a minute, during which the broker may long be back.
@@ -13,6 +14,10 @@ LONGEST_WAIT_S = 2.0
 
 class Connection(kombu.Connection):
     """A connection that is tried again every two seconds at least."""
+
+    def __eqhash__(self) -> Any:
+        # kombu's pools are shared by equal connections: one made before the transport was installed is no equal.
+        return HashedSeq("hive", super().__eqhash__())
 
     def ensure_connection(self, *args: Any, **kwargs: Any) -> Any:
         """Connect, trying again as kombu does but never more than two seconds apart."""

@@ -1,6 +1,6 @@
 """Putting hive's transport in the place of kombu's."""
 
-from kombu.transport import TRANSPORT_ALIASES
+from kombu import transport
 
 #: URL scheme -> address of the transport. Flower reads the scheme, so hive has none of its own. This is the one place
 #: where a class is named by a string: kombu insists on it.
@@ -17,4 +17,7 @@ def install() -> None:
 
     Connections that exist already keep the transport they have.
     """
-    TRANSPORT_ALIASES.update(ALIASES)
+    transport.TRANSPORT_ALIASES.update(ALIASES)
+    for scheme in ALIASES:
+        # What kombu has resolved before, it resolves no more.
+        transport._transport_cache.pop(scheme, None)
