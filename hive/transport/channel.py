@@ -14,6 +14,7 @@ from kombu.transport.virtual import base
 from kombu.utils.json import dumps
 
 from hive.settings.parts import DeliverySettings
+from hive.store.condemned import Condemned
 from hive.store.connection import over
 from hive.store.faults import BrokerGoneError
 from hive.store.keys import Layout
@@ -321,12 +322,14 @@ class Channel(kombu_redis.Channel):
     def _open(self, delivery: Delivery) -> HiveMessage | None:
         """Return the message of a delivery; None if it is broken, has expired or is not due, and has been dealt with."""
         acknowledged = bool(delivery.id.token)
+        if len(delivery.payload) > self.settings.max_message_bytes:
+            self._condemn(delivery, "too_large", f"{len(delivery.payload):,} bytes are over delivery.max_message_bytes")
+            return None
         try:
             found = envelope.read(delivery.payload)
             message: HiveMessage = self.Message(found, channel=self)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
-            if acknowledged:
-                self.consumer.dead_letter(delivery.id, "unreadable", str(error))
+            self._condemn(delivery, getattr(error, "reason", "not_an_envelope"), str(error))
             return None
         if acknowledged:
             if not self._is_current(delivery, found):
@@ -340,6 +343,11 @@ class Channel(kombu_redis.Channel):
             }
         return message
 
+    def _condemn(self, delivery: Delivery, reason: str, cause: str) -> None:
+        """Set aside what is no message; one that is not acknowledged has no record and only goes."""
+        if delivery.id.token:
+            self.consumer.dead_letter(Condemned(id=delivery.id, reason=reason, cause=cause))
+
     def _is_current(self, delivery: Delivery, found: envelope.Envelope) -> bool:
         now_ms = self.connection.clock.wall_ms()
         expires_ms, due_ms = envelope.expires_at_ms(found), envelope.due_at_ms(found)
@@ -351,16 +359,40 @@ class Channel(kombu_redis.Channel):
             return True
         return False
 
-    def dead_letter(self, message: HiveMessage, reason: str, cause: str) -> None:
+    def dead_letter(self, message: HiveMessage, reason: str, cause: str, traceback: str = "") -> None:
         """Set a delivered message aside with its raw bytes, for the operator.
 
         Args:
             message: as delivered by this channel.
             reason: a short word to filter by.
             cause: a sentence.
+            traceback: where it failed, if something was raised.
         """
         message.is_set_aside = True
-        self.qos.dead_letter(message.delivery_tag, reason, cause, str(message.properties.get("delivery_tag")))
+        self.qos.dead_letter(_condemned(message, reason, cause, traceback))
+
+    def postpone(
+        self,
+        message: HiveMessage,
+        reason: str,
+        cause: str,
+        *,
+        grace_s: float,
+        look_s: float,
+        on_over: Callable[[], None],
+    ) -> None:
+        """Let a delivered message wait on the broker for a worker that knows its task.
+
+        Args:
+            message: as delivered by this channel.
+            reason: why it is set aside once its grace time is over.
+            cause: the same as a sentence.
+            grace_s: seconds from the first time any worker postponed it.
+            look_s: seconds until it is looked at again.
+            on_over: called if it has been set aside instead.
+        """
+        message.is_set_aside = True
+        self.qos.postpone(_condemned(message, reason, cause, ""), grace_s, look_s, on_over)
 
     @property
     def _pops_only(self) -> bool:
@@ -432,6 +464,11 @@ class Channel(kombu_redis.Channel):
             if consumer is not None:
                 _flush(consumer)
                 self_process.leave(consumer)
+
+
+def _condemned(message: HiveMessage, reason: str, cause: str, traceback: str) -> Condemned:
+    known = envelope.message_id({"properties": message.properties})
+    return Condemned(id=message.delivery_tag, reason=reason, cause=cause, message_id=known, traceback=traceback)
 
 
 def _flush(consumer: Consumer) -> None:

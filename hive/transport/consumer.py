@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from hive.store.pipelining import Pipeline
+from hive.store.condemned import Condemned
 from hive.store.store import Store
 from hive.store.values import Claim, ClaimStatus, ConsumerInfo, Delivery, DeliveryId, Outcome, Start, Started
 from hive.transport.outbox import Outbox
@@ -240,10 +241,16 @@ class Consumer:
         if self._expects("death", delivery):
             self.outbox.died(delivery, how)
 
-    def dead_letter(self, delivery: DeliveryId, reason: str, cause: str, message_id: str | None = None) -> None:
+    def dead_letter(self, condemned: Condemned) -> None:
         """Note that a message can never succeed and is to be set aside with its raw bytes."""
+        delivery = condemned.id
         if self._expects("dead letter", delivery):
-            self.outbox.dead_letter(delivery, reason, cause, message_id)
+            self.outbox.dead_letter(condemned)
+
+    def postpone(self, condemned: Condemned, grace_s: float, look_s: float, on_over: Callable[[], None]) -> None:
+        """Note that a message waits for a worker that knows its task; ``on_over`` is called if it is set aside instead."""
+        if self._expects("postponement", condemned.id):
+            self.outbox.postpone(condemned, grace_s, look_s, on_over)
 
     def reschedule(self, delivery: DeliveryId, message_id: str, due_ms: int) -> None:
         """Note that a message waits on the broker until ``due_ms``."""

@@ -6,16 +6,29 @@ from typing import Any
 
 from kombu.utils.json import loads as kombu_loads
 
+from hive.deadletter.poison import Reason
+
 #: kombu writes Python types it knows (dates, bytes) as objects with this key.
 TYPE_MARK = b'"__type__"'
 
 _decode = JSONDecoder().decode
 
+
+def _refuse(constant: str) -> None:
+    raise ValueError(f"{constant} is no JSON")
+
+
+_decode_strictly = JSONDecoder(parse_constant=_refuse).decode
+
 Envelope = dict[str, Any]
 
 
 class UnreadableError(ValueError):
-    """Bytes on a queue are not a message; the text says why."""
+    """Bytes on a queue are not a message; the text says why, and ``reason`` in a word."""
+
+    def __init__(self, reason: Reason, text: str) -> None:
+        self.reason = reason
+        super().__init__(text)
 
 
 def read(raw: bytes) -> Envelope:
@@ -27,34 +40,49 @@ def read(raw: bytes) -> Envelope:
     try:
         envelope = kombu_loads(raw) if TYPE_MARK in raw else _decode(raw.decode())
     except UnicodeDecodeError as error:
-        raise UnreadableError("not UTF-8") from error
+        raise UnreadableError(Reason.NOT_UTF8, f"not UTF-8: {error.reason} at byte {error.start}") from error
     except RecursionError as error:
-        raise UnreadableError("nested too deeply") from error
+        raise UnreadableError(Reason.TOO_DEEP, "nested deeper than the parser can follow") from error
     except JSONDecodeError as error:
-        raise UnreadableError(f"not JSON: {error.msg} at character {error.pos}") from error
+        raise UnreadableError(Reason.NOT_JSON, f"not JSON: {error.msg} at character {error.pos}") from error
     except (ValueError, TypeError) as error:
-        raise UnreadableError(f"not a message: {error}") from error
-    _require(envelope)
+        raise UnreadableError(Reason.NOT_JSON, f"not readable JSON: {error}") from error
+    missing = _missing(envelope)
+    if missing:
+        _require_strict(raw)
+        raise UnreadableError(Reason.NOT_AN_ENVELOPE, f"not an envelope: {missing}")
     return envelope
 
 
-def _require(envelope: object) -> None:
+def _require_strict(raw: bytes) -> None:
+    """Tell JSON from what only Python reads as such; a message with a NaN is let through, as stock Celery does."""
+    try:
+        _decode_strictly(raw.decode())
+    except ValueError as error:
+        raise UnreadableError(Reason.NOT_JSON, f"not JSON: {error}") from error
+
+
+def _missing(envelope: object) -> str:
+    """Return what kombu needs to deliver an envelope and it lacks; empty: nothing."""
     if not isinstance(envelope, dict):
-        raise UnreadableError("not an envelope: a JSON object is needed")
+        return "a JSON object is needed"
     properties = envelope.get("properties")
     if not isinstance(properties, dict) or not properties.get("delivery_tag"):
-        raise UnreadableError("not an envelope: no properties with a delivery_tag")
+        return "no properties with a delivery_tag"
     if not isinstance(properties.get("delivery_info"), dict):
-        raise UnreadableError("not an envelope: no delivery_info")
+        return "no delivery_info"
     if not isinstance(envelope.get("body"), str):
-        raise UnreadableError("not an envelope: the body is not text")
+        return "the body is not text"
     if not isinstance(envelope.get("headers"), dict | None):
-        raise UnreadableError("not an envelope: the headers are not an object")
+        return "the headers are not an object"
+    return ""
 
 
 def message_id(envelope: Envelope) -> str:
     """Return the name under which the starts of a message are counted: kombu's delivery tag."""
-    return str(envelope["properties"]["delivery_tag"])
+    text = str(envelope["properties"]["delivery_tag"])
+    # Half of a surrogate pair, which JSON may hold, can be in no key.
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def publish_id(envelope: Envelope) -> str | None:

@@ -3,7 +3,9 @@
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
+from hive.store.condemned import Condemned, Postponed
 from hive.store.store import Store
 from hive.store.values import DeliveryId, Fate, Outcome
 
@@ -12,6 +14,10 @@ Outcomes = dict[DeliveryId, Outcome]
 #: Deliveries that one round trip ends at most.
 STEP_DELIVERIES = 500
 
+#: Dead letters that one round trip makes at most; each may come with a traceback.
+STEP_DEAD_LETTERS = 100
+
+_OUTCOME_OF_POSTPONED = {Postponed.STALE: Outcome.STALE, Postponed.ALREADY: Outcome.ALREADY}
 _OUTCOME_OF = {Fate.STALE: Outcome.STALE, Fate.ALREADY: Outcome.ALREADY}
 
 
@@ -36,13 +42,14 @@ class Outbox:
     def __init__(self) -> None:
         self._finishing: deque[DeliveryId] = deque()
         self._returning: deque[DeliveryId] = deque()
+        self._condemned: deque[Condemned] = deque()
         self._single: deque[Step] = deque()
 
     def __bool__(self) -> bool:
-        return bool(self._finishing or self._returning or self._single)
+        return bool(self._finishing or self._returning or self._condemned or self._single)
 
     def __len__(self) -> int:
-        return len(self._finishing) + len(self._returning) + len(self._single)
+        return len(self._finishing) + len(self._returning) + len(self._condemned) + len(self._single)
 
     def finish(self, delivery: DeliveryId) -> None:
         """Note an acknowledgement."""
@@ -56,15 +63,25 @@ class Outbox:
         """Note the death of a pool child under a delivery."""
         self._add("death", delivery, lambda store, consumer: _fate(store.reject(consumer, delivery, how)))
 
-    def dead_letter(self, delivery: DeliveryId, reason: str, cause: str, message_id: str | None) -> None:
+    def dead_letter(self, condemned: Condemned) -> None:
         """Note that a delivery is to be set aside."""
-        self._add(
-            "dead letter",
-            delivery,
-            lambda store, consumer: store.dead_letter(
-                consumer, delivery, reason=reason, cause=cause, message_id=message_id
-            ),
-        )
+        self._condemned.append(condemned)
+
+    def postpone(self, condemned: Condemned, grace_s: float, look_s: float, on_over: Callable[[], None]) -> None:
+        """Note that a delivery waits for a worker that knows its task, and is set aside when its grace time is over."""
+
+        def act(store: Store, consumer: str) -> Outcome:
+            waits = store.postpone(
+                consumer, condemned.id, condemned.message_id or "", grace_s=grace_s, look_s=look_s
+            )
+            if waits is not Postponed.OVER:
+                return _OUTCOME_OF_POSTPONED.get(waits, Outcome.DONE)
+            outcome = store.set_aside(consumer, [condemned])[0]
+            if outcome is Outcome.DONE:
+                on_over()
+            return outcome
+
+        self._add("postponement", condemned.id, act)
 
     def reschedule(self, delivery: DeliveryId, message_id: str, due_ms: int) -> None:
         """Note that a delivery waits for its time."""
@@ -93,12 +110,17 @@ class Outbox:
         steps = []
         if self._returning:
             steps.append(_gathered("requeue", self._returning, _requeue))
+        if self._condemned:
+            chosen = [self._condemned[place] for place in range(min(len(self._condemned), STEP_DEAD_LETTERS))]
+            steps.append(Step(word="dead letter", deliveries=[one.id for one in chosen], send=_bury(chosen)))
         return [*steps, *self._single]
 
     def done(self, step: Step) -> None:
         """Take a confirmed step off the list."""
         if step.word == "requeue":
             _drop(self._returning, len(step.deliveries))
+        elif step.word == "dead letter":
+            _drop(self._condemned, len(step.deliveries))
         elif step in self._single:
             self._single.remove(step)
 
@@ -106,6 +128,7 @@ class Outbox:
         """Forget everything: the lease is gone."""
         self._finishing.clear()
         self._returning.clear()
+        self._condemned.clear()
         self._single.clear()
 
 
@@ -118,7 +141,14 @@ def _requeue(store: Store, consumer: str, deliveries: list[DeliveryId]) -> Outco
     return dict(zip(deliveries, store.requeue(consumer, deliveries), strict=True))
 
 
-def _drop(queue: deque[DeliveryId], count: int) -> None:
+def _bury(condemned: list[Condemned]) -> Callable[[Store, str], Outcomes]:
+    def send(store: Store, consumer: str) -> Outcomes:
+        return dict(zip((one.id for one in condemned), store.set_aside(consumer, condemned), strict=True))
+
+    return send
+
+
+def _drop(queue: deque[Any], count: int) -> None:
     for _ in range(min(count, len(queue))):
         queue.popleft()
 

@@ -119,14 +119,13 @@ class Poller(MultiChannelPoller):
         events = self.poller.poll(self._bounded(timeout))
         if not events:
             self.maybe_check_brpop_health()
-        delivered = False
         for fileno, event in events or ():
             try:
                 self.handle_event(fileno, event)
-                delivered = True
             except Empty:
                 continue
-        return delivered
+            return True
+        return False
 
     def _bounded(self, timeout: float | None) -> float:
         """Never wait longer than a second: what is owed to the broker and credit that returned wait for the next call."""

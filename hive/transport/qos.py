@@ -5,6 +5,7 @@ from typing import Any
 
 from kombu.transport.virtual import base
 
+from hive.store.condemned import Condemned
 from hive.store.values import DeliveryId
 
 
@@ -49,10 +50,16 @@ class QoS(base.QoS):
             consumer.finish(delivery_tag)
         self.channel.settle_soon()
 
-    def dead_letter(self, delivery_tag: DeliveryId, reason: str, cause: str, message_id: str | None) -> None:
+    def dead_letter(self, condemned: Condemned) -> None:
         """End a delivery that can never succeed: its message is set aside."""
-        super().ack(delivery_tag)
-        self.channel.consumer.dead_letter(delivery_tag, reason, cause, message_id)
+        super().ack(condemned.id)
+        self.channel.consumer.dead_letter(condemned)
+        self.channel.settle_soon()
+
+    def postpone(self, condemned: Condemned, grace_s: float, look_s: float, on_over: Callable[[], None]) -> None:
+        """End a delivery whose task nobody here knows: its message waits on the broker for somebody who does."""
+        super().ack(condemned.id)
+        self.channel.consumer.postpone(condemned, grace_s, look_s, on_over)
         self.channel.settle_soon()
 
     def restore_unacked(self) -> list[Any]:

@@ -1,0 +1,278 @@
+"""The transport under plain kombu connections, against a real broker."""
+
+import base64
+import socket
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import kombu
+import pytest
+
+from hive.errors import MessageTooLargeError
+from hive.transport.connection import Connection
+from hive.transport.install import install
+from hive.transport.transport import Transport
+from tests.support.redis_server import RedisServer
+
+install()
+
+
+@pytest.fixture
+def queue() -> kombu.Queue:
+    name = f"q-{uuid.uuid4().hex[:8]}"
+    return kombu.Queue(name, kombu.Exchange(name, type="direct"), routing_key=name)
+
+
+@pytest.fixture
+def connection(redis_server: RedisServer) -> Iterator[kombu.Connection]:
+    with Connection(redis_server.url) as connection:
+        yield connection
+
+
+def publish(connection: kombu.Connection, queue: kombu.Queue, *bodies: Any, **options: Any) -> None:
+    producer = connection.Producer()
+    for body in bodies:
+        producer.publish(body, exchange=queue.exchange, routing_key=queue.routing_key, declare=[queue], **options)
+
+
+def drain(connection: kombu.Connection, count: int, timeout_s: float = 5) -> None:
+    for _ in range(count):
+        connection.drain_events(timeout=timeout_s)
+
+
+class Inbox:
+    """Keeps what was received; acknowledges if told to."""
+
+    def __init__(self, acknowledges: bool = True) -> None:
+        self.messages: list[Any] = []
+        self.acknowledges = acknowledges
+
+    @property
+    def bodies(self) -> list[Any]:
+        return [message.payload for message in self.messages]
+
+    def __call__(self, message: Any) -> None:
+        self.messages.append(message)
+        if self.acknowledges:
+            message.ack()
+
+
+def inflight(server: RedisServer, queue: kombu.Queue) -> int:
+    client = server.client()
+    return sum(client.hlen(key) for key in client.keys(f"{{{queue.name}}}:hive:inflight:*"))
+
+
+def test_every_redis_scheme_gets_the_transport(redis_server: RedisServer) -> None:
+    for url in ("redis://h", "rediss://h", "redis+socket:///tmp/s", "sentinel://h"):
+        assert issubclass(kombu.Connection(url).get_transport_cls(), Transport)
+    assert kombu.Connection(redis_server.url).transport.driver_type == "redis"
+
+
+def test_messages_arrive_once_in_order_and_leave_nothing_behind(
+    connection: kombu.Connection, queue: kombu.Queue, redis_server: RedisServer
+) -> None:
+    publish(connection, queue, *range(10))
+    inbox = Inbox()
+    with connection.Consumer([queue], on_message=inbox):
+        drain(connection, 10)
+        with pytest.raises(socket.timeout):
+            connection.drain_events(timeout=0.2)
+    assert inbox.bodies == list(range(10))
+    assert inflight(redis_server, queue) == 0
+    assert redis_server.client().llen(queue.name) == 0
+
+
+def test_an_unacknowledged_message_is_recorded_and_comes_back_when_the_channel_closes(
+    connection: kombu.Connection, queue: kombu.Queue, redis_server: RedisServer
+) -> None:
+    publish(connection, queue, "a", "b")
+    inbox = Inbox(acknowledges=False)
+    channel = connection.channel()
+    channel.basic_qos(0, 1, False)
+    with kombu.Consumer(channel, [queue], on_message=inbox):
+        drain(connection, 1)
+        with pytest.raises(socket.timeout):
+            connection.drain_events(timeout=0.2)
+        assert (inbox.bodies, inflight(redis_server, queue)) == (["a"], 1)
+    channel.close()
+    assert redis_server.client().llen(queue.name) == 2
+    again = Inbox()
+    with connection.Consumer([queue], on_message=again):
+        drain(connection, 2)
+    assert again.bodies == ["a", "b"]
+
+
+def test_rejected_messages_go_back_or_away(
+    connection: kombu.Connection, queue: kombu.Queue, redis_server: RedisServer
+) -> None:
+    publish(connection, queue, "x")
+    seen: list[Any] = []
+
+    def refuse(message: Any) -> None:
+        seen.append(message.payload)
+        message.reject(requeue=len(seen) < 3)
+
+    with connection.Consumer([queue], on_message=refuse):
+        drain(connection, 3)
+    assert seen == ["x"] * 3
+    assert (redis_server.client().llen(queue.name), inflight(redis_server, queue)) == (0, 0)
+
+
+def test_priorities_are_served_first_across_queues(connection: kombu.Connection, redis_server: RedisServer) -> None:
+    queues = [kombu.Queue(f"p-{uuid.uuid4().hex[:8]}") for _ in range(2)]
+    producer = connection.Producer()
+    for priority in (9, 6, 3, 0):
+        for queue in queues:
+            producer.publish(priority, routing_key=queue.name, priority=priority)
+    inbox = Inbox()
+    with connection.Consumer(queues, on_message=inbox):
+        drain(connection, 8)
+    assert inbox.bodies == [0, 0, 3, 3, 6, 6, 9, 9]
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"no json",
+        b"\xff\xfe\x00",
+        b'"text"',
+        b"{}",
+        b'{"properties": {"delivery_tag": "t", "delivery_info": {}, "body_encoding": "base64"}, "body": "a", "headers": {}}',
+        b"[" * 100_000,
+        b'{"properties": ' + b"[" * 100_000,
+    ],
+    ids=["text", "bytes", "string", "empty", "no_base64", "deep", "deeper"],
+)
+def test_bytes_that_are_no_message_become_dead_letters_and_do_not_stop_the_consumer(
+    connection: kombu.Connection, queue: kombu.Queue, redis_server: RedisServer, raw: bytes
+) -> None:
+    client = redis_server.client()
+    publish(connection, queue, "first")
+    client.lpush(queue.name, raw)
+    publish(connection, queue, "last")
+    inbox = Inbox()
+    with connection.Consumer([queue], on_message=inbox):
+        drain(connection, 2)
+        with pytest.raises(socket.timeout):
+            connection.drain_events(timeout=0.1)
+    assert inbox.bodies == ["first", "last"]
+    assert client.hvals(f"{{{queue.name}}}:hive:dead:messages") == [b"0:" + raw]
+    assert inflight(redis_server, queue) == 0
+
+
+def test_a_message_over_the_limit_is_refused_with_its_size(redis_server: RedisServer, queue: kombu.Queue) -> None:
+    options = {"hive": {"max_message_bytes": 2_000}}
+    with (
+        Connection(redis_server.url, transport_options=options) as connection,
+        pytest.raises(MessageTooLargeError) as refused,
+    ):
+        publish(connection, queue, "x" * 3_000)
+    assert refused.value.size_bytes > 3_000
+    assert redis_server.client().llen(queue.name) == 0
+
+
+def test_a_message_that_expired_is_not_delivered(
+    connection: kombu.Connection, queue: kombu.Queue, redis_server: RedisServer
+) -> None:
+    publish(connection, queue, "stale", expiration=0.001)
+    publish(connection, queue, "fresh", expiration=60)
+    inbox = Inbox()
+    with connection.Consumer([queue], on_message=inbox):
+        drain(connection, 1)
+    assert inbox.bodies == ["fresh"]
+    assert inflight(redis_server, queue) == 0
+
+
+def test_fanout_and_unacknowledged_consumers_work_beside(connection: kombu.Connection, queue: kombu.Queue) -> None:
+    fan = kombu.Queue(f"f-{uuid.uuid4().hex[:8]}", kombu.Exchange(f"fan-{uuid.uuid4().hex[:8]}", type="fanout"))
+    heard, popped = Inbox(acknowledges=False), Inbox(acknowledges=False)
+    with (
+        connection.Consumer([fan], on_message=heard, no_ack=True),
+        connection.Consumer([queue], on_message=popped, no_ack=True),
+    ):
+        connection.drain_events(timeout=5)  # the subscription is confirmed
+        connection.Producer().publish("all", exchange=fan.exchange, routing_key="")
+        publish(connection, queue, "one")
+        drain(connection, 2)
+    assert (heard.bodies, popped.bodies) == (["all"], ["one"])
+
+
+def test_purge_size_and_get(connection: kombu.Connection, queue: kombu.Queue, redis_server: RedisServer) -> None:
+    publish(connection, queue, *range(5))
+    bound = queue(connection.default_channel)
+    message = bound.get()
+    assert message.payload == 0
+    assert bound.queue_declare(passive=True).message_count == 4
+    assert bound.purge() == 4
+    message.ack()
+    assert bound.get() is None
+    assert inflight(redis_server, queue) == 0
+
+
+def test_a_key_prefix_keeps_applications_apart(redis_server: RedisServer, queue: kombu.Queue) -> None:
+    options = {"global_keyprefix": "shop:"}
+    with Connection(redis_server.url, transport_options=options) as connection:
+        publish(connection, queue, "mine")
+        assert redis_server.client().llen(f"shop:{queue.name}") == 1
+        inbox = Inbox()
+        with connection.Consumer([queue], on_message=inbox):
+            drain(connection, 1)
+    assert inbox.bodies == ["mine"]
+    assert [key for key in redis_server.client().keys(f"*{queue.name}*") if not key.startswith(b"shop:")] == []
+
+
+def test_a_batch_of_publishes_is_sent_together(
+    connection: kombu.Connection, queue: kombu.Queue, redis_server: RedisServer
+) -> None:
+    producer = connection.Producer()
+    publish(connection, queue, "declared")
+    with producer.batch():
+        for n in range(50):
+            producer.publish(n, exchange=queue.exchange, routing_key=queue.routing_key)
+        assert redis_server.client().llen(queue.name) == 1
+    assert redis_server.client().llen(queue.name) == 51
+
+
+def test_stock_kombu_reads_what_hive_wrote_and_the_other_way_round(
+    connection: kombu.Connection, queue: kombu.Queue, redis_server: RedisServer
+) -> None:
+    from kombu.transport.redis import Transport as StockTransport
+
+    stock = kombu.Connection(redis_server.url, transport=StockTransport)
+    publish(connection, queue, "from hive")
+    inbox = Inbox()
+    with stock, stock.Consumer([queue], on_message=inbox):
+        drain(stock, 1)
+        publish(stock, queue, "from stock")
+    with connection.Consumer([queue], on_message=inbox):
+        drain(connection, 1)
+    assert inbox.bodies == ["from hive", "from stock"]
+
+
+def test_a_consumer_goes_on_after_the_broker_restarted_and_still_holds_nothing_twice(own_redis: RedisServer) -> None:
+    queue = kombu.Queue("q", kombu.Exchange("q", type="direct"), routing_key="q")
+    inbox = Inbox()
+    with Connection(own_redis.url) as connection:
+        publish(connection, queue, "before")
+        consumer = connection.Consumer([queue], on_message=inbox)
+        with consumer:
+            drain(connection, 1)
+            own_redis.restart(kill=True)
+            with pytest.raises(connection.connection_errors):
+                drain(connection, 3, timeout_s=2)
+        connection.collect()
+        publish(connection, queue, "after")
+        with connection.Consumer([queue], on_message=inbox):
+            drain(connection, 1)
+    assert inbox.bodies == ["before", "after"]
+
+
+def test_bodies_are_what_they_were(connection: kombu.Connection, queue: kombu.Queue) -> None:
+    """Lua must not touch a payload: an empty list stays one, and so does a large number."""
+    bodies = [[], {}, {"a": []}, 2**60, "é☃", base64.b64encode(b"\x00\xff").decode()]
+    publish(connection, queue, *bodies)
+    inbox = Inbox()
+    with connection.Consumer([queue], on_message=inbox):
+        drain(connection, len(bodies))
+    assert inbox.bodies == bodies
