@@ -94,7 +94,7 @@ def start_detached(
     Raises:
         BrokerLockedError: one runs already with this home.
         BrokerError: the broker cannot serve.
-        HiveError: the pools do not serve in time; what was started goes on trying.
+        HiveError: the pools do not serve in time; then everything that was started is ended again.
     """
     home = Home(app.settings.home.absolute()).prepare()
     lock = FileLock(home.supervisor_lock)
@@ -103,7 +103,12 @@ def start_detached(
             f"a hive (process {lock.signature()}) already runs with the home {home.path}: `hive status` shows it, "
             "`hive down` ends it, HIVE_HOME names another home"
         )
-    Session(app, app_path, wanted_types(app, plan.agent_types), plan, on_progress, timeout_s).start()
+    session = Session(app, app_path, wanted_types(app, plan.agent_types), plan, on_progress, timeout_s)
+    try:
+        session.start()
+    except (HiveError, KeyboardInterrupt):
+        session.abandon()
+        raise
 
 
 def stop_running(settings: Settings) -> list[str]:

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from celery.signals import beat_init, worker_ready
+from celery.signals import beat_init, worker_init, worker_ready
 
 from hive.errors import BrokerLockedError
 from hive.runtime.app import Hive
@@ -48,11 +48,20 @@ def serve(app: Hive, arguments: Sequence[str], on_ready: Callable[[], None] | No
         if on_ready is not None:
             on_ready()
 
+    workers: list[Any] = []
+
+    def made(sender: Any, **_: Any) -> None:
+        workers.append(sender)
+
+    worker_init.connect(made, weak=False)
     worker_ready.connect(ready, weak=False)
     beat_init.connect(ready, weak=False)
     try:
-        return int(app.start(argv=list(arguments)) or 0)
+        app.start(argv=list(arguments))
+        # Celery's own start forgets the exit code of its worker.
+        return int(workers[0].exitcode or 0) if workers else 0
     finally:
+        worker_init.disconnect(made)
         worker_ready.disconnect(ready)
         beat_init.disconnect(ready)
         beat_lock.release()

@@ -127,6 +127,15 @@ class Session:
         if in_use and process.poll() is None:
             self._tell("stopped", 0, "another command uses the hive and goes on")
             return
+        self._wait_for_end(process)
+
+    def abandon(self) -> None:
+        """End what this session has started, whoever uses it; nothing, if it started nothing."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            self._wait_for_end(self.process)
+
+    def _wait_for_end(self, process: "subprocess.Popen[bytes]") -> None:
         process.wait(self.app.settings.worker.grace_s + QUIT_S + 60)
         self._clean_up(process.returncode)
         self._tell("stopped", 0, "pools and broker have ended")

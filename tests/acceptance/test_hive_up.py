@@ -107,6 +107,14 @@ def test_a_signal_stops_the_foreground_cleanly(hive_home: HiveHome) -> None:
     assert hive_home.processes() == []
 
 
+def test_a_pool_that_never_serves_is_said_and_nothing_is_left(hive_home: HiveHome) -> None:
+    ended = hive_home.run("up", "--detach", HIVE_APP="tests.support.broken_hive:app", HIVE_FLEET_RESTART_MAX_S="0.5")
+    assert ended.returncode == 1
+    assert "the pool general_developer does not start (exit code 7)" in ended.stderr
+    assert str(hive_home.home.logs / "general_developer.log") in ended.stderr
+    assert hive_home.processes() == []
+
+
 @pytest.mark.parametrize(
     ("arguments", "environ", "code", "sentence"),
     [
