@@ -8,6 +8,7 @@ from celery.exceptions import Ignore, Reject, Retry
 from kombu.exceptions import OperationalError
 
 from hive.errors import BrokerError
+from hive.runtime.awaiting import AwaitableTask
 from hive.runtime.coroutines import run_to_end
 from hive.runtime.fence import Fence
 from hive.runtime.next_steps import fix_ids
@@ -15,7 +16,7 @@ from hive.runtime.retries import Retrying
 from hive.store.values import Outcome
 
 
-class HiveTask(Task):
+class HiveTask(AwaitableTask, Task):
     """Celery's task, with an agent type.
 
     Attributes:
