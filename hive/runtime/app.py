@@ -67,6 +67,7 @@ class Hive(Celery):
         install()
         super().__init__(main, *args, **kwargs)
         self.steps["consumer"].add("hive.runtime.consuming:Delivery")
+        self.steps["consumer"].add("hive.runtime.watching:DeadLetterWatch")
         # By name, as Celery takes steps: a producer needs no Prometheus client.
         self.steps["consumer"].add("hive.monitoring.port:Figures")
         self.lifespan = Lifespan(self)

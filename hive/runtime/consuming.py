@@ -10,9 +10,12 @@ from celery.worker.consumer.consumer import Consumer
 from celery.worker.consumer.tasks import Tasks
 from celery.worker.request import Request
 
+from hive.deadletter.poison import Poison, Reason
 from hive.runtime import control
 from hive.runtime.fence import Fence
 from hive.runtime.gate import Gate
+from hive.runtime.inspection import BROKEN, examine, invalid, undecodable
+from hive.runtime.rejection import Rejection
 from hive.store.values import DeliveryId
 from hive.transport.channel import Channel
 from hive.transport.consumer import Consumer as Holder
@@ -36,6 +39,7 @@ class HiveConsumer(Consumer):
     def __init__(self, on_task_request: Any, **kwargs: Any) -> None:
         self.gate = Gate(on_task_request, lambda: self.pool.num_processes)
         control.install()
+        self.rejection = Rejection(self)
         super().__init__(self.gate.admit, **kwargs)
 
     def call_soon_ack(self, p: Any, *args: Any, **kwargs: Any) -> Any:
@@ -66,30 +70,46 @@ class HiveConsumer(Consumer):
             self.holder.still_running = frozenset(fence.delivery for fence in fences if fence is not None)
         super().shutdown()
 
+    def create_task_handler(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what takes a message from the broker: a look at its form before Celery's own handler."""
+        receive = super().create_task_handler(*args, **kwargs)
+        max_depth = self.app.settings.dead.max_depth
+
+        def on_task_received(message: Any) -> None:
+            if getattr(message, "fence", None) is None:
+                receive(message)
+                return
+            poison = examine(message, self.strategies, max_depth)
+            if poison is None:
+                try:
+                    receive(message)
+                    return
+                except BROKEN as error:
+                    # Celery trusts headers to be what it wrote: this would stop its consumer, again and again.
+                    poison = invalid(error)
+            self.rejection.set_aside(message, poison)
+
+        return on_task_received
+
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Set a message aside whose body cannot be decoded."""
-        self._set_aside(message, "undecodable", f"the body cannot be decoded: {exc}")
-        super().on_decode_error(message, exc)
+        if not self.rejection.set_aside(message, undecodable(exc)):
+            super().on_decode_error(message, exc)
 
     def on_unknown_message(self, body: Any, message: Any) -> None:
         """Set a message aside that is no task."""
-        self._set_aside(message, "not_a_task", "the message names no task")
-        super().on_unknown_message(body, message)
+        if not self.rejection.set_aside(message, Poison(reason=Reason.NOT_A_TASK, cause="the message names no task")):
+            super().on_unknown_message(body, message)
 
     def on_unknown_task(self, body: Any, message: Any, exc: Exception) -> None:
-        """Set a message aside whose task nobody registered here; its result says so too."""
-        self._set_aside(message, "unknown_task", f"no task of this name is registered: {exc}")
-        super().on_unknown_task(body, message, exc)
+        """Let a message wait for a worker that knows its task, and set it aside after its grace time."""
+        if not self.rejection.postpone(message, self.app.settings.dead.unknown_task_grace_s, exc):
+            super().on_unknown_task(body, message, exc)
 
     def on_invalid_task(self, body: Any, message: Any, exc: Exception) -> None:
         """Set a message aside that is a task with a broken envelope."""
-        self._set_aside(message, "invalid_task", str(exc))
-        super().on_invalid_task(body, message, exc)
-
-    def _set_aside(self, message: Any, reason: str, cause: str) -> None:
-        if isinstance(message.channel, Channel) and message.fence is not None:
-            logger.error("dead letter (%s) from queue %s: %s", reason, message.fence["queue"], cause)
-            message.channel.dead_letter(message, reason, cause)
+        if not self.rejection.set_aside(message, invalid(exc)):
+            super().on_invalid_task(body, message, exc)
 
     def lose(self, deliveries: list[DeliveryId]) -> None:
         """Drop or cancel tasks whose lease is gone: another worker has them, and our results would be refused."""

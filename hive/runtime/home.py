@@ -53,6 +53,11 @@ class Home:
         """What the supervisor runs, as JSON."""
         return self.path / "hive.json"
 
+    @property
+    def dead_letters(self) -> Path:
+        """The archive of dead letters past the bounds of `settings.dead`."""
+        return self.path / "dead-letters.sqlite"
+
     def prepare(self) -> "Home":
         """Create the directories. A repeat changes nothing.
 

@@ -31,6 +31,15 @@ class HiveRequest(Request):
             # The pool runs in this process, so it need not decode again what was decoded here.
             self._body, self._content_type, self._content_encoding = message.payload, None, None
 
+    def on_timeout(self, soft: bool, timeout: float) -> Any:
+        """Note a time limit; a task that asks to be delivered again after a hard one counts it as a death.
+
+        Stock Celery would deliver such a message for ever.
+        """
+        if not soft:
+            self._message.cause_of_death = f"hard time limit of {timeout:g} s exceeded"
+        return super().on_timeout(soft, timeout)
+
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         """End the task as Celery does; if its pool child was lost, the message is told what killed it."""
         lost = exc_info.exception

@@ -6,11 +6,14 @@ from typing import Any, ClassVar
 from celery import Task
 from celery.exceptions import Ignore, Reject, Retry
 from kombu.exceptions import OperationalError
+from pydantic import ValidationError
 
+from hive.deadletter.poison import Reason
 from hive.errors import BrokerError
 from hive.runtime.awaiting import AwaitableTask
 from hive.runtime.coroutines import run_to_end
 from hive.runtime.fence import Fence
+from hive.runtime.inspection import is_refused_by_schema, trace_of
 from hive.runtime.next_steps import fix_ids
 from hive.runtime.retries import Retrying
 from hive.store.values import Outcome
@@ -41,13 +44,34 @@ class HiveTask(AwaitableTask, Task):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the body; in a worker, a coroutine is run to its end on the loop of the process."""
-        value = run_to_end(self, args, super().__call__(*args, **kwargs))
+        try:
+            value = run_to_end(self, args, super().__call__(*args, **kwargs))
+        except ValidationError as error:
+            self._set_aside_if_refused(error)
+            raise
         if self.request.called_directly:
             return value
         if type(value) is CoroutineType:
             return self._checked(value)
         self._check()
         return value
+
+    def _set_aside_if_refused(self, error: ValidationError) -> None:
+        """Make a dead letter of a call whose arguments its pydantic models refuse; its result is a failure as well."""
+        fence = Fence.of(self.request)
+        if fence is None or self.request.called_directly or not is_refused_by_schema(error):
+            return
+        outcome = self.app.access.store.dead_letter(
+            fence.consumer,
+            fence.delivery,
+            reason=Reason.WRONG_SCHEMA,
+            cause=f"{self.name}: {error}",
+            message_id=fence.message,
+            traceback=trace_of(error),
+        )
+        if outcome is Outcome.DONE:
+            # The delivery has ended: nothing is left to fence the result with.
+            self.request.delivery_info.pop("hive")
 
     async def _checked(self, body: Any) -> Any:
         value = await body

@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from hive.settings.parts import (
     BrokerSettings,
+    DeadSettings,
     DeliverySettings,
     EmbeddedSettings,
     FleetSettings,
@@ -46,6 +47,7 @@ class Settings(BaseSettings):
     broker: BrokerSettings = BrokerSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
     delivery: DeliverySettings = DeliverySettings()
+    dead: DeadSettings = DeadSettings()
     results: ResultSettings = ResultSettings()
     worker: WorkerSettings = WorkerSettings()
     fleet: FleetSettings = FleetSettings()

@@ -98,6 +98,33 @@ class DeliverySettings(Part):
     )
 
 
+class DeadSettings(Part):
+    """Dead letters: what becomes one, and how many of them the broker keeps."""
+
+    unknown_task_grace_s: PositiveFloat = Field(
+        300.0,
+        description="Seconds a message whose task no worker of its queue knows waits on the broker, uncounted, for one "
+        "that does: longer than a rolling deploy takes.",
+    )
+    max_depth: PositiveInt = Field(
+        500,
+        description="Levels of lists and mappings in a message's body; deeper ones become dead letters, because Python "
+        "cannot be trusted to follow them.",
+    )
+    max_count: PositiveInt = Field(
+        100_000, description="Dead letters a queue keeps on the broker; past that the oldest go to the archive."
+    )
+    max_bytes: PositiveInt = Field(
+        268_435_456, description="Bytes of dead letters a queue keeps on the broker; past that the oldest are archived."
+    )
+    max_age_s: PositiveFloat = Field(
+        2_592_000.0, description="Seconds a dead letter stays on the broker before it goes to the archive."
+    )
+    watch_every_s: PositiveFloat = Field(
+        2.0, description="Seconds between two looks of each worker for dead letters to tell of and to archive."
+    )
+
+
 class ResultSettings(Part):
     """What tasks return."""
 

@@ -19,12 +19,15 @@ BATCH_BYTES = 1_048_576
 class DeadLetters(Caller):
     """What an operator and the archive do with dead letters; every step takes a bounded batch, all or nothing."""
 
-    def dead_ids(self, queue: str, *, since_ms: int | None = None, until_ms: int | None = None) -> list[str]:
-        """Return the ids of all dead letters, oldest first; of those set aside from one instant to another."""
+    def dead_ids(
+        self, queue: str, *, since_ms: int | None = None, until_ms: int | None = None, limit: int | None = None
+    ) -> list[str]:
+        """Return the ids of dead letters, oldest first: of those set aside from one instant to another, up to a limit."""
         low = "-inf" if since_ms is None else since_ms
         high = "+inf" if until_ms is None else until_ms
         with translated("dead_ids"):
-            return [id_.decode() for id_ in self.client.zrangebyscore(self.queue_keys(queue).key("dead"), low, high)]
+            key, count = self.queue_keys(queue).key("dead"), -1 if limit is None else limit
+            return [id_.decode() for id_ in self.client.zrangebyscore(key, low, high, start=0, num=count)]
 
     def dead_read(self, queue: str, ids: Sequence[str]) -> Iterator[DeadLetter]:
         """Read dead letters by id, a bounded batch at a time; one that is gone meanwhile is left out."""

@@ -79,9 +79,28 @@ class WorkerObserved:
     reconnects_total: int
 
 
-Event = QueueObserved | WorkerObserved
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeadLettered:
+    """A message became a dead letter; sent once at most, by one of the queue's workers.
 
-EVENTS: tuple[type[Event], ...] = (QueueObserved, WorkerObserved)
+    Attributes:
+        queue: where it lies.
+        reason: the short word.
+        letter: its id, to look at it with; no label.
+        at_ms: when it was set aside, on the broker's clock.
+    """
+
+    name: ClassVar[str] = "hive-dead-letter"
+
+    queue: str
+    reason: str
+    letter: str
+    at_ms: int
+
+
+Event = QueueObserved | WorkerObserved | DeadLettered
+
+EVENTS: tuple[type[Event], ...] = (QueueObserved, WorkerObserved, DeadLettered)
 
 
 def fields_of(event: Event) -> dict[str, Any]:

@@ -7,8 +7,8 @@ import uuid
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-from hive.store.pipelining import Pipeline
 from hive.store.condemned import Condemned
+from hive.store.pipelining import Pipeline
 from hive.store.store import Store
 from hive.store.values import Claim, ClaimStatus, ConsumerInfo, Delivery, DeliveryId, Outcome, Start, Started
 from hive.transport.outbox import Outbox

@@ -71,9 +71,7 @@ class Outbox:
         """Note that a delivery waits for a worker that knows its task, and is set aside when its grace time is over."""
 
         def act(store: Store, consumer: str) -> Outcome:
-            waits = store.postpone(
-                consumer, condemned.id, condemned.message_id or "", grace_s=grace_s, look_s=look_s
-            )
+            waits = store.postpone(consumer, condemned.id, condemned.message_id or "", grace_s=grace_s, look_s=look_s)
             if waits is not Postponed.OVER:
                 return _OUTCOME_OF_POSTPONED.get(waits, Outcome.DONE)
             outcome = store.set_aside(consumer, [condemned])[0]

@@ -1,0 +1,32 @@
+"""Dead letters: what is set aside, why, and how it goes back.
+
+A message that cannot succeed is never dropped: it lies in its queue's dead letters on the broker, with reason, cause,
+traceback, the end of every delivery and its raw bytes, until an operator redrives it, or until it is one of the oldest
+past a bound and goes to the archive, a SQLite file under ``home``::
+
+    in flight ──set aside, third death──► dead letters ──redrive──► ready (same id, same bytes, starts counted anew)
+                                           │   ▲   │
+                        past count, bytes  │   │   └─purge──► gone, counted
+                        or age, oldest     ▼   │ import
+                                         archive
+
+Guaranteed:
+
+* One script moves a batch of a redrive: killed at any point, no letter is lost or doubled, and the same command again
+  moves the rest. A letter that fails again comes back with both histories.
+* A letter is removed from the broker only after the archive's file has it on disk. Two hosts that archive at the same
+  time may both have written it; the counter ``archived`` counts it once.
+* Only form and fate make a message poison (:mod:`hive.deadletter.poison`), never the words in it.
+
+Not guaranteed: the event of an arrival is sent once at most, since a worker may die between being told and telling. The
+archive lies on the host of the worker that archived. Letters of identical bytes that name no message share a history.
+
+Fingerprints group letters by reason, task and cause, numbers and addresses aside: ten thousand of a kind are one line.
+"""
+
+from hive.deadletter.letter import Letter
+from hive.deadletter.letters import DeadLetters
+from hive.deadletter.poison import Poison, Reason
+from hive.deadletter.selection import Selection
+
+__all__ = ["DeadLetters", "Letter", "Poison", "Reason", "Selection"]

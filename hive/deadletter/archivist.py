@@ -1,0 +1,130 @@
+"""The service that tells of arrivals and moves the oldest letters past the bounds into the archive."""
+
+import logging
+import sqlite3
+import threading
+from collections.abc import Callable, Iterable
+
+from hive.database.archive import ArchivedLetter, LetterArchive
+from hive.settings.parts import DeadSettings
+from hive.store.condemned import Arrival, Arrivals
+from hive.store.deadletters import BATCH_LETTERS
+from hive.store.faults import BrokerFullError, BrokerGoneError
+from hive.store.store import Store
+from hive.store.values import DeadLetter
+
+logger = logging.getLogger(__name__)
+
+#: Arrivals that one look tells of at most, and batches it archives of one queue.
+ARRIVALS = 1_000
+BATCHES = 20
+
+#: Bytes of letters that one batch holds in memory, about.
+ARCHIVE_BYTES = 8_388_608
+
+
+class Archivist:
+    """Looks after the dead letters of a worker's queues; every worker runs one, and any number may at once.
+
+    ``start`` and ``stop`` may be repeated; ``stop`` returns once the thread has ended.
+
+    Args:
+        store: the broker, asked for at each look.
+        queues: which queues, asked at each look.
+        archive: where letters past the bounds go.
+        settings: the bounds, and how often to look.
+        on_arrival: told queue and letter of each arrival, in the thread of the service.
+    """
+
+    def __init__(
+        self,
+        store: Callable[[], Store],
+        queues: Callable[[], Iterable[str]],
+        archive: LetterArchive,
+        settings: DeadSettings,
+        on_arrival: Callable[[str, Arrival], None],
+    ) -> None:
+        self._store = store
+        self._queues = queues
+        self._archive = archive
+        self._settings = settings
+        self._on_arrival = on_arrival
+        self._stopped = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> None:
+        """Start the thread unless it runs."""
+        if self._thread is None or not self._thread.is_alive():
+            self._stopped = threading.Event()
+            self._thread = threading.Thread(
+                target=self._run, args=(self._stopped,), name="hive-dead-letters", daemon=True
+            )
+            self._thread.start()
+
+    def stop(self) -> None:
+        """End the thread and wait for it."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+
+    def _run(self, stopped: threading.Event) -> None:
+        while not stopped.wait(self._settings.watch_every_s):
+            try:
+                self.run_once()
+            except (BrokerGoneError, BrokerFullError) as error:
+                # The worker's consumer notices by itself; nothing is lost meanwhile, arrivals wait on the broker.
+                logger.debug("dead letters are looked at later: %s", error)
+            except (sqlite3.Error, OSError) as error:
+                logger.warning("dead letters stay on the broker, %s cannot be written: %s", self._archive.path, error)
+
+    def run_once(self) -> int:
+        """Tell of arrivals and archive what is past the bounds; returns how many letters left the broker.
+
+        Raises:
+            BrokerGoneError: no reply; it may be repeated.
+            sqlite3.Error: the archive cannot be written; its letters are still on the broker.
+        """
+        store = self._store()
+        archived = 0
+        for queue in self._queues():
+            seen = store.dead_arrivals(queue, ARRIVALS)
+            for arrival in seen.arrived:
+                self._on_arrival(queue, arrival)
+            for _ in range(BATCHES):
+                if not self._is_past(seen.count, seen.bytes, seen.oldest_age_s):
+                    break
+                archived += self._archive_batch(store, seen)
+                seen = store.dead_arrivals(queue, 0)
+        return archived
+
+    def _is_past(self, count: int, size_bytes: int, age_s: float | None) -> bool:
+        settings = self._settings
+        return age_s is not None and (
+            count > settings.max_count or size_bytes > settings.max_bytes or age_s > settings.max_age_s
+        )
+
+    def _archive_batch(self, store: Store, seen: Arrivals) -> int:
+        now_ms = store.server_time_ms()
+        count, size_bytes, held_bytes = seen.count, seen.bytes, 0
+        chosen: list[DeadLetter] = []
+        for letter in store.dead_read(seen.queue, store.dead_ids(seen.queue, limit=BATCH_LETTERS)):
+            if held_bytes > ARCHIVE_BYTES or not self._is_past(count, size_bytes, (now_ms - letter.at_ms) / 1000):
+                break
+            chosen.append(letter)
+            count, size_bytes = count - 1, size_bytes - len(letter.payload)
+            held_bytes += len(letter.payload)
+        self._archive.add([_archived(letter) for letter in chosen])
+        removed = store.dead_remove(seen.queue, [letter.id for letter in chosen], "archived")
+        logger.warning("%d dead letters of queue %r went to %s", removed, seen.queue, self._archive.path)
+        return removed
+
+
+def _archived(letter: DeadLetter) -> ArchivedLetter:
+    return ArchivedLetter(
+        queue=letter.queue,
+        id=letter.id,
+        at_ms=letter.at_ms,
+        priority=letter.priority,
+        record=letter.record,
+        payload=letter.payload,
+    )

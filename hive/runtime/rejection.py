@@ -1,0 +1,102 @@
+"""Setting a message aside, and telling everybody who waits for it."""
+
+import logging
+from typing import Any
+
+from celery import signals
+from celery.exceptions import NotRegistered
+from celery.utils.objects import Bunch
+
+from hive.deadletter.poison import Poison, Reason
+from hive.transport.channel import Channel
+
+logger = logging.getLogger(__name__)
+
+#: Until a postponed message is looked at again: this part of the grace time, within these seconds.
+LOOKS = 20
+SHORTEST_LOOK_S = 0.25
+LONGEST_LOOK_S = 15.0
+
+
+class Rejection:
+    """Makes dead letters of messages that can be no task here. The result of a call says so too, if it has an id.
+
+    A chord or a chain that waits for it goes on waiting: a redrive can still bring the result.
+
+    Args:
+        consumer: Celery's consumer in this worker.
+    """
+
+    def __init__(self, consumer: Any) -> None:
+        self._consumer = consumer
+
+    def set_aside(self, message: Any, poison: Poison) -> bool:
+        """Make a dead letter of a message; false, and nothing done, if it did not come through hive's transport."""
+        if not _is_ours(message):
+            return False
+        message.channel.dead_letter(message, poison.reason, poison.cause, poison.traceback)
+        self._tell(message, poison)
+        signals.task_rejected.send(sender=self._consumer, message=message, exc=None)
+        return True
+
+    def postpone(self, message: Any, grace_s: float, error: Exception) -> bool:
+        """Let a message wait whose task nobody here knows; it is set aside once its grace time is over.
+
+        Returns:
+            False, and nothing done, if it did not come through hive's transport.
+        """
+        if not _is_ours(message):
+            return False
+        name = _named(message)[1]
+        cause = f"no worker of the queue knows the task {name!r}; waited {grace_s:g} s for one"
+        poison = Poison(reason=Reason.UNKNOWN_TASK, cause=cause)
+
+        def over() -> None:
+            self._tell(message, poison)
+            signals.task_unknown.send(
+                sender=self._consumer, message=message, exc=error, name=name, id=_named(message)[0]
+            )
+
+        look_s = min(max(grace_s / LOOKS, SHORTEST_LOOK_S), LONGEST_LOOK_S)
+        logger.warning("nobody here knows the task %r: it waits up to %g s for a worker that does", name, grace_s)
+        message.channel.postpone(message, poison.reason, poison.cause, grace_s=grace_s, look_s=look_s, on_over=over)
+        return True
+
+    def _tell(self, message: Any, poison: Poison) -> None:
+        queue = message.fence["queue"]
+        logger.error("dead letter (%s) from queue %s: %s", poison.reason.value, queue, poison.cause)
+        task_id, name = _named(message)
+        if task_id is None:
+            return
+        headers = message.headers
+        error = _error(poison, name)
+        if not headers.get("ignore_result"):
+            request = Bunch(
+                name=name,
+                chord=None,
+                root_id=headers.get("root_id"),
+                correlation_id=message.properties.get("correlation_id"),
+                reply_to=message.properties.get("reply_to"),
+                errbacks=None,
+            )
+            self._consumer.app.backend.mark_as_failure(task_id, error, request=request)
+        if self._consumer.event_dispatcher:
+            self._consumer.event_dispatcher.send("task-failed", uuid=task_id, exception=repr(error))
+
+
+def _error(poison: Poison, name: str) -> Exception:
+    if poison.reason is Reason.UNKNOWN_TASK:
+        return NotRegistered(name)
+    return (TypeError if poison.reason is Reason.WRONG_ARGUMENTS else ValueError)(poison.cause)
+
+
+def _named(message: Any) -> tuple[str | None, str]:
+    """Return id and task of a message, as far as they can be used as such."""
+    headers = message.headers if isinstance(message.headers, dict) else {}
+    task_id, name = headers.get("id"), headers.get("task")
+    usable = isinstance(task_id, str) and task_id.isprintable() and task_id.isascii()
+    return task_id if usable else None, name if isinstance(name, str) else ""
+
+
+def _is_ours(message: Any) -> bool:
+    return isinstance(message.channel, Channel) and getattr(message, "fence", None) is not None
