@@ -79,7 +79,7 @@ class HiveConsumer(Consumer):
             if getattr(message, "fence", None) is None:
                 receive(message)
                 return
-            poison = examine(message, self.strategies, max_depth)
+            poison = examine(message, self.app.tasks, max_depth)
             if poison is None:
                 try:
                     receive(message)
