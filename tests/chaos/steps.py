@@ -126,7 +126,7 @@ def _unknown(fleet: Fleet, point: str) -> None:
     """A worker dies while it compares what it holds with the broker, which has more: the reply of a claim was lost."""
     fleet.start(die_at=point)
     store = fleet.store()
-    (record,) = store.consumers(QUEUE)
+    (record,) = eventually(lambda: store.consumers(QUEUE), 15, what="the worker is registered")
     attempts = itertools.count(1)
 
     def taken() -> bool:
