@@ -11,8 +11,12 @@ from redis.exceptions import TimeoutError as NoReplyError
 
 #: What of a result backend's connection parameters an asyncio connection takes, besides those that begin with `ssl_`.
 PARAMETERS = ("host", "port", "db", "username", "password", "path", "credential_provider", "client_name")
-#: Connections that read results which are there already, all waiters of a loop together.
-READERS = 4
+#: Connections of a loop: one listens, others read results which are there already.
+CONNECTIONS = 4
+#: Seconds for which an unused subscription is kept.
+LINGER_S = 10.0
+#: What says that the broker is away.
+AWAY = (NoConnectionError, NoReplyError, OSError)
 #: Seconds before the subscription is tried again when the broker is away.
 RETRY_EVERY_S = 0.5
 #: Seconds of silence after which the connection is asked whether it lives.
@@ -37,21 +41,15 @@ class ResultWatch:
         chosen: Any = getattr(connection, kind)
         pool = redis.asyncio.BlockingConnectionPool(
             connection_class=chosen,
-            max_connections=READERS,
+            max_connections=CONNECTIONS,
             timeout=None,
             health_check_interval=HEALTH_CHECK_S,
             **options,
         )
         self._client = redis.asyncio.Redis(connection_pool=pool)
-        self._listening = redis.asyncio.Redis(
-            connection_pool=redis.asyncio.ConnectionPool(
-                connection_class=chosen, health_check_interval=HEALTH_CHECK_S, **options
-            )
-        )
-        self._pubsub: Any = self._listening.pubsub(ignore_subscribe_messages=True)
         self._waiting: dict[bytes, set[asyncio.Queue[bytes]]] = {}
-        self._change = asyncio.Lock()
-        self._reader: asyncio.Task[None] | None = None
+        self._changed = asyncio.Event()
+        self._server: asyncio.Task[None] | None = None
 
     async def until(self, key: str, is_last: Callable[[bytes], bool]) -> bytes:
         """Return the first value of ``key`` that is the last one; cancel it to wait no longer.
@@ -62,86 +60,100 @@ class ResultWatch:
         """
         name = key.encode()
         inbox: asyncio.Queue[bytes] = asyncio.Queue()
-        await self._join(name, inbox)
+        self._waiting.setdefault(name, set()).add(inbox)
+        self._changed.set()
+        if self._server is None or self._server.done():
+            self._server = asyncio.create_task(self._serve(), name="hive-result-watch")
         try:
-            # Subscribed before it is read: a value that comes in between is announced.
-            await self._read([name])
             while not is_last(value := await inbox.get()):
                 continue
             return value
         finally:
-            await self._leave(name, inbox)
+            inboxes = self._waiting[name]
+            inboxes.discard(inbox)
+            if not inboxes:
+                del self._waiting[name]
+                self._changed.set()
 
     async def close(self) -> None:
         """End the connections; waiters are left waiting, so there should be none. A repeat does nothing."""
-        if self._reader is not None:
-            self._reader.cancel()
-        await self._pubsub.aclose()
-        await self._listening.aclose()
+        if self._server is not None:
+            self._server.cancel()
+            await asyncio.wait([self._server])
         await self._client.aclose()
 
-    async def _join(self, name: bytes, inbox: "asyncio.Queue[bytes]") -> None:
-        inboxes = self._waiting.setdefault(name, set())
-        inboxes.add(inbox)
-        async with self._change:
-            if len(inboxes) == 1:
-                await self._subscribe([name])
-            if self._reader is None or self._reader.done():
-                self._reader = asyncio.create_task(self._listen(), name="hive-result-watch")
-
-    async def _leave(self, name: bytes, inbox: "asyncio.Queue[bytes]") -> None:
-        inboxes = self._waiting[name]
-        inboxes.discard(inbox)
-        if not inboxes:
-            del self._waiting[name]
-            async with self._change:
-                if name not in self._waiting:
-                    await self._unsubscribe(name)
-
-    async def _subscribe(self, names: list[bytes]) -> None:
-        try:
-            await self._pubsub.subscribe(*names)
-        except (NoConnectionError, NoReplyError, OSError):
-            # The reader notices too, subscribes again and reads what was missed.
-            return
-
-    async def _unsubscribe(self, name: bytes) -> None:
-        try:
-            await self._pubsub.unsubscribe(name)
-        except (NoConnectionError, NoReplyError, OSError):
-            # The connection is gone, and the subscription with it.
-            return
-
-    async def _read(self, names: list[bytes]) -> None:
-        try:
-            values: Any = await self._client.mget(names)
-        except (NoConnectionError, NoReplyError, OSError):
-            return
-        for name, value in zip(names, values, strict=True):
-            if value is not None:
-                self._hand_out(name, value)
-
-    async def _listen(self) -> None:
-        """Hand out what is announced for as long as anybody waits."""
+    async def _serve(self) -> None:
+        """Keep a subscription for as long as anybody waits, and a while longer."""
         while self._waiting:
             try:
-                message = await self._pubsub.get_message(timeout=1.0)
-            except (NoConnectionError, NoReplyError, OSError):
-                await self._resume()
-                continue
+                async with self._client.pubsub(ignore_subscribe_messages=True) as pubsub:
+                    await self._keep(pubsub)
+            except AWAY:
+                await asyncio.sleep(RETRY_EVERY_S)
+
+    async def _keep(self, pubsub: Any) -> None:
+        """Subscribe to what is waited for and listen, until the connection is lost or nobody waits any more."""
+        subscribed: set[bytes] = set()
+        listening: asyncio.Task[None] | None = None
+        try:
+            while True:
+                self._changed.clear()
+                await self._follow(pubsub, subscribed)
+                _heed_cancellation()
+                listening = listening or asyncio.create_task(self._listen(pubsub))
+                linger_s = None if self._waiting else LINGER_S
+                if not await _either(listening, self._changed, linger_s):
+                    return
+        finally:
+            if listening is not None:
+                listening.cancel()
+                await asyncio.wait([listening])
+
+    async def _follow(self, pubsub: Any, subscribed: set[bytes]) -> None:
+        """Bring the subscriptions up to what is waited for, and read what is new."""
+        new, old = self._waiting.keys() - subscribed, subscribed - self._waiting.keys()
+        if new:
+            await pubsub.subscribe(*new)
+            subscribed |= new
+            # Subscribed before it is read: a value that comes in between is announced.
+            values: Any = await self._client.mget(list(new))
+            for name, value in zip(new, values, strict=True):
+                if value is not None:
+                    self._hand_out(name, value)
+        if old:
+            await pubsub.unsubscribe(*old)
+            subscribed -= old
+
+    async def _listen(self, pubsub: Any) -> None:
+        while True:
+            message = await pubsub.get_message(timeout=1.0)
+            _heed_cancellation()
             if message is not None and message["type"] == "message":
                 self._hand_out(message["channel"], message["data"])
-
-    async def _resume(self) -> None:
-        """Subscribe again to all that is waited for, and read what was stored while nobody listened."""
-        await asyncio.sleep(RETRY_EVERY_S)
-        async with self._change:
-            names = list(self._waiting)
-            if names:
-                await self._subscribe(names)
-        if names:
-            await self._read(names)
 
     def _hand_out(self, name: bytes, value: bytes) -> None:
         for inbox in self._waiting.get(name, ()):
             inbox.put_nowait(value)
+
+
+def _heed_cancellation() -> None:
+    """End the task if it was cancelled: redis-py 8 was seen to swallow a cancellation while it connects.
+
+    Raises:
+        CancelledError: it was.
+    """
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError
+
+
+async def _either(listening: "asyncio.Task[None]", changed: asyncio.Event, timeout_s: float | None) -> bool:
+    """Wait until the subscriptions have to change, and say whether they have; raise what ended the listening."""
+    waiting = asyncio.create_task(changed.wait())
+    try:
+        done, _ = await asyncio.wait({listening, waiting}, timeout=timeout_s, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        waiting.cancel()
+    if listening in done:
+        listening.result()
+    return waiting in done
