@@ -8,6 +8,7 @@ import click
 
 from hive.cli.bench.command import bench
 from hive.cli.config import config
+from hive.cli.dead import dead
 from hive.cli.fleet import down, status, up
 from hive.cli.metrics import metrics
 from hive.cli.queue import queue
@@ -21,6 +22,7 @@ OWN = (
     beat,
     bench,
     config,
+    dead,
     down,
     flower,
     metrics,
