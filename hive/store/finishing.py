@@ -156,15 +156,19 @@ class Finishing(Caller):
         ]
         return Outcome(self.call("reschedule", keys, consumer, id_.token, message_id, due_ms))
 
-    def requeue(self, consumer: str, ids: Sequence[DeliveryId]) -> tuple[Outcome, ...]:
-        """Hand deliveries back to ready, uncounted; they will be claimed next, in the order they had.
+    def requeue(self, consumer: str, ids: Sequence[DeliveryId], *, to_end: bool = False) -> tuple[Outcome, ...]:
+        """Hand deliveries back to ready, uncounted, in the order they had. Safe to repeat.
 
-        For what was never started, and for a task that asks to be put back. Safe to repeat.
+        Args:
+            consumer: who holds them.
+            ids: which.
+            to_end: after all that is ready now, for a task that asks to be put back: it must not keep out the others.
+                Else they will be claimed next, as what was never started should be.
         """
         outcomes: dict[DeliveryId, Outcome] = {}
         for queue in distinct([id_.queue for id_ in ids]):
             # The youngest goes back first, so that the oldest ends up at the head.
-            mine = sorted((id_ for id_ in ids if id_.queue == queue), key=lambda id_: id_.token, reverse=True)
+            mine = sorted((id_ for id_ in ids if id_.queue == queue), key=lambda id_: id_.token, reverse=not to_end)
             names = self.queue_keys(queue)
             keys = [
                 *names.keys("consumers", "counters", "wake", "suspects"),
@@ -172,7 +176,7 @@ class Finishing(Caller):
                 *names.ready,
             ]
             codes = self.call(
-                "requeue", keys, consumer, len(self.layout.priority_steps), *self.layout.priority_steps,
+                "requeue", keys, consumer, int(to_end), len(self.layout.priority_steps), *self.layout.priority_steps,
                 *(id_.token for id_ in mine),
             )  # fmt: skip
             outcomes.update(zip(mine, map(Outcome, codes), strict=True))

@@ -269,10 +269,10 @@ class Channel(kombu_redis.Channel):
         if not self._may_claim():
             return
         credit = self._credit()
-        self._pop_unacknowledged(credit)
+        popped_count = self._pop_unacknowledged(credit)
         queues = self._claimed_queues
         if not queues:
-            self._may_have_more = False
+            self._may_have_more = popped_count >= credit
             return
         claim = self.consumer.turn(queues, credit)
         if claim is not None:
@@ -297,10 +297,12 @@ class Channel(kombu_redis.Channel):
         if self._expires:
             self.touch({delivery.id.queue for delivery in wanted}, self.consumer.id)
 
-    def _pop_unacknowledged(self, credit: int) -> None:
+    def _pop_unacknowledged(self, credit: int) -> int:
         queues = [queue for queue in self.active_queues if queue in self._no_ack]
-        for queue, payload in self.store.pop(queues, credit) if queues else ():
+        popped = self.store.pop(queues, credit) if queues else ()
+        for queue, payload in popped:
             self._ready.append(Delivery(id=DeliveryId(queue=queue, token=0), priority=0, payload=payload))
+        return len(popped)
 
     def deliver_one(self) -> bool:
         """Hand one claimed message to its consumer; false if there is none."""

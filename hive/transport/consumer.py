@@ -236,6 +236,11 @@ class Consumer:
         if self._expects("requeue", delivery):
             self.outbox.requeue(delivery)
 
+    def put_last(self, delivery: DeliveryId) -> None:
+        """Note that a message goes back behind all others, uncounted, because its task asked for it."""
+        if self._expects("requeue", delivery):
+            self.outbox.put_last(delivery)
+
     def died(self, delivery: DeliveryId, how: str) -> None:
         """Note that a pool child was lost under a started message; one death is counted."""
         if self._expects("death", delivery):

@@ -59,6 +59,14 @@ class Outbox:
         """Note a hand-back."""
         self._returning.append(delivery)
 
+    def put_last(self, delivery: DeliveryId) -> None:
+        """Note that a delivery goes back behind all others."""
+
+        def send(store: Store, consumer: str) -> Outcomes:
+            return {delivery: store.requeue(consumer, [delivery], to_end=True)[0]}
+
+        self._single.append(Step(word="requeue to the end", deliveries=[delivery], send=send))
+
     def died(self, delivery: DeliveryId, how: str) -> None:
         """Note the death of a pool child under a delivery."""
         self._add("death", delivery, lambda store, consumer: _fate(store.reject(consumer, delivery, how)))

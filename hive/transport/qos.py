@@ -31,21 +31,25 @@ class QoS(base.QoS):
             return 1
         return room
 
-    def ack(self, delivery_tag: DeliveryId) -> None:
+    def ack(self, delivery_tag: Any) -> None:
         """Acknowledge a delivery; without an event loop it is sent at once."""
         super().ack(delivery_tag)
-        self.channel.consumer.finish(delivery_tag)
-        self.channel.settle_soon()
+        if isinstance(delivery_tag, DeliveryId):
+            self.channel.consumer.finish(delivery_tag)
+            self.channel.settle_soon()
 
-    def reject(self, delivery_tag: DeliveryId, requeue: bool = False) -> None:
+    def reject(self, delivery_tag: Any, requeue: bool = False) -> None:
         """End a delivery: back to its queue if asked for, one death more if its pool child was lost, else dropped."""
         message: Any = self._delivered.get(delivery_tag)
         super().ack(delivery_tag)
+        if not isinstance(delivery_tag, DeliveryId):
+            # Taken without acknowledgement: there is nothing to give back.
+            return
         consumer = self.channel.consumer
         if requeue and message is not None and message.cause_of_death:
             consumer.died(delivery_tag, message.cause_of_death)
         elif requeue:
-            consumer.requeue(delivery_tag)
+            consumer.put_last(delivery_tag)
         else:
             consumer.finish(delivery_tag)
         self.channel.settle_soon()
