@@ -141,7 +141,7 @@ class Job:
 
     def fail(self, error: BaseException) -> None:
         """Report an error outside of the task's own."""
-        self._report(self._error, ExceptionInfo((type(error), error, error.__traceback__)))
+        self._report(self._error, exception_info(error))
 
     def _reach_soft_limit(self) -> None:
         if self.state is JobState.RUNNING and self.body is not None:
@@ -158,6 +158,15 @@ class Job:
             self._mailbox.post(callback, *args)
 
 
+def exception_info(error: BaseException, *, internal: bool = False) -> ExceptionInfo:
+    """Return an error as Celery passes it on; it insists on a traceback."""
+    if error.__traceback__ is None:
+        try:
+            raise error  # noqa: TRY301 - for the traceback
+        except BaseException:
+            return ExceptionInfo(internal=internal)
+    return ExceptionInfo((type(error), error, error.__traceback__), internal=internal)
+
+
 def _handed_back() -> ExceptionInfo:
-    reason = Reject("the worker stops", requeue=True)
-    return ExceptionInfo((Reject, reason, None), internal=True)
+    return exception_info(Reject("the worker stops", requeue=True), internal=True)

@@ -25,6 +25,7 @@ from hive.pools.process_loop import ProcessLoop
 from hive.pools.slots import Slots
 from hive.pools.threads import Threads
 from hive.pools.tracer import CoroutineTracer
+from hive.settings.parts import WorkerSettings
 
 logger = get_logger(__name__)
 
@@ -67,7 +68,12 @@ class AsyncioPool(BasePool):
         self._mailbox = Mailbox(self._loop)
         hostname = (self.options.get("initargs") or (None, None))[1] or gethostname()
         self._tracer = CoroutineTracer(self.app, hostname, self._network, self._process.watch, self._clock)
-        self._slots = Slots(self.limit, self._begin, self._process.watch.busy, self._swallowed)
+        settings = getattr(self.app, "settings", None)
+        worker = settings.worker if settings is not None else WorkerSettings()
+        self._grace_s = worker.grace_s if settings is not None else float("inf")
+        self._slots = Slots(
+            self.limit, self._begin, self._process.watch.busy, self._swallowed, cancel_wait_s=worker.cancel_wait_s
+        )
         self._loop.run(self._process.prepare()).result()
 
     def register_with_event_loop(self, loop: Any) -> None:
@@ -194,11 +200,6 @@ class AsyncioPool(BasePool):
         logger.critical("%s cannot be ended; this worker drains and is replaced", job)
         self._mailbox.post(_replace_process)
 
-    @property
-    def _grace_s(self) -> float:
-        settings = getattr(self.app, "settings", None)
-        return settings.worker.grace_s if settings is not None else float("inf")
-
     def _drain(self, timeout_s: float) -> None:
         """Take reports until nothing runs, at most ``timeout_s``; the hub's timers (heartbeats) go on meanwhile."""
         deadline_s = self._clock.monotonic_s() + timeout_s
@@ -214,9 +215,11 @@ class AsyncioPool(BasePool):
 
     def _end(self) -> None:
         deadline_s = self._clock.monotonic_s() + CLEAN_UP_S
-        while self._slots.running and self._clock.monotonic_s() < deadline_s:
-            self._loop.post(self._slots.leave)
+        self._loop.post(self._slots.leave)
+        while self._slots.has_coroutines and self._clock.monotonic_s() < deadline_s:
             self._take_reports()
+            # Again, for bodies that began since.
+            self._loop.post(self._slots.leave)
         self._loop.post(self._slots.hand_back)
         self._process.close()
         self._functions.shutdown()

@@ -12,9 +12,7 @@ from hive.pools.job import Job, JobState
 logger = get_logger(__name__)
 
 #: Seconds a cancelled coroutine may take before it is reported, and cancelled once more.
-SWALLOW_REPORT_S = 1.0
-#: Seconds after which a coroutine that is still running was cancelled in vain.
-SWALLOW_END_S = 10.0
+REPORT_AFTER_S = 1.0
 
 
 class Runner(Protocol):
@@ -32,6 +30,7 @@ class Slots:
         start: starts a job, which says with :meth:`release` that it has ended.
         on_busy: told when the first job starts and the last has ended.
         on_swallowed: told of a job that cannot be ended.
+        cancel_wait_s: seconds a cancelled job may take to end.
 
     Attributes:
         running: jobs in a slot.
@@ -39,7 +38,12 @@ class Slots:
     """
 
     def __init__(
-        self, limit: int, start: Runner, on_busy: Callable[[bool], None], on_swallowed: Callable[[Job], None]
+        self,
+        limit: int,
+        start: Runner,
+        on_busy: Callable[[bool], None],
+        on_swallowed: Callable[[Job], None],
+        cancel_wait_s: float = 10.0,
     ) -> None:
         self.limit = limit
         self.running: set[Job] = set()
@@ -48,6 +52,7 @@ class Slots:
         self._start = start
         self._on_busy = on_busy
         self._on_swallowed = on_swallowed
+        self._cancel_wait_s = cancel_wait_s
         self._closed = False
 
     def submit(self, job: Job) -> None:
@@ -89,6 +94,11 @@ class Slots:
             job.hand_back()
             job.state = JobState.ENDED
 
+    @property
+    def has_coroutines(self) -> bool:
+        """Whether coroutines run; plain functions cannot be ended, and nobody waits for their end."""
+        return any(job.is_coroutine for job in tuple(self.running))
+
     def leave(self) -> None:
         """Cancel what runs because the worker stops; a plain function cannot be cancelled and goes back as it is."""
         for job in tuple(self.running):
@@ -124,13 +134,13 @@ class Slots:
 
     def _expect_end(self, job: Job) -> None:
         loop = asyncio.get_running_loop()
-        loop.call_later(SWALLOW_REPORT_S, self._check_end, job)
-        loop.call_later(SWALLOW_END_S, self._give_up, job)
+        loop.call_later(min(REPORT_AFTER_S, self._cancel_wait_s / 2), self._check_end, job)
+        loop.call_later(self._cancel_wait_s, self._give_up, job)
 
     def _check_end(self, job: Job) -> None:
         if job.state is JobState.INTERRUPTED:
             self.swallowed_count += 1
-            logger.error("%s did not end %g s after it was cancelled: it swallows cancellation", job, SWALLOW_REPORT_S)
+            logger.error("%s did not end when it was cancelled: it swallows cancellation", job)
             if job.body is not None:
                 job.body.interrupt()
 

@@ -11,7 +11,6 @@ import inspect
 import os
 from typing import Any
 
-from billiard.einfo import ExceptionInfo
 from billiard.exceptions import SoftTimeLimitExceeded
 from celery import signals, states
 from celery._state import _task_stack
@@ -26,7 +25,7 @@ from hive.pools.attempt import Attempt, Traced, context_of
 from hive.pools.body import Body, SoftLimitReached
 from hive.pools.completion import Completion
 from hive.pools.identity import own_context, separate
-from hive.pools.job import Job, JobState
+from hive.pools.job import Job, JobState, exception_info
 from hive.pools.network import Network
 from hive.pools.watch import LoopWatch
 
@@ -183,7 +182,7 @@ class CoroutineTracer:
         info = TraceInfo(state, exc)
         attempt.state, attempt.value = state, exc
         _leave_own_frames_out(exc)
-        einfo = _exception_info(exc)
+        einfo = exception_info(exc, internal=True)
         handle = info.handle_reject if state == "REJECTED" else info.handle_ignore
         handle(attempt.task, attempt.context)
         traceback_clear(exc)
@@ -252,7 +251,3 @@ def _leave_own_frames_out(exc: BaseException) -> None:
     while traceback is not None and traceback.tb_frame.f_globals.get("__name__", "").startswith("hive.pools."):
         traceback = traceback.tb_next
     exc.__traceback__ = traceback
-
-
-def _exception_info(exc: BaseException) -> ExceptionInfo:
-    return ExceptionInfo((type(exc), exc, exc.__traceback__), internal=True)
