@@ -153,6 +153,10 @@ class WorkerSettings(Part):
     grace_s: PositiveFloat = Field(
         30.0, description="Seconds running tasks may take to end at a warm shutdown before they are handed back."
     )
+    cancel_wait_s: PositiveFloat = Field(
+        10.0,
+        description="Seconds a cancelled coroutine may take to end before its worker drains and replaces its process.",
+    )
     metrics_port: int = Field(
         0,
         ge=0,
