@@ -22,7 +22,9 @@ from hive.store.store import Store
 from hive.store.values import Claim, ClaimStatus, Delivery, DeliveryId, Outgoing
 from hive.transport import envelope
 from hive.transport.batch import PublishBatch
+from hive.transport.bindings import Bindings
 from hive.transport.consumer import Consumer
+from hive.transport.lease import StockRecords
 from hive.transport.options import delivery_settings
 from hive.transport.qos import QoS
 
@@ -62,7 +64,7 @@ class HiveMessage(base.Message):
             super().reject(*args, **kwargs)
 
 
-class Channel(kombu_redis.Channel):
+class Channel(Bindings):
     """kombu's Redis channel with hive's delivery."""
 
     QoS = QoS
@@ -107,10 +109,15 @@ class Channel(kombu_redis.Channel):
     def consumer(self) -> Consumer:
         """The consumer of this process on this broker."""
         if self._consumer is None or self._consumer.pid != os.getpid():
-            self._consumer = self.connection.process.join(self._address(), self.settings, self._own_store)
+            stock = StockRecords(
+                visibility_timeout_s=self.visibility_timeout, key=self.unacked_key, index_key=self.unacked_index_key
+            )
+            self._consumer = self.connection.process.join(self.address, self.settings, self._own_store, stock)
         return self._consumer
 
-    def _address(self) -> str:
+    @cached_property
+    def address(self) -> str:
+        """Which database of which server it leads to, and under which prefix."""
         known = self.pool.connection_kwargs
         places = [getattr(self.pool, "service_name", None), *(known.get(key) for key in ("host", "port", "path", "db"))]
         return "/".join(map(str, [*places, self.layout.prefix]))
@@ -342,6 +349,7 @@ class Channel(kombu_redis.Channel):
                 "queue": delivery.id.queue,
                 "token": delivery.id.token,
                 "message": envelope.message_id(found),
+                "broker": self.address,
             }
         return message
 

@@ -4,6 +4,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from hive.clock import Clock, SystemClock
 from hive.settings.parts import DeliverySettings
@@ -13,8 +14,26 @@ from hive.transport.consumer import Consumer
 
 logger = logging.getLogger(__name__)
 
+#: Seconds between two looks for what stock workers left unacknowledged for longer than their visibility timeout.
+ADOPT_EVERY_S = 15.0
+
 #: Batches of one dead consumer that one look returns at most.
 REAP_BATCHES = 50
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StockRecords:
+    """Where a stock worker keeps what it has not acknowledged, by kombu's transport options.
+
+    Attributes:
+        visibility_timeout_s: how old a record must be to be taken over.
+        key: kombu's ``unacked_key``, without key prefix.
+        index_key: kombu's ``unacked_index_key``, without key prefix.
+    """
+
+    visibility_timeout_s: float
+    key: str
+    index_key: str
 
 
 class Lease:
@@ -29,6 +48,7 @@ class Lease:
         clock: for the intervals.
         rng: for the jitter, so that workers do not look all at once.
         on_reaped: told queue, consumer and number of messages returned after each reap.
+        adopting: where stock workers on the same queues keep what they have not acknowledged.
     """
 
     def __init__(
@@ -40,6 +60,7 @@ class Lease:
         clock: Clock | None = None,
         rng: random.Random | None = None,
         on_reaped: Callable[[str, str, int], None] | None = None,
+        adopting: StockRecords | None = None,
     ) -> None:
         self.consumer = consumer
         self.store = store
@@ -52,6 +73,8 @@ class Lease:
         self._mutex = threading.Lock()
         self._rng = rng or random.SystemRandom()
         self._renewed_s = float("-inf")
+        self._adopted_s = self.clock.monotonic_s()
+        self._adopting = adopting
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -114,6 +137,8 @@ class Lease:
                 return
         if self.consumer.queues:
             self._look()
+            if self._adopting and self.clock.monotonic_s() - self._adopted_s >= ADOPT_EVERY_S:
+                self._adopt(self._adopting)
 
     def _leave(self) -> bool:
         """Send what is owed, and go if nothing is held any more."""
@@ -148,6 +173,19 @@ class Lease:
             for dead in tick.expired:
                 if dead != self.consumer.id:
                     self._reap(tick.queue, dead)
+
+    def _adopt(self, records: StockRecords) -> None:
+        """Take over one batch of what stock workers left; what leads to queues of others is left to them."""
+        self._adopted_s = self.clock.monotonic_s()
+        queues = set(self.consumer.queues)
+        adopted = self.store.adopt_unacked(
+            lambda _, routing_key: [routing_key] if routing_key in queues else [],
+            older_than_s=records.visibility_timeout_s,
+            unacked_key=records.key,
+            index_key=records.index_key,
+        )
+        if adopted.adopted:
+            logger.warning("%d messages of stock workers past their timeout were taken over", adopted.adopted)
 
     def _reap(self, queue: str, dead: str) -> None:
         for _ in range(REAP_BATCHES):

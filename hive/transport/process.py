@@ -11,7 +11,7 @@ from hive.settings.parts import DeliverySettings
 from hive.store.store import Store
 from hive.store.values import ConsumerInfo
 from hive.transport.consumer import Consumer
-from hive.transport.lease import Lease
+from hive.transport.lease import Lease, StockRecords
 
 
 @dataclass(slots=True, kw_only=True)
@@ -36,18 +36,22 @@ class Process:
         self.started_ms = self.clock.wall_ms()
         self._members: dict[str, Member] = {}
 
-    def join(self, address: str, settings: DeliverySettings, connect: Callable[[], Store]) -> Consumer:
+    def join(
+        self, address: str, settings: DeliverySettings, connect: Callable[[], Store], adopting: StockRecords
+    ) -> Consumer:
         """Return the consumer for a broker, made on first use and kept while it has channels or holds anything.
 
         Args:
             address: names the broker and the key prefix.
             settings: for its lease.
             connect: returns a store over connections of its own; called twice, the second is the lease thread's.
+            adopting: where stock workers on the same queues keep what they have not acknowledged.
         """
         member = self._members.get(address)
         if member is None or member.consumer.pid != os.getpid() or not member.lease.open_channel():
             consumer = Consumer(connect(), self.describe)
-            member = Member(consumer=consumer, lease=Lease(consumer, connect(), settings, clock=self.clock))
+            lease = Lease(consumer, connect(), settings, clock=self.clock, adopting=adopting)
+            member = Member(consumer=consumer, lease=lease)
             self._members[address] = member
             member.lease.open_channel()
         return member.consumer

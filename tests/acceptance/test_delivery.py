@@ -7,6 +7,8 @@ from typing import Any
 import pytest
 
 from hive import Hive
+from hive.errors import MessageTooLargeError
+from hive.testing.proxy import FaultProxy
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
 from tests.support.workers import WorkerProcess, traces
@@ -129,3 +131,42 @@ def test_eta_tasks_wait_on_the_broker_and_come_on_time(app: Any, own_redis: Redi
     assert own_redis.client().llen("celery") == 0
     with WorkerProcess(own_redis).ready():
         assert [result.get(timeout=10) for result in later] == [n + 1 for n in range(10)]
+
+
+def test_consuming_goes_on_after_resets_lost_replies_and_a_black_hole(app: Any, own_redis: RedisServer) -> None:
+    with FaultProxy("127.0.0.1", own_redis.port) as proxy, WorkerProcess(own_redis, url=proxy.url).ready() as worker:
+        for cut in (proxy.reset, lambda: proxy.cut_reply("EVALSHA"), lambda: proxy.cut_reply("BLPOP")):
+            cut()
+            assert [call(app, "add", n, 1).get(timeout=10) for n in range(3)] == [1, 2, 3]
+        proxy.black_hole()
+        waiting = call(app, "add", 1, 1)
+        before = worker.text().count("Connection to broker lost")
+        eventually(lambda: worker.text().count("Connection to broker lost") > before, 10)
+        proxy.heal()
+        assert waiting.get(timeout=10) == 2
+    starts = traces(own_redis)
+    assert len(starts) == len(set(starts)) == 10
+    assert own_redis.client().hget("{celery}:hive:counters", "deaths") is None
+
+
+def test_a_revoked_task_that_waits_on_the_broker_never_starts(app: Any, own_redis: RedisServer) -> None:
+    with WorkerProcess(own_redis).ready() as worker:
+        later = call(app, "add", 1, 1, countdown=5)
+        (listed,) = app.control.inspect(timeout=1).scheduled().values()
+        assert [entry["request"]["id"] for entry in listed] == [later.id]
+        later.revoke()
+        eventually(lambda: "flagged as revoked" in worker.text())
+        eventually(lambda: "Discarding revoked task" in worker.text(), 15)
+        assert later.state == "REVOKED"
+    assert traces(own_redis) == []
+
+
+def test_a_batch_is_published_together_or_not_at_all(app: Any, own_redis: RedisServer) -> None:
+    with pytest.raises(MessageTooLargeError), app.batch():
+        call(app, "add", 1, 1), call(app, "add", "x" * 20_000_000, 1)
+    assert own_redis.client().llen("celery") == 0
+    with app.batch():
+        results = [call(app, "add", n, n) for n in range(200)]
+        assert own_redis.client().llen("celery") == 0
+    with WorkerProcess(own_redis):
+        assert sum(result.get(timeout=20) for result in results) == 2 * sum(range(200))
