@@ -2,9 +2,13 @@
 
 from typing import Any
 
-from billiard.exceptions import WorkerLostError
+from billiard.exceptions import TimeLimitExceeded, WorkerLostError
 from celery.app.task import Context
 from celery.worker.request import Request
+from celery.worker.state import task_ready
+from kombu.exceptions import OperationalError
+
+from hive.errors import BrokerError
 
 #: What Celery itself puts into the headers of a task message; the rest are the user's.
 CELERY_HEADERS = frozenset({*Context.__dict__, "lang", "task", "argsrepr", "kwargsrepr", "compression"})
@@ -32,18 +36,33 @@ class HiveRequest(Request):
             self._body, self._content_type, self._content_encoding = message.payload, None, None
 
     def on_timeout(self, soft: bool, timeout: float) -> Any:
-        """Note a time limit; a task that asks to be delivered again after a hard one counts it as a death.
+        """End a task past its hard time limit; one that asks to be delivered again counts it as a death.
 
         Stock Celery would deliver such a message for ever.
         """
-        if not soft:
+        if not soft and self._is_delivered_again_on_timeout:
             self._message.cause_of_death = f"hard time limit of {timeout:g} s exceeded"
+            # The failure is on record until the next attempt; writing it must not end the delivery.
+            self._delivery_info.pop("hive", None)
         return super().on_timeout(soft, timeout)
 
+    @property
+    def _is_delivered_again_on_timeout(self) -> bool:
+        return bool(self._task.acks_late and not self._task.acks_on_timeout)
+
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
-        """End the task as Celery does; if its pool child was lost, the message is told what killed it."""
+        """End the task as Celery does; if its pool child was lost, the message is told what killed it.
+
+        A body whose outcome could not be told to the broker for long goes back to its queue: nothing else would end it.
+        """
         lost = exc_info.exception
         lost = getattr(lost, "exc", lost)
+        if exc_info.internal and isinstance(lost, BrokerError | OperationalError) and self._task.acks_late:
+            task_ready(self)
+            return self.reject(requeue=True)
         if isinstance(lost, WorkerLostError | SystemExit) and not self._already_cancelled:
             self._message.cause_of_death = f"pool process lost: {lost}"
+        elif isinstance(lost, TimeLimitExceeded) and self._is_delivered_again_on_timeout:
+            # Told before on_timeout, and the one that hands the message back.
+            self._message.cause_of_death = f"hard time limit exceeded: {lost}"
         return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)

@@ -9,6 +9,7 @@ import threading
 from typing import Any
 
 import redis
+from pydantic import BaseModel
 
 from hive import Hive
 from hive.settings.load import load_settings
@@ -58,3 +59,34 @@ def put_back(self: Any) -> str:
     if redis.Redis.from_url(url).incr("put_back") == 1:
         raise Reject("not now", requeue=True)
     return "done"
+
+
+@app.task
+def echo(value: Any) -> Any:
+    return value
+
+
+class Order(BaseModel):
+    """What the task ``order`` asks for."""
+
+    item: str
+    quantity: int
+
+
+@app.task(pydantic=True)
+def order(wanted: Order) -> str:
+    # Its own mistake, which is no fault of the message.
+    return wanted.item if wanted.quantity else Order.model_validate({}).item
+
+
+@app.task(bind=True, time_limit=0.5, acks_on_timeout=False)
+def overtime(self: Any) -> None:
+    trace(self.request, "start")
+    threading.Event().wait(60)
+
+
+if os.environ.get("DELIVERY_NEWCOMER"):
+
+    @app.task
+    def newcomer(number: int) -> int:
+        return number + 1
