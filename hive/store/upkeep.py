@@ -104,6 +104,13 @@ class Upkeep(Caller):
             self.call("cancel_scheduled", self.queue_keys(queue).keys("scheduled", "scheduled:messages"), *message_ids)
         )
 
+    def bind(self, tables: Sequence[str], binding: str) -> bool:
+        """Note in kombu's tables (names without prefix) that an exchange leads to a queue; whether that is new.
+
+        Done on a full broker too. Safe to repeat.
+        """
+        return bool(self.call("bind", [self.layout.prefix + table for table in tables], binding))
+
     def pop(self, queues: Sequence[str], count: int = 1) -> tuple[tuple[str, bytes], ...]:
         """Take messages without any record, for consumers that never acknowledge (replies of ``inspect``).
 

@@ -41,6 +41,7 @@ RESULT = StoredResult(key="r", value=b"v", ttl_ms=1)
 
 # How each script is called, and how many keys its header promises then: (fixed, for each of the two queues or lists).
 CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
+    "bind": (lambda store: store.bind(["a", "b"], "m"), 2),
     "cancel_scheduled": (lambda store: store.cancel_scheduled("q", ["m"]), 2),
     "check": (lambda store: store.check("c", ID), 3),
     "claim": (lambda store: store.claim("c", ["q", "r"], sequence=1, credit=1), 2 * (9 + STEPS)),
