@@ -92,6 +92,11 @@ class Ledger:
         """Return how many tasks finished at least once."""
         return len(self.read().finishes)
 
+    def missing(self) -> set[str]:
+        """Return the tasks that were accepted and have not finished."""
+        self.read()
+        return self.published - set(self.finishes)
+
     def of(self, kind: str) -> list[Effect]:
         """Return all effects of a kind, in the order of writing."""
         return [effect for effect in self.read().effects if effect.kind == kind]

@@ -17,7 +17,10 @@ from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
 
 #: Steps that no worker and no publisher takes: an operator's, or reads.
-OPERATORS = {"release_queue", "release_consumer", "delete_queue", "purge", "cancel_scheduled", "touch", "adopt", "pop"}
+OPERATORS = {
+    "release_queue", "release_consumer", "delete_queue", "purge", "cancel_scheduled", "touch", "adopt", "pop", "bind",
+    "dead_edit", "dead_import", "dead_read", "dead_remove", "dead_arrivals", "redrive",
+}  # fmt: skip
 
 #: Steps in which a death is met in the short profile; the long one meets them all.
 SHORT = ("after claim", "before finish_with_result", "after retry", "before reap")
@@ -61,7 +64,7 @@ def one_step(point: str, server: RedisServer) -> Verdict | None:
             victim = eventually(lambda: next((w for w in fleet.workers if w.process.poll() is not None), None), 10)
             fleet.kill(victim)
         fleet.start()
-        fleet.until_finished(len(fleet.ledger.read().published), 30)
+        eventually(lambda: not fleet.ledger.missing(), 30, what="everything accepted has finished")
         return fleet.ledger.verdict(ended=fleet.faulted | {"publisher"}, dead=[])
 
 
@@ -109,6 +112,12 @@ def _after_a_death(fleet: Fleet, point: str) -> None:
     _die(fleet)
 
 
+def _unknown_task(fleet: Fleet, point: str) -> None:
+    """A worker dies while it lets a message wait whose task nobody knows."""
+    fleet.app.send_task("chaos.nobody", queue=QUEUE)
+    _everything(fleet, point)
+
+
 def _child(fleet: Fleet, point: str) -> None:
     """A worker dies while it counts the death of a pool child."""
     fleet.publish(["killed-child"], task="chaos.child")
@@ -145,6 +154,7 @@ STIMULI: dict[str, Callable[[Fleet, str], None]] = {
     "reschedule": _stock_eta,
     "requeue": _stopping,
     "unregister": _stopping,
+    "postpone": _unknown_task,
     "reap": _after_a_death,
     "reject": _child,
     "dead_letter": _garbage,

@@ -25,6 +25,7 @@ from hive import Hive
 from hive.settings.model import Settings
 from hive.settings.parts import BrokerSettings, DeliverySettings
 from hive.store.caller import Caller
+from hive.store.pipelining import Pipeline
 
 QUEUE = "chaos"
 
@@ -141,7 +142,7 @@ def _define(app: Hive, chaos: Chaos, effects: Effects) -> None:
 
 def inject(chaos: Chaos) -> None:
     """Put the faults into this process: for a worker or a publisher of its own, never for the test itself."""
-    call = Caller.call
+    call, send = Caller.call, Pipeline._send
 
     def at(point: str) -> None:
         if point == chaos.die_at:
@@ -155,12 +156,21 @@ def inject(chaos: Chaos) -> None:
         at(f"after {name}")
         return reply
 
+    def traced_together(self: Pipeline, wanted: dict[int, Any]) -> dict[int, Any]:
+        for want in wanted.values():
+            at(f"before {want.name}")
+        replies = send(self, wanted)
+        for want in wanted.values():
+            at(f"after {want.name}")
+        return replies
+
     def shifted(self: Caller) -> str:
         offset_s = float((Path(chaos.directory) / "clock").read_text() or 0)
         return str(time.time_ns() // 1_000_000 + round(offset_s * 1000))
 
     if chaos.die_at:
         Caller.call = traced  # type: ignore[method-assign]
+        Pipeline._send = traced_together  # type: ignore[method-assign]
     if chaos.clock:
         Caller.now_argument = shifted  # type: ignore[method-assign]
 
