@@ -22,6 +22,7 @@ class Caller:
         settings: leases, limits, batches.
         now_ms: a test's clock, handed to every script; without it the broker's own clock counts.
         run_id: a test's run id of the server; without it the server says its own.
+        at: told the name of each script and ``before`` or ``after`` it is called; a test kills its process there.
 
     Raises:
         BrokerRefusedError: the client would repeat a command whose reply was lost.
@@ -35,6 +36,7 @@ class Caller:
         settings: DeliverySettings,
         now_ms: Callable[[], int] | None = None,
         run_id: Callable[[], str] | None = None,
+        at: Callable[[str, str], None] | None = None,
     ) -> None:
         retry = client.get_retry()
         if retry is not None and retry.get_retries() != 0:
@@ -45,6 +47,7 @@ class Caller:
         self.settings = settings
         self._now_ms = now_ms
         self._run_id = run_id
+        self.at = at
         self.queue_keys: Callable[[str], QueueKeys] = lru_cache(maxsize=1024)(layout.queue)
 
     @property
@@ -67,4 +70,9 @@ class Caller:
 
     def call(self, name: str, keys: Sequence[str], *arguments: Any) -> Any:
         """Call a script with its keys and arguments."""
-        return run(self.client, name, keys, arguments)
+        if self.at is None:
+            return run(self.client, name, keys, arguments)
+        self.at(name, "before")
+        reply = run(self.client, name, keys, arguments)
+        self.at(name, "after")
+        return reply

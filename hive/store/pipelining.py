@@ -45,6 +45,7 @@ class Pipeline:
 
     def __init__(self, store: Store) -> None:
         self._client = store.client
+        self._at = store.at
         parts = {"layout": store.layout, "settings": store.settings}
         self._asking = _Asking(store.client, **parts)  # type: ignore[arg-type]
         self._answering = _Answering(store.client, **parts)  # type: ignore[arg-type]
@@ -77,6 +78,7 @@ class Pipeline:
         if not wanted:
             return {}
         names = "+".join(want.name for want in wanted.values())
+        self._tell(wanted, "before")
         with translated(names), self._client.pipeline(transaction=False) as pipeline:
             for want in wanted.values():
                 pipeline.execute_command("EVALSHA", load(want.name).digest, len(want.keys), *want.keys, *want.arguments)
@@ -86,7 +88,12 @@ class Pipeline:
                     replies[place] = self._load_and_call(wanted[place])
                 elif isinstance(reply, Exception):
                     raise reply
+        self._tell(wanted, "after")
         return replies
+
+    def _tell(self, wanted: dict[int, _Wanted], when: str) -> None:
+        for want in wanted.values() if self._at is not None else ():
+            cast("Callable[[str, str], None]", self._at)(want.name, when)
 
     def _load_and_call(self, want: _Wanted) -> Any:
         text = load(want.name).text

@@ -103,7 +103,7 @@ class Channel(Bindings):
     @cached_property
     def store(self) -> Store:
         """The broker, over this channel's connections."""
-        return Store(over(self.pool), layout=self.layout, settings=self.settings)
+        return Store(over(self.pool), layout=self.layout, settings=self.settings, at=self.connection.process.at)
 
     @property
     def consumer(self) -> Consumer:
@@ -127,7 +127,7 @@ class Channel(Bindings):
         manager = self.__dict__["_sentinel_manager"]
         pool = self._get_pool()
         self.__dict__["_sentinel_manager"] = manager
-        return Store(over(pool), layout=self.layout, settings=self.settings)
+        return Store(over(pool), layout=self.layout, settings=self.settings, at=self.connection.process.at)
 
     @contextmanager
     def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:

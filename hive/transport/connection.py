@@ -19,6 +19,13 @@ class Connection(kombu.Connection):
         # kombu's pools are shared by equal connections: one made before the transport was installed is no equal.
         return HashedSeq("hive", super().__eqhash__())
 
+    def clone(self, **kwargs: Any) -> Any:
+        """Return another connection to the same broker, of the same owner."""
+        twin = super().clone(**kwargs)
+        if "hive_process" in self.__dict__:
+            twin.hive_process = self.hive_process
+        return twin
+
     def ensure_connection(self, *args: Any, **kwargs: Any) -> Any:
         """Connect, trying again as kombu does but never more than two seconds apart."""
         kwargs.setdefault("interval_start", FIRST_WAIT_S)

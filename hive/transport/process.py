@@ -34,6 +34,8 @@ class Process:
         self.node = node or platform.node()
         self.clock = clock or SystemClock()
         self.started_ms = self.clock.wall_ms()
+        #: Told of each script before and after it is called, by stores made from then on; for tests that kill there.
+        self.at: Callable[[str, str], None] | None = None
         self._members: dict[str, Member] = {}
 
     def join(
