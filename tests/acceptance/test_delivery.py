@@ -98,9 +98,10 @@ def test_a_running_task_survives_the_broker_s_restart_and_is_acknowledged(
     assert sorted(starts) == sorted(result.id for result in naps + waiting)
 
 
-def test_a_stopped_worker_hands_back_what_it_has_not_started(app: Any, own_redis: RedisServer) -> None:
-    with WorkerProcess(own_redis, concurrency=1).ready() as first:
-        long = call(app, "nap", 6)
+@pytest.mark.parametrize("pool", ["prefork", "threads"])
+def test_a_stopped_worker_hands_back_what_it_has_not_started(app: Any, own_redis: RedisServer, pool: str) -> None:
+    with WorkerProcess(own_redis, pool=pool, concurrency=1).ready() as first:
+        long = call(app, "nap", 5)
         waiting = [call(app, "add", n, 1) for n in range(3)]
         eventually(lambda: len(traces(own_redis)) == 1)
         first.signal(signal.SIGTERM)
@@ -110,6 +111,15 @@ def test_a_stopped_worker_hands_back_what_it_has_not_started(app: Any, own_redis
             assert long.get(timeout=10)
         assert first.process.wait(10) == 0
     assert len(traces(own_redis)) == 4
+
+
+def test_without_prefetching_a_worker_takes_only_what_it_has_slots_for(app: Any, own_redis: RedisServer) -> None:
+    with WorkerProcess(own_redis, concurrency=2, options=("--disable-prefetch",)).ready():
+        naps = [call(app, "nap", 0.3) for _ in range(8)]
+        eventually(lambda: len(traces(own_redis)) >= 2)
+        assert own_redis.client().llen("celery") >= 4
+        assert all(nap.get(timeout=20) for nap in naps)
+    assert len(traces(own_redis)) == 8
 
 
 def test_what_a_frozen_worker_finishes_after_its_lease_is_refused(app: Any, own_redis: RedisServer) -> None:

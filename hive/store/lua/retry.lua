@@ -21,7 +21,7 @@ else
   redis.call('HSET', KEYS[7], ARGV[4], ARGV[6] .. ':' .. ARGV[7])
 end
 -- Due before an idle consumer would look by itself: wake one, so that it knows how long to wait.
-if due_ms < now_ms + 2000 then
+if due_ms < now_ms + 5000 then
   wake(KEYS[8])
 end
 return 1

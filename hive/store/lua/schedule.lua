@@ -8,7 +8,7 @@
 --include now
 --include dedup
 --include wake
-local SOON_MS = 2000
+local SOON_MS = 5000
 local now_ms = clock(ARGV[1])
 local reply, repeats = {}, 0
 for place = 3, #ARGV, 4 do
