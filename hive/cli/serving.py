@@ -2,6 +2,7 @@
 
 import os
 import sys
+from functools import partial
 
 import click
 
@@ -9,6 +10,7 @@ from hive.runtime.celery_arguments import beat_arguments, flower_arguments, work
 from hive.runtime.flower import flower_environ, login_hint
 from hive.runtime.home import Home
 from hive.runtime.loading import DEFAULT_APP, load_app, ready_broker
+from hive.runtime.processes import Processes
 from hive.runtime.serve import needs_patching, replace_process, serve
 
 #: Options that are not ours go to Celery as they are.
@@ -34,6 +36,7 @@ more_argument = click.argument("more", nargs=-1, type=click.UNPROCESSED, metavar
 @click.option("--pool", "-P", help="Celery's name of a pool; the agent type's own if not given.")
 @click.option("--concurrency", "-c", type=int, help="Slots, within the type's range; its minimum if not given.")
 @click.option("--hostname", "-n", help="Node name; TYPE@HOST if not given.")
+@click.option("--processes", type=click.IntRange(1), default=1, help="Worker processes, each with these slots.")
 @loglevel_option
 @more_argument
 def worker(
@@ -42,6 +45,7 @@ def worker(
     pool: str | None,
     concurrency: int | None,
     hostname: str | None,
+    processes: int,
     loglevel: str,
     more: tuple[str, ...],
 ) -> None:
@@ -50,15 +54,24 @@ def worker(
     Starts hive's own broker if no address is set and it does not run; that one stays until `hive down`.
     """
     app = load_app(app_path)
-    arguments = worker_arguments(
+    build = partial(
+        worker_arguments,
         app.agent_types.require(agent_type),
         app.conf.task_default_queue,
         concurrency=concurrency,
         pool=pool,
-        hostname=hostname,
         loglevel=loglevel,
         more=more,
     )
+    if processes > 1:
+        node, _, host = (hostname or f"{agent_type}@%h").partition("@")
+        names = [f"{node}-{number}" for number in range(1, processes + 1)]
+        workers = {name: build(hostname=f"{name}@{host or '%h'}") for name in names}
+        ready_broker(app)
+        click.echo(f"{processes} processes; their logs: {Home(app.settings.home).logs}")
+        Processes(app, app_path, workers).run()
+        return
+    arguments = build(hostname=hostname)
     ready_broker(app)
     if needs_patching(arguments):
         replace_process(app_path, arguments)

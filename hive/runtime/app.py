@@ -12,6 +12,7 @@ from kombu.utils.objects import cached_property
 
 from hive.agents.registry import Registry, load_registry
 from hive.pools.lifespan import Lifespan
+from hive.pools.names import register
 from hive.pools.process_loop import ProcessLoop
 from hive.runtime.access import Access
 from hive.runtime.address import results_url
@@ -65,6 +66,7 @@ class Hive(Celery):
         self.access = Access(self)
         self._batching = threading.local()
         install()
+        register()
         super().__init__(main, *args, **kwargs)
         self.steps["consumer"].add("hive.runtime.consuming:Delivery")
         self.steps["consumer"].add("hive.runtime.watching:DeadLetterWatch")
