@@ -3,7 +3,7 @@
 import logging
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 
 from hive.database.archive import ArchivedLetter, LetterArchive
 from hive.settings.parts import DeadSettings
@@ -33,7 +33,7 @@ class Archivist:
         queues: which queues, asked at each look.
         archive: where letters past the bounds go.
         settings: the bounds, and how often to look.
-        on_arrival: told queue and letter of each arrival, in the thread of the service.
+        on_arrivals: told queue and letters of arrivals, each once, in the thread of the service.
     """
 
     def __init__(
@@ -42,13 +42,13 @@ class Archivist:
         queues: Callable[[], Iterable[str]],
         archive: LetterArchive,
         settings: DeadSettings,
-        on_arrival: Callable[[str, Arrival], None],
+        on_arrivals: Callable[[str, Sequence[Arrival]], None],
     ) -> None:
         self._store = store
         self._queues = queues
         self._archive = archive
         self._settings = settings
-        self._on_arrival = on_arrival
+        self._on_arrivals = on_arrivals
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -88,8 +88,8 @@ class Archivist:
         archived = 0
         for queue in self._queues():
             seen = store.dead_arrivals(queue, ARRIVALS)
-            for arrival in seen.arrived:
-                self._on_arrival(queue, arrival)
+            if seen.arrived:
+                self._on_arrivals(queue, seen.arrived)
             for _ in range(BATCHES):
                 if not self._is_past(seen.count, seen.bytes, seen.oldest_age_s):
                     break

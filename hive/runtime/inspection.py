@@ -52,7 +52,7 @@ def undecodable(error: Exception) -> Poison:
         if isinstance(origin, RecursionError):
             return Poison(reason=Reason.TOO_DEEP, cause="the body is nested deeper than the parser can follow")
         origin = origin.__cause__ or origin.__context__
-    return Poison(reason=Reason.UNDECODABLE, cause=f"the body cannot be decoded: {error}", traceback=trace_of(error))
+    return Poison(reason=Reason.UNDECODABLE, cause=f"the body cannot be decoded: {error}")
 
 
 def invalid(error: Exception) -> Poison:

@@ -1,6 +1,8 @@
 """The worker's part for dead letters: it tells of arrivals, and keeps the broker's within their bounds."""
 
 import logging
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 from celery import bootsteps
@@ -35,7 +37,7 @@ class DeadLetterWatch(bootsteps.StartStopStep):
                 lambda: tuple(app.amqp.queues.consume_from),
                 LetterArchive(Home(app.settings.home).dead_letters),
                 app.settings.dead,
-                lambda queue, arrival: _tell(consumer, queue, arrival),
+                lambda queue, arrivals: _tell(consumer, queue, arrivals),
             )
         self._archivist.start()
 
@@ -49,9 +51,13 @@ class DeadLetterWatch(bootsteps.StartStopStep):
             self._archivist = None
 
 
-def _tell(consumer: Any, queue: str, arrival: Arrival) -> None:
-    event = DeadLettered(queue=queue, reason=arrival.reason, letter=arrival.id, at_ms=arrival.at_ms)
-    logger.warning("dead letter %s (%s) in queue %s: %s", arrival.id, arrival.reason, queue, arrival.cause)
+def _tell(consumer: Any, queue: str, arrivals: Sequence[Arrival]) -> None:
+    """Send an event for each arrival; the log gets a line for each reason."""
+    for reason, count in Counter(arrival.reason for arrival in arrivals).items():
+        logger.warning("queue %s has new dead letters (%s): %d", queue, reason, count)
     dispatcher = consumer.event_dispatcher
-    if dispatcher is not None and dispatcher.enabled:
+    if dispatcher is None or not dispatcher.enabled:
+        return
+    for arrival in arrivals:
+        event = DeadLettered(queue=queue, reason=arrival.reason, letter=arrival.id, at_ms=arrival.at_ms)
         dispatcher.send(event.name, **fields_of(event))

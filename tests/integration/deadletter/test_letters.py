@@ -258,7 +258,7 @@ def test_the_oldest_past_the_bounds_are_archived_counted_and_come_back(
 
     def archivist(**bounds: int) -> Archivist:
         return Archivist(
-            lambda: store, lambda: ["q"], archive, DeadSettings(**bounds), lambda _, arrival: told.append(arrival)
+            lambda: store, lambda: ["q"], archive, DeadSettings(**bounds), lambda _, arrivals: told.extend(arrivals)
         )
 
     letters = DeadLetters(store, ["q"])
