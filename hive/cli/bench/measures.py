@@ -7,7 +7,7 @@ import threading
 from collections import Counter
 from dataclasses import dataclass
 
-from hive.cli.bench.side import Bench, seen
+from hive.cli.bench.side import Bench, Side, seen
 from hive.clock import SystemClock
 
 Figures = dict[str, float]
@@ -92,16 +92,18 @@ def _idle_requests(bench: Bench, over_s: float = 5.0) -> float:
 
 
 def enqueue(bench: Bench, amount: Amount) -> Figures:
-    """Messages a second that one process publishes, without workers; hive's ``app.batch()`` besides ``.delay()``."""
+    """Messages a second that one process publishes, without workers.
+
+    In bulk hive publishes with ``app.batch()``; stock Celery has nothing of the kind, so its ``.delay()`` stands there.
+    """
     before = bench.broker.requests()
     seconds = bench.publish("noop", amount.tasks)
     figures = {
         "delay_per_s": amount.tasks / seconds,
         "requests_per_delay": (bench.broker.requests() - before) / amount.tasks,
     }
-    if bench.side.label == "hive":
-        figures["batch_per_s"] = amount.tasks / bench.publish("batch", amount.tasks)
-    return figures
+    way = "batch" if bench.side is Side.HIVE else "noop"
+    return figures | {"bulk_per_s": amount.tasks / bench.publish(way, amount.tasks)}
 
 
 def waiting(bench: Bench, amount: Amount) -> Figures:

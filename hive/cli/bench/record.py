@@ -17,7 +17,7 @@ from hive.cli.bench.measures import Figures
 #: Ends of the names of figures of which less is better, but for those that follow.
 LESS_IS_BETTER = ("_ms", "_s", "seconds", "_mb", "_per_task", "_per_delay", "requests_per_s", "lost", "again", "once")
 
-MORE_IS_BETTER = ("tasks_per_s", "enqueued_per_s", "delay_per_s", "batch_per_s")
+MORE_IS_BETTER = ("tasks_per_s", "enqueued_per_s", "delay_per_s", "bulk_per_s")
 
 #: Packages whose version changes the figures.
 PACKAGES = ("agent-hive", "celery", "kombu", "billiard", "redis", "hiredis")

@@ -90,9 +90,9 @@ def publish_idents(count: int, seconds: float) -> None:
 
 def publish_batch(count: int, _: float) -> None:
     """Publish with hive's ``app.batch()``."""
-    with app.batch() as batch:
+    with app.batch():
         for _number in range(count):
-            batch.add(noop.s())
+            noop.delay()
 
 
 def publish_paced(count: int, seconds: float) -> None:
