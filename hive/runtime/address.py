@@ -49,12 +49,16 @@ def broker_url(settings: Settings) -> str:
 def results_url(conf: Any) -> str | None:
     """Return where results go if no backend is configured: to the broker, if it can keep them.
 
+    With several addresses that fail over to one another there is none: who asks for a result could not know which of
+    them has it.
+
     Args:
-        conf: Celery's settings of the application; the first of several addresses of the broker counts.
+        conf: Celery's settings of the application.
     """
-    url = conf.broker_url
-    first = str(url[0] if isinstance(url, (list, tuple)) else url or "")
+    urls = conf.broker_url if isinstance(conf.broker_url, (list, tuple)) else [conf.broker_url or ""]
+    first = str(urls[0])
     if first.startswith("sentinel://"):
         return first
-    first = first.partition(";")[0]
+    if len(urls) > 1 or ";" in first:
+        return None
     return first if first.startswith(("redis://", "rediss://", "redis+socket://")) else None

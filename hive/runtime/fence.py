@@ -15,12 +15,14 @@ class Fence:
         queue: the queue it was claimed from.
         token: the delivery's fencing token.
         message: id under which the deaths of the message are counted.
+        broker: address of the broker that gave the delivery, the only one that knows its token.
     """
 
     consumer: str
     queue: str
     token: int
     message: str
+    broker: str = ""
 
     @property
     def delivery(self) -> DeliveryId:

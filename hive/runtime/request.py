@@ -1,5 +1,6 @@
 """The worker's view of one task to be run, with the fence of its delivery."""
 
+import logging
 from typing import Any
 
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
@@ -9,6 +10,8 @@ from celery.worker.state import task_ready
 from kombu.exceptions import OperationalError
 
 from hive.errors import BrokerError
+
+logger = logging.getLogger(__name__)
 
 #: What Celery itself puts into the headers of a task message; the rest are the user's.
 CELERY_HEADERS = frozenset({*Context.__dict__, "lang", "task", "argsrepr", "kwargsrepr", "compression"})
@@ -47,17 +50,24 @@ class HiveRequest(Request):
         return super().on_timeout(soft, timeout)
 
     @property
+    def _unreachable(self) -> tuple[type[BaseException], ...]:
+        """What broker and result backend raise while they are away."""
+        backend = getattr(self._task.backend, "connection_errors", ())
+        return (BrokerError, OperationalError, *(error for error in backend if error is not KeyError))
+
+    @property
     def _is_delivered_again_on_timeout(self) -> bool:
         return bool(self._task.acks_late and not self._task.acks_on_timeout)
 
     def on_failure(self, exc_info: Any, send_failed_event: bool = True, return_ok: bool = False) -> Any:
         """End the task as Celery does; if its pool child was lost, the message is told what killed it.
 
-        A body whose outcome could not be told to the broker for long goes back to its queue: nothing else would end it.
+        A body whose outcome could not be told for long goes back to its queue: nothing else would end it.
         """
         lost = exc_info.exception
         lost = getattr(lost, "exc", lost)
-        if exc_info.internal and isinstance(lost, BrokerError | OperationalError) and self._task.acks_late:
+        if exc_info.internal and self._task.acks_late and isinstance(lost, self._unreachable):
+            logger.warning("task %s[%s] goes back to its queue: its outcome cannot be told: %s", self.name, self.id, lost)
             task_ready(self)
             return self.reject(requeue=True)
         if isinstance(lost, WorkerLostError | SystemExit) and not self._already_cancelled:

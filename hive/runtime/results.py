@@ -10,6 +10,7 @@ from kombu.utils.encoding import bytes_to_str, ensure_bytes
 
 from hive.runtime.fence import Fence
 from hive.runtime.next_steps import fix_ids
+from hive.store.store import Store
 from hive.store.values import Outcome, StoredResult
 
 logger = logging.getLogger(__name__)
@@ -31,10 +32,10 @@ class FencedResults:
         if fence is None or state == states.RETRY:
             # A retry has finished its delivery before it says so here.
             return super()._store_result(task_id, result, state, traceback=traceback, request=request, **kwargs)  # type: ignore[misc]
-        if isinstance(self, RedisBackend) and self.app.access.is_broker(self.connparams):
+        if isinstance(self, RedisBackend) and self.app.access.is_broker(fence, self.connparams):
             self._write(fence, task_id, result, state, traceback, request)
             return result
-        if not self._is_ours(request):
+        if not self.app.access.is_current(fence, task_id):
             return result
         return super()._store_result(task_id, result, state, traceback=traceback, request=request, **kwargs)  # type: ignore[misc]
 
@@ -50,9 +51,8 @@ class FencedResults:
             ttl_ms=round(expires_s * 1000) if expires_s else None,
             channel=key,
         )
-        store = self.app.access.store
-        write = store.finish_with_result if _ends(state, request) else store.store_result
-        outcome = write(fence.consumer, fence.delivery, stored)
+        write = Store.finish_with_result if _ends(state, request) else Store.store_result
+        outcome = self.app.access.present(fence, lambda store: write(store, fence.consumer, fence.delivery, stored))
         if outcome is not Outcome.DONE:
             _refused(f"result {state}", task_id, fence)
 

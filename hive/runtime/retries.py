@@ -1,11 +1,13 @@
 """A retry that finishes its delivery and publishes the next attempt in one step."""
 
+from functools import partial
 from typing import Any
 
 from celery.canvas import Signature
 
 from hive.runtime.fence import Fence
-from hive.store.values import Outcome
+from hive.store.store import Store
+from hive.store.values import Outcome, Outgoing
 from hive.transport.batch import gathering
 
 
@@ -30,13 +32,16 @@ class Retrying(Signature):
         """Publish the next attempt and finish the delivery, both or neither.
 
         Raises:
-            BrokerGoneError: no reply; it may be repeated.
+            BrokerGoneError: the broker stayed away for ten minutes; it may be repeated.
         """
         app = self.app
         with app.producer_pool.acquire(block=True) as producer:
             with gathering(producer) as gathered:
                 result = super().apply_async(args, kwargs, producer=producer, **options)
             for message in gathered.messages:
-                self.outcome = app.access.store.retry(self.fence.consumer, self.fence.delivery, message)
+                self.outcome = app.access.present(self.fence, partial(self._publish, message))
             gathered.send_commands()
         return result
+
+    def _publish(self, message: Outgoing, store: Store) -> Outcome:
+        return store.retry(self.fence.consumer, self.fence.delivery, message)

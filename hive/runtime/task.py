@@ -61,13 +61,16 @@ class HiveTask(AwaitableTask, Task):
         fence = Fence.of(self.request)
         if fence is None or self.request.called_directly or not is_refused_by_schema(error):
             return
-        outcome = self.app.access.store.dead_letter(
-            fence.consumer,
-            fence.delivery,
-            reason=Reason.WRONG_SCHEMA,
-            cause=f"{self.name}: {error}",
-            message_id=fence.message,
-            traceback=trace_of(error),
+        outcome = self.app.access.present(
+            fence,
+            lambda store: store.dead_letter(
+                fence.consumer,
+                fence.delivery,
+                reason=Reason.WRONG_SCHEMA,
+                cause=f"{self.name}: {error}",
+                message_id=fence.message,
+                traceback=trace_of(error),
+            ),
         )
         if outcome is Outcome.DONE:
             # The delivery has ended: nothing is left to fence the result with.
@@ -84,11 +87,33 @@ class HiveTask(AwaitableTask, Task):
         Raises:
             Ignore: it has; neither result nor next step is published.
         """
+        if self.request.callbacks or self.request.chain:
+            self._check_current()
+
+    def _check_current(self) -> None:
         request = self.request
-        if (request.callbacks or request.chain) and (fence := Fence.of(request)):
+        if fence := Fence.of(request):
             fix_ids(request)
             if not self.app.access.is_current(fence, request.id):
                 raise Ignore(f"delivery {fence.token} is another worker's now")
+
+    def on_replace(self, sig: Any) -> Any:
+        """Publish the task that takes this one's place, as Celery does, if the delivery is current.
+
+        Raises:
+            Ignore: always, as in Celery; nothing was published if the delivery is another worker's now.
+        """
+        self._check_current()
+        return super().on_replace(sig)
+
+    def add_to_chord(self, sig: Any, lazy: bool = False) -> Any:
+        """Add a task to the chord this one belongs to, as Celery does, if the delivery is current.
+
+        Raises:
+            Ignore: it is another worker's now, and nothing was added.
+        """
+        self._check_current()
+        return super().add_to_chord(sig, lazy)
 
     def signature_from_request(
         self, request: Any = None, *args: Any, fence: Fence | None = None, **options: Any
