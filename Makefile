@@ -22,7 +22,7 @@ lint: install
 	$(BIN)/lint-imports
 
 test: install lint
-	$(BIN)/python -m pytest -n 2 -m 'not chaos'
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not chaos'
 
 chaos: install
 	$(BIN)/python -m pytest -m chaos -p no:xdist
