@@ -10,7 +10,6 @@ from queue import Empty
 from typing import Any
 
 from kombu.transport import redis as kombu_redis
-from kombu.transport.virtual import base
 from kombu.utils.json import dumps
 
 from hive.settings.parts import DeliverySettings
@@ -25,6 +24,7 @@ from hive.transport.batch import PublishBatch
 from hive.transport.bindings import Bindings
 from hive.transport.consumer import Consumer
 from hive.transport.lease import StockRecords
+from hive.transport.message import HiveMessage
 from hive.transport.options import delivery_settings
 from hive.transport.qos import QoS
 
@@ -38,30 +38,6 @@ SHORTEST_WAIT_S = 0.005
 
 #: While tasks wait, a claim is made when this part of the prefetch count is free, not for every task that ends.
 CLAIM_PARTS = 4
-
-
-class HiveMessage(base.Message):
-    """A message from a hive queue.
-
-    Attributes:
-        fence: what a task must present before it changes anything; None for fanout and unacknowledged messages.
-        cause_of_death: set where a rejection means that the pool child was lost under it.
-        is_set_aside: whether it has become a dead letter.
-    """
-
-    fence: dict[str, Any] | None = None
-    cause_of_death: str = ""
-    is_set_aside: bool = False
-
-    def ack(self, *args: Any, **kwargs: Any) -> None:
-        """Acknowledge; for a message that was set aside there is nothing left to say."""
-        if not self.is_set_aside:
-            super().ack(*args, **kwargs)
-
-    def reject(self, *args: Any, **kwargs: Any) -> None:
-        """Reject; for a message that was set aside there is nothing left to say."""
-        if not self.is_set_aside:
-            super().reject(*args, **kwargs)
 
 
 class Channel(Bindings):
@@ -164,13 +140,16 @@ class Channel(Bindings):
         now_ms = self.connection.clock.wall_ms()
         envelope.stamp_expiry(message, now_ms)
         envelope.stamp_published(message, now_ms)
+        due_ms = envelope.due_at_ms(message)
+        if due_ms is not None:
+            envelope.mark_scheduled(message)
         return Outgoing(
             queue=queue,
             payload=dumps(message).encode(),
             message_id=envelope.message_id(message),
             priority=self._get_message_priority(message, reverse=False),
             dedup_id=envelope.publish_id(message),
-            due_ms=envelope.due_at_ms(message),
+            due_ms=due_ms,
         )
 
     def _restore(self, message: Any, leftmost: bool = False) -> None:  # noqa: ARG002 - kombu's name
@@ -363,7 +342,7 @@ class Channel(Bindings):
         expires_ms, due_ms = envelope.expires_at_ms(found), envelope.due_at_ms(found)
         if expires_ms is not None and expires_ms <= now_ms:
             self.consumer.finish(delivery.id)
-        elif due_ms is not None and due_ms > now_ms + DUE_MARGIN_MS:
+        elif due_ms is not None and due_ms > now_ms + DUE_MARGIN_MS and self.consumer.may_reschedule(found):
             self.consumer.reschedule(delivery.id, envelope.message_id(found), due_ms)
         else:
             return True

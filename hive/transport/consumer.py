@@ -11,6 +11,7 @@ from hive.store.condemned import Condemned
 from hive.store.pipelining import Pipeline
 from hive.store.store import Store
 from hive.store.values import Claim, ClaimStatus, ConsumerInfo, Delivery, DeliveryId, Outcome, Start, Started
+from hive.transport.envelope import Envelope, is_scheduled_by_us, message_id
 from hive.transport.outbox import Outbox
 
 logger = logging.getLogger(__name__)
@@ -79,6 +80,7 @@ class Consumer:
         self._sequence = 0
         self._completed = 0
         self._is_armed = False
+        self._rescheduled: set[str] = set()
         self._mutex = threading.RLock()
         self._sending = threading.RLock()
 
@@ -261,6 +263,18 @@ class Consumer:
         """Note that a message waits on the broker until ``due_ms``."""
         if self._expects("reschedule", delivery):
             self.outbox.reschedule(delivery, message_id, due_ms)
+
+    def may_reschedule(self, found: Envelope) -> bool:
+        """Whether a message whose time is not come, by this host's clock, is to wait on the broker.
+
+        Not if it has done so: then it is due by the broker's clock, and ours is behind. It would come back at once.
+        """
+        id_ = message_id(found)
+        if is_scheduled_by_us(found) or id_ in self._rescheduled:
+            self._rescheduled.discard(id_)
+            return False
+        self._rescheduled.add(id_)
+        return True
 
     def hand_back(self, deliveries: Iterable[DeliveryId]) -> list[DeliveryId]:
         """Note that deliveries go back to ready, uncounted; those that run stay ours.

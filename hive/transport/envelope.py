@@ -114,6 +114,16 @@ def expires_at_ms(envelope: Envelope) -> int | None:
     return value if isinstance(value, int) else None
 
 
+def mark_scheduled(envelope: Envelope) -> None:
+    """Note in a message that its producer put it into the broker's scheduled set."""
+    envelope["properties"]["hive_scheduled"] = True
+
+
+def is_scheduled_by_us(envelope: Envelope) -> bool:
+    """Whether the message was in the broker's scheduled set from the beginning; a stock producer's was not."""
+    return bool(envelope["properties"].get("hive_scheduled"))
+
+
 def stamp_expiry(envelope: Envelope, now_ms: int) -> None:
     """Note beside a message with an ``expiration`` (milliseconds, as text) when that is."""
     properties = envelope["properties"]

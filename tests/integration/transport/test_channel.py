@@ -4,15 +4,18 @@ import base64
 import socket
 import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import kombu
 import pytest
 
+from hive.clock import SystemClock
 from hive.errors import MessageTooLargeError
 from hive.transport.connection import Connection
 from hive.transport.install import install
 from hive.transport.transport import Transport
+from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
 
 install()
@@ -276,3 +279,25 @@ def test_bodies_are_what_they_were(connection: kombu.Connection, queue: kombu.Qu
     with connection.Consumer([queue], on_message=inbox):
         drain(connection, len(bodies))
     assert inbox.bodies == bodies
+
+
+def test_a_stock_producer_s_eta_waits_on_the_broker_but_never_in_circles(
+    connection: kombu.Connection, queue: kombu.Queue, redis_server: RedisServer
+) -> None:
+    """A host whose clock is behind the broker's would send what is due back for ever."""
+    from kombu.transport.redis import Transport as StockTransport
+
+    eta = datetime.fromtimestamp(SystemClock().wall_ms() / 1000 + 3, UTC).isoformat()
+    with kombu.Connection(redis_server.url, transport=StockTransport) as stock:
+        publish(stock, queue, "later", headers={"eta": eta})
+    inbox = Inbox()
+    client = redis_server.client()
+    with connection.Consumer([queue], on_message=inbox):
+        with pytest.raises(socket.timeout):
+            connection.drain_events(timeout=0.1)
+        scheduled = f"{{{queue.name}}}:hive:scheduled"
+        eventually(lambda: client.zcard(scheduled) == 1 or connection.default_channel.turn())
+        # Now it is due by the broker's clock, long before it is by ours.
+        client.zadd(scheduled, dict.fromkeys(client.zrange(scheduled, 0, -1), 1))
+        drain(connection, 1, timeout_s=2.5)
+    assert inbox.bodies == ["later"]
