@@ -92,12 +92,12 @@ def body_problem(payload: object) -> Poison | None:
 
 def is_deeper(value: object, limit: int) -> bool:
     """Whether lists and mappings are nested more than ``limit`` deep; never recurses itself."""
-    level: list[Any] = [value]
-    for _ in range(limit + 1):
+    level = _inside([value])
+    for _ in range(limit):
         level = [inner for outer in level for inner in _inside(outer)]
         if not level:
             return False
-    return True
+    return bool(level)
 
 
 def _inside(value: Any) -> list[Any]:
