@@ -7,6 +7,9 @@ from hive.agents.types import AgentType
 from hive.errors import InputError
 from hive.runtime.home import Home
 
+#: Seconds between two events by which a worker tells monitors that it lives.
+HEARTBEAT_S = 5
+
 #: Pools that must change Python's blocking calls before anything else is imported.
 PATCHING_POOLS = frozenset({"gevent", "eventlet"})
 
@@ -59,6 +62,8 @@ def worker_arguments(
         f"--loglevel={loglevel}",
         # Gossip makes every worker read every other worker's heartbeats, and nothing of hive's needs it.
         "--without-gossip",
+        # Monitors take a worker for gone after two of these; Celery's two seconds cost a tenth of an idle worker.
+        f"--heartbeat-interval={HEARTBEAT_S}",
         *more,
     ]
 

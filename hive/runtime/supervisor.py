@@ -32,9 +32,10 @@ from hive.runtime.plan import HivePlan, part_plans
 from hive.runtime.restart import Backoff
 from hive.runtime.state import HiveReport, write_report
 
-#: Seconds between two looks at what sends no signal: the broker and the logs; whether anybody uses the hive.
+#: Seconds between two looks at what sends no signal: the broker, whether anybody uses the hive, the size of logs.
 TICK_S = 1.0
 UNUSED_TICK_S = 0.2
+TRIM_EVERY_S = 60.0
 
 #: Seconds a part may take after SIGQUIT before it is killed.
 QUIT_S = 5.0
@@ -90,6 +91,7 @@ class Supervisor:
         self._owns_broker = False
         self._broker_pause = Backoff(app.settings.fleet.restart_max_s)
         self._broker_due_s: float | None = None
+        self._trim_at_s = 0.0
         self._stops_asked = 0
         self._started_at_ms = self.clock.wall_ms()
         self._address = app.connection_for_write().as_uri()
@@ -179,6 +181,10 @@ class Supervisor:
             self._broker_due_s = now_s + self._broker_pause.ended(0.0)
 
     def _trim_logs(self) -> None:
+        now_s = self.clock.monotonic_s()
+        if now_s < self._trim_at_s:
+            return
+        self._trim_at_s = now_s + TRIM_EVERY_S
         for log in (*self.home.logs.glob("*.log"), self.home.broker / "broker.log"):
             trim(log)
 

@@ -71,9 +71,10 @@ class DeliverySettings(Part):
         "tries again after a crash.",
     )
     poll_every_s: PositiveFloat = Field(
-        1.0,
-        description="Longest seconds an idle worker sleeps before it looks by itself; bounds the latency of messages "
-        "published by a stock Celery producer, which does not wake anybody.",
+        3.0,
+        description="Longest seconds an idle worker sleeps before it looks by itself. Messages published by a stock "
+        "Celery producer, which does not wake anybody, wait this long at most, or until the next renewal of a lease on "
+        "their queue (renew_every_s).",
     )
     claim_max_messages: PositiveInt = Field(
         100, description="Messages one claim may take at most, whatever room the worker has."

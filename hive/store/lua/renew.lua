@@ -1,5 +1,6 @@
 #!lua flags=allow-oom
--- Extends a consumer's lease on its queues by one term from now, and makes due scheduled messages ready.
+-- Extends a consumer's lease on its queues by one term from now, makes due scheduled messages ready, and wakes a
+-- consumer where messages wait and no token does: a stock producer leaves none.
 -- KEYS: for each queue: consumers ZSET, scheduled ZSET, scheduled:messages HASH, wake LIST, counters HASH,
 --   inflight:<consumer> HASH, ready LIST of each priority step
 -- ARGV: 1 now ms or '', 2 consumer, 3 lease ms, 4 messages to promote at most, 5.. priority steps
@@ -19,8 +20,11 @@ for first = 1, #KEYS, 6 + steps do
     redis.call('ZADD', KEYS[first], now_ms + ARGV[3], ARGV[2])
     local ready = ready_lists(first + 6, 5, steps)
     local count = promote(now_ms, ARGV[4], KEYS[first + 1], KEYS[first + 2], KEYS[first + 4], ready)
-    if count > 0 then
-      wake(KEYS[first + 3])
+    for place = first + 6, first + 5 + steps do
+      if redis.call('LLEN', KEYS[place]) > 0 then
+        wake(KEYS[first + 3])
+        break
+      end
     end
     reply[#reply + 1] = { 1, redis.call('HLEN', KEYS[first + 5]), count }
   else

@@ -231,3 +231,14 @@ def test_records_that_lead_nowhere_stay_where_they_are(store: Store) -> None:
     assert (adopted.adopted, sorted(adopted.left), adopted.remaining) == (0, ["broken", "homeless"], 0)
     assert store.client.hlen(f"{prefix}unacked") == 2
     assert store.adopt_unacked(lambda exchange, key: [], older_than_s=0, offset=2).left == ()
+
+
+def test_a_renewal_wakes_for_what_a_stock_producer_left(store: Store) -> None:
+    store.register("c1", ["q"], INFO)
+    names = store.queue_keys("q")
+    store.renew("c1", ["q"])
+    assert store.client.llen(names.key("wake")) == 0
+    store.client.lpush(names.ready[2], b"stock")
+    for _ in range(2):
+        store.renew("c1", ["q"])
+        assert store.client.llen(names.key("wake")) == 1
