@@ -43,6 +43,8 @@ class Case(Enum):
     """SIGSTOP past the lease, then SIGCONT."""
     DUE_TIMES = partial(waiting.due_times)
     """SIGKILL while messages wait for their time."""
+    STEADY_MEMORY = partial(waiting.steady_memory)
+    """Connections lost again and again over very many tasks."""
     BROKER_AWAY = partial(outages.broker_away)
     """The broker is gone for several leases."""
     CLOCK_STEPS = partial(outages.clock_steps)

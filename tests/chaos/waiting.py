@@ -4,14 +4,17 @@ import contextlib
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
 import psutil
+import redis
 from celery import chain
 
 from hive.clock import SystemClock
 from tests.chaos.fleet import Fleet, Worker
+from tests.chaos.ledger import Verdict
 from tests.chaos.run import Report, Run, now_s, quantile
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
@@ -95,6 +98,48 @@ def due_times(run: Run, server: RedisServer) -> Report:
     figures = {"late_p50_s": quantile(late, 0.5), "late_p99_s": quantile(late, 0.99), "early_max_s": -min(late)}
     figures["grown_mb"] = grown_mb
     return Report(verdict=verdict, figures=figures, bounds={"late_p99_s": 1, "early_max_s": 0.01, "grown_mb": 4})
+
+
+def steady_memory(run: Run, server: RedisServer) -> Report:
+    """Very many tasks and reconnects go through one worker: its main process does not grow with them."""
+    tasks, reconnects, from_task = run.pick((6_000, 3, 3_000), (1_000_000, 100, 200_000))
+    counts: list[int] = []
+    with Fleet(server, delivery=run.delivery, prefetch=64) as fleet, contextlib.closing(server.client()) as client:
+        fleet.start()
+        done = (fleet.directory / "count").stat
+        feeder = threading.Thread(target=feed, args=(fleet, tasks))
+        feeder.start()
+        eventually(lambda: done().st_size >= from_task, 600, 0.1, what="warmed up")
+        before_mb = memory_mb(fleet)
+        for cut in range(1, reconnects + 1):
+            due = from_task + (tasks - from_task) * cut // (reconnects + 1)
+            eventually(lambda due=due: done().st_size >= due, 600, 0.05, what=f"{due} tasks")  # type: ignore[misc]
+            counts.append(cut_workers(client))
+        feeder.join()
+        eventually(lambda: done().st_size >= tasks, 600, 0.1, what="all tasks")
+        grown_mb = memory_mb(fleet) - before_mb
+        again = done().st_size - tasks
+        verdict = Verdict(lost=fleet.backlog(), duplicated=0, recovered=again, unexpected=counts.count(0))
+    return Report(verdict=verdict, figures={"grown_mb": grown_mb, "started_again": again}, bounds={"grown_mb": 8})
+
+
+def cut_workers(client: redis.Redis) -> int:
+    """Let the broker close every connection but those of this process; returns how many there were."""
+    ours = {connection.laddr.port for connection in psutil.Process().net_connections("tcp")}
+    others = [found["addr"] for found in client.client_list() if int(found["addr"].rpartition(":")[2]) not in ours]
+    return sum(client.client_kill_filter(addr=address) for address in others)
+
+
+def feed(fleet: Fleet, tasks: int) -> None:
+    """Publish no-ops in batches, a bounded number ahead of the workers, whatever happens to the connection."""
+    counted, ahead, published = fleet.app.tasks["chaos.count"], 20_000, 0
+    while published < tasks:
+        size = min(500, tasks - published)
+        eventually(lambda: fleet.backlog() < ahead, 600, 0.05, what="room for more")
+        with fleet.app.batch():
+            for _ in range(size):
+                counted.apply_async(ignore_result=True)
+        published += size
 
 
 def memory_mb(fleet: Fleet) -> float:

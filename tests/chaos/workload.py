@@ -129,6 +129,12 @@ def _define(app: Hive, chaos: Chaos, effects: Effects) -> None:
         effects.note("s", id_)
         kill_worker()
 
+    count = os.open(Path(chaos.directory) / "count", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+
+    @app.task(name="chaos.count", shared=False)
+    def counted() -> None:
+        os.write(count, b".")
+
     @app.task(name="chaos.child", shared=False)
     def child(id_: str) -> None:
         # The first start ends its pool child only.
