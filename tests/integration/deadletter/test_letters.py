@@ -119,6 +119,7 @@ def test_a_redrive_is_byte_identical_and_a_second_failure_has_both_histories(sto
     clock.now_ms += 5_000
     assert letters.redrive() == 3
     assert letters.redrive() == 0
+    assert store.dead_count("q") == 0
     assert sorted(ready(store)) == [envelope(n) for n in range(3)]
     assert store.client.llen(store.queue_keys("q").ready[2]) == 3
 
