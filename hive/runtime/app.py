@@ -86,6 +86,8 @@ class Hive(Celery):
         """
         if opts.get("agent_type") is not None:
             self.agent_types.require(opts["agent_type"], task=opts.get("name"))
+            # Celery gives a shared task to every later application of the process, which need not know the type.
+            opts.setdefault("shared", False)
         return super().task(*args, **opts)
 
     def _task_from_fun(self, fun: Any, name: str | None = None, *args: Any, **options: Any) -> Any:

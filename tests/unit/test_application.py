@@ -92,3 +92,15 @@ def test_results_go_to_the_broker_the_application_has() -> None:
         Hive("both", broker="redis://elsewhere:7000/3", backend="redis://results/1").backend.as_uri()
         == "redis://results/1"
     )
+
+
+def test_another_application_need_not_know_the_agent_types_of_this_one() -> None:
+    one = Hive("one", settings=load_settings(agents={"sql_tuner": {}}), set_as_current=False)
+
+    @one.task(agent_type="sql_tuner", name="one.tune")
+    def tune() -> None: ...
+
+    other = Hive("other", set_as_current=False)
+    other.finalize()
+    assert "one.tune" in one.tasks
+    assert "one.tune" not in other.tasks
