@@ -8,10 +8,11 @@ from hive.runtime.connection import backlogs, broker_facts
 from hive.runtime.home import Home
 from hive.runtime.loading import embedded_broker
 from hive.runtime.plan import queues_of
-from hive.runtime.state import HiveReport, read_report
+from hive.runtime.state import HiveReport, PartState, read_report
 
-#: Seconds workers have to answer.
-ANSWER_S = 1.0
+#: Seconds workers have to answer; as long as that is waited only for those that do not.
+ANSWER_S = 3.0
+UNCOUNTED_ANSWER_S = 1.5
 
 
 class Value(BaseModel):
@@ -78,13 +79,13 @@ class HiveStatus(Value):
 
 
 def hive_status(app: Hive) -> HiveStatus:
-    """Ask everybody how they stand; takes about :data:`ANSWER_S` seconds. Changes nothing."""
-    broker = _broker(app)
+    """Ask everybody how they stand; takes a second or two. Changes nothing."""
+    broker, supervisor = _broker(app), read_report(Home(app.settings.home.absolute()))
     pools = tuple(PoolStatus(agent_type=agent.name, queues=queues_of(app, agent)) for agent in app.agent_types.values())
     return HiveStatus(
         broker=broker,
-        pools=_asked(app, pools) if broker.answers else pools,
-        supervisor=read_report(Home(app.settings.home.absolute())),
+        pools=_asked(app, pools, supervisor) if broker.answers else pools,
+        supervisor=supervisor,
     )
 
 
@@ -106,10 +107,14 @@ def _broker(app: Hive) -> BrokerStatus:
     )
 
 
-def _asked(app: Hive, pools: tuple[PoolStatus, ...]) -> tuple[PoolStatus, ...]:
+def _asked(app: Hive, pools: tuple[PoolStatus, ...], supervisor: HiveReport | None) -> tuple[PoolStatus, ...]:
     waiting = backlogs(app, [queue for pool in pools for queue in pool.queues])
-    consuming = app.control.inspect(timeout=ANSWER_S).active_queues() or {}
-    # With the number of answers known, the second question need not wait for its time to pass.
+    known = sum(part.state is PartState.READY and part.slots > 0 for part in supervisor.parts) if supervisor else 0
+    # A busy host may need longer than those get whom nobody has counted.
+    consuming = app.control.inspect(timeout=UNCOUNTED_ANSWER_S).active_queues() or {}
+    if len(consuming) < known:
+        consuming |= app.control.inspect(timeout=ANSWER_S, limit=known).active_queues() or {}
+    # With the number of answers known, this question need not wait for its time to pass.
     stats = app.control.inspect(timeout=ANSWER_S, limit=len(consuming)).stats() or {} if consuming else {}
     names = {node: {queue["name"] for queue in queues} for node, queues in consuming.items()}
     return tuple(_filled(pool, waiting, names, stats) for pool in pools)
