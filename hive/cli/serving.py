@@ -97,8 +97,8 @@ def beat(app_path: str, loglevel: str, more: tuple[str, ...]) -> None:
 def flower(app_path: str, port: int | None, address: str, more: tuple[str, ...]) -> None:
     """Run Flower, which shows workers, tasks and queues, behind a password (FLOWER_BASIC_AUTH or fleet.flower_auth)."""
     app = load_app(app_path)
-    ready_broker(app)
     environ = flower_environ(app.settings)
+    ready_broker(app)
     port = port or app.settings.fleet.flower_port
     click.echo(f"Flower: http://{address}:{port} ({login_hint(app.settings)})")
     os.environ.clear()
