@@ -20,7 +20,8 @@ Limits and revokes interrupt it at its next await, within 100 ms; `SoftTimeLimit
 task reports nothing more, however it ends. A stop drains within the grace period, cancels what is left, and hands back
 what then did not end well.
 
-Not guaranteed: a task that never awaits cannot be interrupted; it is named in a warning after 100 ms, with its stack.
+Not guaranteed: a task that never awaits cannot be interrupted; it is named in a warning after 100 ms, with its stack,
+and its hard limit is reported in time all the same, by the watching thread.
 One that swallows its cancellation is named after a second and abandoned after ten; the worker then drains and replaces
 its process. Plain functions run on threads, where nothing can interrupt them, as in Celery's threads pool.
 

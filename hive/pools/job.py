@@ -20,6 +20,9 @@ from celery.exceptions import Reject
 from hive.pools.body import Body, SoftLimitReached
 from hive.pools.mailbox import Mailbox
 
+#: Seconds the loop's own timer is given before a hard limit is reported without it.
+LOOP_CHANCE_S = 0.05
+
 
 class JobState(enum.Enum):
     """Where a job is; only the loop's thread changes it."""
@@ -47,6 +50,8 @@ class Job:
         "_accept",
         "_callback",
         "_error",
+        "_hard_at_s",
+        "_is_overdue",
         "_mailbox",
         "_on_interrupt",
         "_timeout",
@@ -70,6 +75,8 @@ class Job:
         self.is_coroutine = is_coroutine
         self.state = JobState.WAITING
         self.is_leaving = False
+        self._is_overdue = False
+        self._hard_at_s = float("inf")
         self.is_handed_back = False
         self.body: Body | None = None
         self.task: asyncio.Task[None] | None = None
@@ -90,7 +97,8 @@ class Job:
     @property
     def is_disowned(self) -> bool:
         """Whether its outcome was already reported by others, so that whatever the body still does is nobody's."""
-        return self.state in {JobState.INTERRUPTED, JobState.ABANDONED} and not self.is_leaving
+        is_interrupted = self.state in {JobState.INTERRUPTED, JobState.ABANDONED}
+        return self._is_overdue or (is_interrupted and not self.is_leaving)
 
     def terminate(self, signal: Any = None) -> None:  # noqa: ARG002 - a coroutine has no process to signal
         """Cancel the task, as Celery asks for at a revoke with terminate; safe from any thread, and to repeat."""
@@ -107,6 +115,7 @@ class Job:
         if self.soft_s:
             self._timers.append(loop.call_later(self.soft_s, self._reach_soft_limit))
         if self.hard_s:
+            self._hard_at_s = loop.time() + self.hard_s
             self._timers.append(loop.call_later(self.hard_s, self._reach_hard_limit))
 
     def leave_body(self) -> None:
@@ -148,8 +157,14 @@ class Job:
             self._report(self._timeout, True, self.soft_s)
             self.body.interrupt(SoftLimitReached())
 
+    def look_at_limit(self, now_s: float) -> None:
+        """Report the hard limit from the watching thread, as the loop cannot: the body keeps it from turning."""
+        if now_s > self._hard_at_s + LOOP_CHANCE_S:
+            self._reach_hard_limit()
+
     def _reach_hard_limit(self) -> None:
-        if self.state is JobState.RUNNING and self.body is not None:
+        if self.state is JobState.RUNNING and self.body is not None and not self._is_overdue:
+            self._is_overdue = True
             self._report(self._timeout, False, self.hard_s)
             self._on_interrupt(self)
 

@@ -12,6 +12,9 @@ from hive.pools.identity import current_owner
 
 T = TypeVar("T")
 
+#: Posted calls made in one turn of the loop: ten thousand tasks that start at once must not keep others waiting.
+TURN_CALLS = 200
+
 
 class LoopThread:
     """One asyncio loop that runs on its own thread from ``start`` to ``stop``.
@@ -92,9 +95,12 @@ class LoopThread:
 
     def _drain(self) -> None:
         self._asked = False
-        while self._calls:
+        for _ in range(min(len(self._calls), TURN_CALLS)):
             function, args = self._calls.popleft()
             function(*args)
+        if self._calls and not self._asked:
+            self._asked = True
+            self.loop.call_soon(self._drain)
 
 
 def _pass_on(ended: "asyncio.Task[T]", done: "Future[T]") -> None:

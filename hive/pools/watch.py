@@ -4,7 +4,7 @@ import asyncio
 import sys
 import threading
 import traceback
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 from celery.utils.log import get_logger
 
@@ -14,6 +14,14 @@ logger = get_logger(__name__)
 
 #: Seconds between two looks while anything runs on the loop.
 LOOK_EVERY_S = 0.05
+
+
+@runtime_checkable
+class Limited(Protocol):
+    """What a step may belong to that has a time limit: the loop's own timers cannot fire while the step lasts."""
+
+    def look_at_limit(self, now_s: float) -> None:
+        """Report the hard limit if it is over; called by the watching thread."""
 
 
 class LoopWatch:
@@ -87,6 +95,8 @@ class LoopWatch:
             if lasted_s > self.limit_s and self._reported_s != since_s and self._since_s == since_s:
                 self._reported_s = since_s
                 self._report(owner, lasted_s, self._stack())
+            if isinstance(owner, Limited):
+                owner.look_at_limit(self._now())
             return
         self._look_at_turns()
 

@@ -142,6 +142,17 @@ def test_a_task_that_blocks_the_loop_is_named_while_the_worker_goes_on(worker: W
     assert len(worker.notes("began", result)) == blocked == 1
 
 
+def test_a_hard_limit_counts_while_a_task_blocks_the_loop(worker: Worker) -> None:
+    result = worker.compute.apply_async((3.0,), time_limit=0.5)
+    began = worker.noted("began", result)
+    with pytest.raises(Exception, match="TimeLimitExceeded"):
+        result.get(timeout=10)
+    assert time.monotonic() - began < 2.5
+    # What it returns in the end changes nothing, and the loop turns again.
+    assert worker.tell.delay().get(timeout=10)["lifespan"]
+    assert result.state == "FAILURE"
+
+
 def test_slots_come_and_go_at_once(start: Callable[..., Worker]) -> None:
     worker = start(slots=1)
     first, second, third = (worker.nap.delay(1.5) for _ in range(3))
