@@ -31,6 +31,10 @@ class DeadLetterWatch(bootsteps.StartStopStep):
         if not isinstance(consumer.task_consumer.channel, Channel):
             return
         app = consumer.app
+        # Connected here, where a broker that is away makes the worker try again; the thread only uses it.
+        reached = app.access.channel
+        if not isinstance(reached, Channel):
+            return
         if self._archivist is None:
             self._archivist = Archivist(
                 lambda: app.access.store,

@@ -309,3 +309,21 @@ def test_a_grace_time_begins_once_and_counts_nothing(store: Store, clock: Clock)
     assert store.stats("q").counters.get("deaths") is None
     bury(store, [delivery], "last", reason="unknown_task")
     assert [letter.stored.reason for letter in DeadLetters(store, ["q"]).find()] == ["unknown_task"]
+
+
+def test_three_workers_that_died_under_a_message_are_all_named(store: Store, clock: Clock) -> None:
+    publish(store, range(1))
+    for place in range(3):
+        (delivery,) = claim(store, f"c{place}")
+        store.start(f"c{place}", [Start(id=delivery, message_id="tag-0")])
+        for _ in range(6):
+            store.tick(["q"])
+            clock.now_ms += 1_400
+        assert store.tick(["q"])[0].expired == (f"c{place}",)
+        assert store.reap("q", f"c{place}").reaped
+    letter = DeadLetters(store, ["q"]).get("task-0")
+    assert (letter.stored.reason, letter.stored.payload) == ("max_deliveries", envelope(0))
+    assert [(one.worker, one.consumer) for one in letter.stored.history] == [(f"c{n}@host", f"c{n}") for n in range(3)]
+    assert [arrival.reason for arrival in store.dead_arrivals("q").arrived] == ["max_deliveries"]
+    assert store.release_queue("q").dead == 1
+    assert store.stats("q").counters["dead_bytes"] == 0
