@@ -85,8 +85,8 @@ def show(id_: str, app_path: str, queues: tuple[str, ...], as_json: bool) -> Non
             click.echo(f"{key:>13}  {_shown(key, value)}")
     for one in described["deliveries"]:
         click.echo(f"{'delivery':>13}  {_shown('at_ms', one['at_ms'])}  {one['worker'] or '-'}  {one['how']}")
-    if described["traceback"]:
-        click.echo(described["traceback"])
+    for line in described["traceback"].splitlines():
+        click.echo(_shown("traceback", line))
     click.echo(f"{'bytes':>13}  {letter.stored.payload[:2000]!r}")
 
 

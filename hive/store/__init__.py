@@ -45,6 +45,7 @@ reply of a publish lost               repeat it within ``publish_dedup_s``: drop
 worker dies                           its lease ends, ``tick`` names it, ``reap`` returns all it held in batches
 worker frozen past its lease          reaped; all it says afterwards is ``STALE`` and counted as ``refused``
 lease ended but nobody reaped         the next renewal revives it: nothing has been given away
+redrive killed, or its reply lost     each batch moved or did not; repeat it: what moved is passed over
 broker away, clock set, failover      ``tick`` forgives: every lease extended, nothing counted
 broker lost the scripts               loaded and called again; a script that is unknown has not run
 broker restored from an old copy      what it forgot runs again; old tokens name nothing
