@@ -2,10 +2,9 @@
 
 import json
 import os
-import signal
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
 from rich.console import Console
@@ -21,12 +20,10 @@ from workers.project import discover
 from workers.report import Report, Timed, assemble, write_json
 from workers.review import Review, await_answer, returned
 from workers.serial import run_serially
-from workers.steps import Step
+from workers.steps import Course, Step
+from workers.stopping import STOPPED, stoppable
 from workers.summary import print_summary, summary
 from workers.units import everything
-
-#: What a command exits with when it was stopped, as a shell reports SIGINT.
-STOPPED = 130
 
 #: Slots of each pool, at most, if a hive is started for one command.
 MAX_SLOTS = 4
@@ -46,15 +43,16 @@ def review(path: str, output: str, serial: bool, run_tests: bool, agents: str | 
     started for as long as it takes. Stopped with Ctrl-C, it writes what it has until then. Findings do not change the
     exit code.
     """
-    directory = _output(output, path)
-    project = discover(path, directory)
-    steps = plan(project, chosen(agents), run_tests=run_tests)
-    app = load_app()
-    labels = {name: app.agent_types[name].label for name in AGENTS}
-    with _stoppable(), Progress(Console(stderr=True), labels) as progress:
-        timed = _serially(steps, progress) if serial else _over_pools(app, steps, progress)
-    report = assemble(project, timed, mode="serial" if serial else "pools")
-    paths = _write(report, labels, directory)
+    with stoppable("stopped before the work began: there is nothing to report, and nothing is left running"):
+        directory = _output(output, path)
+        project = discover(path, directory)
+        steps = plan(project, chosen(agents), run_tests=run_tests)
+        app = load_app()
+        labels = {name: app.agent_types[name].label for name in AGENTS}
+        with Progress(Console(stderr=True), labels) as progress:
+            timed = _serially(steps, progress) if serial else _over_pools(app, steps, progress)
+        report = assemble(project, timed, mode="serial" if serial else "pools")
+        paths = _write(report, labels, directory)
     if as_json:
         click.echo(json.dumps(summary(report, paths), indent=2))
     else:
@@ -79,18 +77,24 @@ def ask(path: str, question: str, limit: int, serial: bool, as_json: bool) -> No
     project = discover(path)
     arguments = (everything(project), question, limit)
     app = load_app()
-    if serial:
-        found = returned(domain_expert.ask, domain_expert.ask.apply(arguments))
-    else:
-        with _stoppable(), Progress(Console(stderr=True), {}) as progress:
-            agents = (domain_expert.AGENT,)
-            with ensure_running(agent_types=agents, slots=1, on_progress=lambda step: progress.say(step.detail)):
-                found = await_answer(app, domain_expert.ask, arguments)
+    with stoppable("stopped before there was an answer; nothing is left running"):
+        found = _asked(app, arguments, serial=serial)
     answer = Answer.model_validate(found)
     if as_json:
         click.echo(answer.model_dump_json(indent=2))
     else:
         print_answer(Console(), answer)
+
+
+def _asked(app: Hive, arguments: tuple[object, ...], *, serial: bool) -> Any:
+    if serial:
+        return returned(domain_expert.ask, domain_expert.ask.apply(arguments))
+    agents = (domain_expert.AGENT,)
+    with (
+        Progress(Console(stderr=True), {}) as progress,
+        ensure_running(agent_types=agents, slots=1, on_progress=lambda step: progress.say(step.detail)),
+    ):
+        return await_answer(app, domain_expert.ask, arguments)
 
 
 def _serially(steps: Sequence[Step], progress: Progress) -> Timed:
@@ -104,11 +108,26 @@ def _over_pools(app: Hive, steps: Sequence[Step], progress: Progress) -> Timed:
     clock = SystemClock()
     agents = tuple(dict.fromkeys(step.agent for step in steps))
     slots = max(app.settings.fleet.slots, min(os.cpu_count() or 1, MAX_SLOTS))
-    with ensure_running(agent_types=agents, slots=slots, on_progress=lambda step: progress.say(step.detail)) as running:
-        started_at_ms, started_at_s = clock.wall_ms(), clock.monotonic_s()
-        course = Review(app, steps, progress).run()
-        wall_s = clock.monotonic_s() - started_at_s
+    progress.planned(steps)
+    course = None
+    try:
+        with ensure_running(
+            agent_types=agents, slots=slots, on_progress=lambda step: progress.say(step.detail)
+        ) as running:
+            started_at_ms, started_at_s = clock.wall_ms(), clock.monotonic_s()
+            course = Review(app, steps, progress).run()
+            wall_s = clock.monotonic_s() - started_at_s
+            _pass_on(course)
+    except KeyboardInterrupt:
+        if course is None:
+            raise
     return Timed(course=course, started_at_ms=started_at_ms, wall_s=wall_s, startup_s=running.startup_s)
+
+
+def _pass_on(course: Course) -> None:
+    """Interrupt whoever runs the hive too, if the review was: one that was started for it then waits for nothing."""
+    if course.interrupted:
+        raise KeyboardInterrupt
 
 
 def _write(report: Report, labels: dict[str, str], directory: Path) -> tuple[Path, ...]:
@@ -139,13 +158,3 @@ def _output(output: str, path: str) -> Path:
     if not os.access(nearest, os.W_OK | os.X_OK):
         raise InputError(f"--output {output!r} cannot be written: no permission for {nearest}")
     return directory
-
-
-@contextmanager
-def _stoppable() -> Iterator[None]:
-    """Let SIGTERM stop what is inside as Ctrl-C does, so that a supervisor's stop leaves a report as well."""
-    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

@@ -49,8 +49,8 @@ class Progress:
         self._console.print(sentence, style="dim", highlight=False)
 
     def planned(self, steps: Sequence[Step]) -> None:
-        """The review begins."""
-        self._total.update(sorted(step.agent for step in steps))
+        """The review begins; a repeat changes nothing."""
+        self._total = Counter(sorted(step.agent for step in steps))
 
     def running(self, counts: dict[str, int]) -> None:
         """So many steps of each agent type run now."""

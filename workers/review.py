@@ -5,6 +5,7 @@ on. An interrupt takes back what waits, and what has come in until then is kept.
 """
 
 import threading
+import uuid
 from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
@@ -21,12 +22,16 @@ from pydantic import ValidationError
 from hive import Hive, HiveError, SystemClock
 from workers.findings import Outcome, Run
 from workers.steps import Course, Ended, State, Step, Watch
+from workers.task import REVIEW
 
 #: Seconds between two looks at the results.
 POLL_S = 0.2
 
 #: Looking takes at most this share of the time, so that thousands of waiting steps do not keep a core busy.
 POLL_SHARE = 0.1
+
+#: Seconds that running steps may take to end once they are revoked; what has not ended then is left to itself.
+REVOKE_S = 1.0
 
 #: Seconds beyond an agent type's time limit without a sign of its steps after which those that wait count as lost.
 STALL_MARGIN_S = 60.0
@@ -48,6 +53,7 @@ class Review:
 
     def __init__(self, app: Hive, steps: Sequence[Step], watch: Watch, margin_s: float = STALL_MARGIN_S) -> None:
         self._app, self._steps, self._watch, self._margin_s = app, steps, watch, margin_s
+        self._id = str(uuid.uuid4())
         self._clock = SystemClock()
         self._outages = tuple(app.connection_for_read().connection_errors)
         self._waiting: dict[int, AsyncResult] = {}
@@ -90,7 +96,11 @@ class Review:
     def _send(self, step: Step) -> AsyncResult:
         limits = self._app.agent_types[step.agent]
         return step.task.apply_async(
-            (step.unit,), step.arguments, time_limit=limits.time_limit_s, soft_time_limit=limits.soft_time_limit_s
+            (step.unit,),
+            step.arguments,
+            time_limit=limits.time_limit_s,
+            soft_time_limit=limits.soft_time_limit_s,
+            headers={REVIEW: self._id},
         )
 
     def _gather(self) -> None:
@@ -182,14 +192,23 @@ class Review:
         for number in numbers:
             self._end(number, self._failed(number, State.LOST, reason))
 
-    def _revoke(self, numbers: Sequence[int]) -> None:
-        self._app.control.revoke([self._waiting[number].id for number in numbers])
+    def _revoke(self, numbers: Sequence[int], *, running: bool = False) -> None:
+        self._app.control.revoke([self._waiting[number].id for number in numbers], terminate=running)
 
     def _take_back(self) -> None:
-        """Revoke what waits, after taking in what has ended; a second interrupt leaves it at that."""
-        with suppress(KeyboardInterrupt):
-            self._revoke(list(self._waiting))
+        """Take in what has ended, then end what runs and revoke what waits; a further interrupt leaves it at that.
+
+        Running steps are waited for a moment, so that a pool that is about to stop has not to wait for them.
+        """
+        with suppress(KeyboardInterrupt, OperationalError, *self._outages):
+            # Workers remember what is revoked for as long as they live; steps that stay in a queue find this there.
+            self._app.backend.store_result(self._id, None, states.REVOKED)
             self._look()
+            self._revoke(list(self._waiting), running=True)
+            deadline_s = self._clock.monotonic_s() + REVOKE_S
+            pause = threading.Event()
+            while not self._are_revoked() and self._clock.monotonic_s() < deadline_s:
+                pause.wait(POLL_S / 4)
         for number, step in enumerate(self._steps):
             began = "while it ran" if number in self._started else "before it began"
             ended = Ended(
@@ -202,6 +221,11 @@ class Review:
                 self._end(number, ended)
             else:
                 self._ended.setdefault(number, ended)
+
+    def _are_revoked(self) -> bool:
+        """Whether the pools have ended all that ran."""
+        running = [self._waiting[number] for number in self._started if number in self._waiting]
+        return all(result.backend.get_task_meta(result.id)["status"] in states.READY_STATES for result in running)
 
 
 def one_line(error: object) -> str:
@@ -223,7 +247,7 @@ def await_answer(app: Hive, task: Any, arguments: Sequence[Any]) -> Any:
         result.get(timeout=timeout_s, interval=POLL_S, propagate=False)
         return returned(task, result)
     except KeyboardInterrupt:
-        result.revoke()
+        result.revoke(terminate=True)
         raise
     except TimeoutError as exc:
         result.revoke()

@@ -3,7 +3,13 @@
 import os
 from typing import Any
 
+from celery import states
+from celery.exceptions import Ignore
+
 from hive import HiveTask, SystemClock
+
+#: Header of a task that belongs to a review, with an id under which it is told that the review was stopped.
+REVIEW = "hive_review"
 
 
 class AgentTask(HiveTask):
@@ -21,7 +27,14 @@ class AgentTask(HiveTask):
     reject_on_worker_lost = False
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Run the body; called by the worker, by ``apply`` and by whoever calls the task as a function."""
+        """Run the body; called by the worker, by ``apply`` and by whoever calls the task as a function.
+
+        Raises:
+            Ignore: the review that it belongs to was stopped; what it left in a queue costs the next one nothing.
+        """
+        review = getattr(self.request, REVIEW, None)
+        if review is not None and self.AsyncResult(review).state == states.REVOKED:
+            raise Ignore("its review was stopped")
         clock = SystemClock()
         started_at_ms = clock.wall_ms()
         outcome = self.run(*args, **kwargs)

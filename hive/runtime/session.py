@@ -22,6 +22,9 @@ from hive.runtime.supervisor import QUIT_S, UNUSED_TICK_S
 #: Seconds workers have to answer whether they serve.
 ANSWER_S = 1.0
 
+#: Seconds between the steps of an end that an interrupt asks for: warmly, by SIGQUIT, by SIGKILL.
+INTERRUPT_STEP_S = 0.5
+
 #: Ends in a row without ever serving after which a pool is given up.
 HOPELESS_ENDS = 3
 
@@ -128,6 +131,21 @@ class Session:
             self._tell("stopped", 0, "another command uses the hive and goes on")
             return
         self._wait_for_end(process)
+
+    def interrupt(self) -> None:
+        """End what was started for this session without waiting for running tasks, unless others use it; then leave."""
+        self._users.release()
+        process, alone = self.process, FileLock(self.home.users_lock)
+        # Held until the end, it keeps others from joining what is about to go; a supervisor that ends has it itself.
+        if process is not None and (alone.acquire() or self._is_ending()):
+            self._tell("stopping", 0, "stopping the pools")
+            for _ in range(4):
+                process.terminate()
+                if until(lambda: process.poll() is not None, INTERRUPT_STEP_S):
+                    break
+            self._wait_for_end(process)
+            self.process = None
+        alone.release()
 
     def abandon(self) -> None:
         """End what this session has started, whoever uses it; nothing, if it started nothing."""

@@ -9,6 +9,7 @@ from workers.findings import Finding, Outcome, Severity, Unit
 from workers.task import AgentTask
 
 LIMITS = {
+    "bug_hunter": {"time_limit_s": 60.0, "soft_time_limit_s": 50.0},
     "code_reviewer": {"time_limit_s": 3.0, "soft_time_limit_s": 1.5},
     "test_engineer": {"time_limit_s": 3.0, "soft_time_limit_s": 2.0},
 }
@@ -28,7 +29,9 @@ def review(unit: Unit) -> Outcome:
 
 @app.task(base=AgentTask, agent_type="bug_hunter", name="faulty.hunt", pydantic=True)
 def hunt(unit: Unit) -> Outcome:
-    """Report every file; kill the process at ``dies.py``."""
+    """Report every file; kill the process at ``dies.py``, hang at ``hangs.py``."""
+    if "hangs.py" in unit.files:
+        threading.Event().wait(600)
     if "dies.py" in unit.files:
         os.kill(os.getpid(), signal.SIGKILL)
     return seen("bug_hunter", unit)

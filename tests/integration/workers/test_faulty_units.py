@@ -1,12 +1,16 @@
 """A unit whose tool fails, hangs, kills its process or finds no pool costs that unit; the review goes on."""
 
 import importlib
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hive import Hive, ensure_running
+from hive import Hive, SystemClock, ensure_running
+from hive.runtime.fleet import RunningHive
+from hive.runtime.home import Home
+from hive.runtime.state import read_report
 from tests.support.redis_server import RedisServer
 from workers.findings import Outcome, Unit
 from workers.review import Review
@@ -90,6 +94,43 @@ def test_each_fault_costs_its_unit_only(faulty: Any) -> None:
         assert run.pid > 0
         assert run.started_at_ms <= run.finished_at_ms
     assert len(log.states) == len(steps)
+
+
+class Impatient(Log):
+    """A watch that interrupts as soon as anything runs, as Ctrl-C does."""
+
+    def running(self, counts: dict[str, int]) -> None:
+        if counts:
+            raise KeyboardInterrupt
+
+
+def only_hunters(told: list[str]) -> AbstractContextManager[RunningHive]:
+    """A hive with one slot for bug hunters, which notes the stages of its start and stop."""
+    return ensure_running(
+        f"{APPLICATION}:app", agent_types=("bug_hunter",), slots=1, on_progress=lambda step: told.append(step.stage)
+    )
+
+
+@pytest.mark.slow
+def test_a_stopped_review_waits_for_nothing_and_leaves_nothing_to_the_next(faulty: Any, home: Path) -> None:
+    hanging = steps_of(faulty, *[("bug_hunter", faulty.hunt, "hangs.py")] * 3)
+    clock, told = SystemClock(), []
+    with suppress(KeyboardInterrupt), only_hunters(told) as running:
+        course = Review(running.app, hanging, Impatient()).run()
+        interrupted_at_s = clock.monotonic_s()
+        raise KeyboardInterrupt
+    assert course.interrupted
+    assert {ended.state for ended in course.ended} == {State.REVOKED}
+    assert clock.monotonic_s() - interrupted_at_s < running.app.settings.worker.grace_s / 2
+    assert told[-2:] == ["stopping", "stopped"]
+    assert read_report(Home(home)) is None
+
+    (step,) = steps_of(faulty, ("bug_hunter", faulty.hunt, "c.py"))
+    with only_hunters(told) as running:
+        sent_at_s = clock.monotonic_s()
+        assert [ended.state for ended in Review(running.app, [step], Log()).run().ended] == [State.DONE]
+        took_s = clock.monotonic_s() - sent_at_s
+    assert took_s < 30, "a hanging step of the stopped review did not run again"
 
 
 def test_serially_an_error_costs_its_unit_only(faulty: Any) -> None:
