@@ -34,27 +34,32 @@ def reclaimed(run: Run, server: RedisServer) -> Report:
     """A worker with a thousand messages in flight is killed while another lives: when do they run elsewhere?"""
     tasks, kills = run.pick(300, 1_000), run.pick(1, 30)
     delays: list[float] = []
+    held: list[int] = []
     with Fleet(server, concurrency=4, delivery=run.delivery, prefetch=tasks // 4) as fleet:
         for kill in range(kills):
             first = fleet.start(slow=tuple(f"w{number}" for number in range(0, 2 * kills, 2)), slow_s=3_600)[0]
-            fleet.publish([f"{kill}-{number}" for number in range(tasks)])
-            eventually(lambda: fleet.store().stats(QUEUE).in_flight == tasks, 30, what="all in flight")
+            # More than it may hold: it claims in batches, so what it holds in the end is not quite its limit.
+            fleet.publish([f"{kill}-{number}" for number in range(tasks + tasks // 4)])
+            eventually(lambda: fleet.store().stats(QUEUE).in_flight >= tasks * 0.8, 30, what="nearly all in flight")
             second = fleet.start()[0]
+            eventually(lambda: fleet.backlog() == 0, 30, what="the rest is done elsewhere")
+            held.append(fleet.store().stats(QUEUE).in_flight)
             run.pause(1.5)
             killed_s = now_s()
             fleet.kill(first)
-            fleet.until_finished(tasks * (kill + 1), 60)
-            delays += [start.at_s - killed_s for start in fleet.ledger.of("s") if start.worker == second.name]
+            fleet.until_finished((tasks + tasks // 4) * (kill + 1), 60)
+            starts = (start.at_s - killed_s for start in fleet.ledger.of("s") if start.worker == second.name)
+            delays += [delay for delay in starts if delay >= 0]
             fleet.terminate(second)
         verdict = fleet.ledger.verdict(ended=fleet.faulted, dead=fleet.dead())
-    figures = {"p50_s": quantile(delays, 0.5), "p99_s": quantile(delays, 0.99), "kills": kills}
+    figures = {"p50_s": quantile(delays, 0.5), "p99_s": quantile(delays, 0.99), "kills": kills, "held_min": min(held)}
     return Report(verdict=verdict, figures=figures, bounds={"p50_s": 6, "p99_s": 8})
 
 
 def running_again(run: Run, server: RedisServer) -> Report:
     """A worker is killed with all its threads inside long tasks: all run again elsewhere, none is held for a killer."""
     tasks = run.pick(100, 1_000)
-    with Fleet(server, concurrency=tasks, delivery=run.delivery, prefetch=1) as fleet:
+    with Fleet(server, concurrency=tasks, delivery=run.delivery, prefetch=1, slow=("w0",), slow_s=120) as fleet:
         first = fleet.start()[0]
         ids = [str(number) for number in range(tasks)]
         fleet.publish(ids, arguments=(run.pick(3.0, 5.0),))
