@@ -26,6 +26,13 @@ class Connection(kombu.Connection):
             twin.hive_process = self.hive_process
         return twin
 
+    def as_uri(self, include_password: bool = False, mask: str = "**", *args: Any, **kwargs: Any) -> str:
+        """Return the address as kombu does, without the mask of a password where there is none."""
+        shown = str(super().as_uri(include_password, mask, *args, **kwargs))
+        return (
+            shown if self.password or include_password else shown.replace(f":{mask}@", "@", 1).replace("://@", "://", 1)
+        )
+
     def ensure_connection(self, *args: Any, **kwargs: Any) -> Any:
         """Connect, trying again as kombu does but never more than two seconds apart."""
         kwargs.setdefault("interval_start", FIRST_WAIT_S)
