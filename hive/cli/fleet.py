@@ -1,17 +1,21 @@
 """``hive up``, ``hive down`` and ``hive status``: a whole hive on this machine."""
 
 import sys
+from contextlib import nullcontext
 
 import click
 from rich.console import Console
 
 from hive.cli.screen import Screen, status_table
 from hive.cli.serving import app_option
+from hive.runtime.app import Hive
 from hive.runtime.fleet import start_detached, stop_running
-from hive.runtime.flower import login_hint
+from hive.runtime.flower import login_hint, require_free_port
+from hive.runtime.home import Home
 from hive.runtime.journal import Journal
 from hive.runtime.loading import load_app
 from hive.runtime.plan import HivePlan, part_plans
+from hive.runtime.state import read_report
 from hive.runtime.status import hive_status
 from hive.runtime.supervisor import Supervisor
 from hive.settings.load import load_settings
@@ -36,16 +40,27 @@ def up(app_path: str, slots: int | None, beat: bool | None, flower: bool, detach
     part_plans(app, plan)
     console = Console()
     if flower:
-        console.print(
-            f"Flower: http://127.0.0.1:{app.settings.fleet.flower_port} ({login_hint(app.settings)})", highlight=False
-        )
+        _announce_flower(app, console)
     if detach:
         start_detached(app, app_path, plan, lambda progress: console.print(f"hive: {progress.detail}", highlight=False))
-    elif console.is_terminal:
-        with Screen(app, console) as screen:
-            Supervisor(app, app_path, plan, screen.watch).run()
-    else:
-        Supervisor(app, app_path, plan, Journal(click.echo).watch).run()
+        return
+    with Screen(app, console) if console.is_terminal else nullcontext(Journal(click.echo)) as shown:
+        supervisor = Supervisor(app, app_path, plan, shown.watch)
+        supervisor.run()
+    ended = "and the broker have" if supervisor.report().owns_broker else "have"
+    click.echo(f"hive: stopped; all pools {ended} ended, and what waits is kept")
+
+
+def _announce_flower(app: Hive, console: Console) -> None:
+    """Say where Flower will be.
+
+    Raises:
+        HiveError: somebody else is there. (That a hive with this home runs already is said later, and better.)
+    """
+    port = app.settings.fleet.flower_port
+    if read_report(Home(app.settings.home.absolute())) is None:
+        require_free_port(port)
+    console.print(f"Flower: http://127.0.0.1:{port} ({login_hint(app.settings)})", highlight=False)
 
 
 @click.command(epilog="Example: hive down")

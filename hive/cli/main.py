@@ -33,8 +33,20 @@ OWN = (
 )
 
 
+#: What a command exits with that Ctrl-C has ended, as a shell reports it.
+INTERRUPTED = 130
+
+
 class Commands(click.Group):
     """hive's own commands, and those of installed packages, which are loaded only when they are called or listed."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; Ctrl-C that it does not take itself is a sentence."""
+        try:
+            return super().invoke(ctx)
+        except KeyboardInterrupt:
+            click.echo("hive: stopped by Ctrl-C before it was done", err=True)
+            raise click.exceptions.Exit(INTERRUPTED) from None
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""

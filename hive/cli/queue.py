@@ -16,7 +16,16 @@ from hive.runtime.loading import load_app
 from hive.store.store import Store
 from hive.telemetry.events import QueueObserved, fields_of
 
-COLUMNS = ("ready", "scheduled", "in_flight", "suspects", "dead", "consumers", "oldest_age_s")
+#: What is shown of a queue, under headings that leave room for its whole name in 80 columns.
+COLUMNS = {
+    "ready": "ready",
+    "scheduled": "scheduled",
+    "in_flight": "in\nflight",
+    "suspects": "suspect",
+    "dead": "dead",
+    "consumers": "workers",
+    "oldest_age_s": "oldest\nage s",
+}
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 names_argument = click.argument("names", nargs=-1, metavar="[QUEUE]...")
@@ -38,7 +47,10 @@ def list_queues(names: tuple[str, ...], app_path: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps([fields_of(one) for one in observed], indent=2))
         return
-    table = Table("queue", *(column.replace("_", " ") for column in COLUMNS), box=None)
+    table = Table(box=None, padding=(0, 1, 0, 0))
+    table.add_column("queue", no_wrap=True)
+    for heading in COLUMNS.values():
+        table.add_column(heading, justify="right")
     for one in observed:
         table.add_row(one.queue, *(_cell(getattr(one, column)) for column in COLUMNS))
     Console().print(table)

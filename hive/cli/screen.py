@@ -75,8 +75,7 @@ class Screen:
             table.add_column(heading, justify="right")
         for part in report.parts:
             table.add_row(*self._row(part))
-        ready = sum(part.state is PartState.READY for part in report.parts)
-        line = Text(f"{ready} of {len(report.parts)} parts serve; broker {report.broker}; Ctrl-C: stop", style="dim")
+        line = Text(_line(report), style="dim")
         return Group(table, Text(self._problem, style="red") if self._problem else line)
 
     def _row(self, part: PartReport) -> list[Text | str]:
@@ -84,6 +83,16 @@ class Screen:
         state = Text(part.state, style=STYLES[part.state])
         process = str(part.process_id or "")
         return [part.name, state, process, str(part.slots or ""), waiting, str(part.restarts or "")]
+
+
+def _line(report: HiveReport) -> str:
+    states = {part.state for part in report.parts}
+    if states <= {PartState.STOPPED}:
+        return "all parts have ended"
+    if states & {PartState.STOPPING, PartState.STOPPED}:
+        return "stopping: running tasks may end; Ctrl-C: faster"
+    ready = sum(part.state is PartState.READY for part in report.parts)
+    return f"{ready} of {len(report.parts)} parts serve; broker {report.broker}; Ctrl-C: stop"
 
 
 def status_table(status: HiveStatus) -> Group:

@@ -7,7 +7,7 @@ from functools import partial
 import click
 
 from hive.runtime.celery_arguments import beat_arguments, flower_arguments, worker_arguments
-from hive.runtime.flower import flower_environ, login_hint
+from hive.runtime.flower import flower_environ, login_hint, require_free_port
 from hive.runtime.home import Home
 from hive.runtime.loading import DEFAULT_APP, load_app, ready_broker
 from hive.runtime.processes import Processes
@@ -98,8 +98,9 @@ def flower(app_path: str, port: int | None, address: str, more: tuple[str, ...])
     """Run Flower, which shows workers, tasks and queues, behind a password (FLOWER_BASIC_AUTH or fleet.flower_auth)."""
     app = load_app(app_path)
     environ = flower_environ(app.settings)
-    ready_broker(app)
     port = port or app.settings.fleet.flower_port
+    require_free_port(port, address)
+    ready_broker(app)
     click.echo(f"Flower: http://{address}:{port} ({login_hint(app.settings)})")
     os.environ.clear()
     os.environ.update(environ)

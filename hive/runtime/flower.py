@@ -1,10 +1,11 @@
 """Flower beside a hive, never without a password."""
 
 import os
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 
-from hive.errors import SettingsError
+from hive.errors import HiveError, SettingsError
 from hive.runtime.home import Home, kept_secret
 from hive.settings.model import Settings
 
@@ -42,6 +43,25 @@ def flower_environ(settings: Settings, environ: Mapping[str, str] = os.environ) 
     """
     safe = {name: value for name, value in environ.items() if name != OPEN_API}
     return safe if safe.get(OPEN_AUTH) else {**safe, BASIC_AUTH: flower_login(settings, environ)}
+
+
+def require_free_port(port: int, address: str = "127.0.0.1") -> None:
+    """Say at once if Flower could not listen; its own end would say so in a traceback.
+
+    Raises:
+        HiveError: the port is taken, or this user may not use it, or the address is not this host's.
+    """
+    try:
+        found = socket.getaddrinfo(address or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+        for family, kind, protocol, _, where in found:
+            with socket.socket(family, kind, protocol) as trial:
+                trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                trial.bind(where)
+    except OSError as exc:
+        raise HiveError(
+            f"Flower cannot listen on port {port} of {address or 'this host'} ({exc.strerror}): end who does, or set "
+            "fleet.flower_port (HIVE_FLEET_FLOWER_PORT, `hive flower --port`) to a free one"
+        ) from exc
 
 
 def login_hint(settings: Settings, environ: Mapping[str, str] = os.environ) -> str:

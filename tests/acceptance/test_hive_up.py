@@ -2,16 +2,19 @@
 
 import os
 import signal
+import socket
 
 import psutil
 import pytest
 
 from hive import load_settings
+from hive.agents import BUILTIN
 from hive.runtime.broker import EmbeddedBroker
 from hive.runtime.state import HiveReport, PartState
 from hive.store.connection import connect
 from tests.support.eventually import eventually
 from tests.support.hive_home import HiveHome
+from tests.support.redis_server import RedisServer
 
 pytestmark = pytest.mark.acceptance
 
@@ -103,6 +106,7 @@ def test_a_signal_stops_the_foreground_cleanly(hive_home: HiveHome) -> None:
     assert process.returncode == 0, output
     assert "code_reviewer ready" in output
     assert "code_reviewer stopped" in output
+    assert output.splitlines()[-1].startswith("hive: stopped; all pools and the broker have ended")
     assert "Traceback" not in output
     assert hive_home.processes() == []
 
@@ -120,6 +124,9 @@ def test_a_pool_that_never_serves_is_said_and_nothing_is_left(hive_home: HiveHom
     [
         (("worker", "code_reviewr"), {}, 2, "did you mean 'code_reviewer'"),
         (("beat",), {"HIVE_BROKER_URL": "redis://127.0.0.1:1/0"}, 1, "no broker answers"),
+        (("flower",), {"HIVE_FLEET_FLOWER_PORT": "TAKEN"}, 1, "Flower cannot listen on port"),
+        (("up", "--flower"), {"HIVE_FLEET_FLOWER_PORT": "TAKEN"}, 1, "Flower cannot listen on port"),
+        (("up", "--flower", "-d"), {"HIVE_FLEET_FLOWER_PORT": "TAKEN"}, 1, "Flower cannot listen on port"),
         (("up",), {"HIVE_BROKER_URL": "redis://127.0.0.1:1/0"}, 1, "no broker answers"),
         (("up", "--detach"), {"HIVE_HOME": "/proc/1/hive"}, 1, "HIVE_HOME to another"),
     ],
@@ -127,7 +134,21 @@ def test_a_pool_that_never_serves_is_said_and_nothing_is_left(hive_home: HiveHom
 def test_what_cannot_be_is_one_sentence(
     hive_home: HiveHome, arguments: tuple[str, ...], environ: dict[str, str], code: int, sentence: str
 ) -> None:
-    ended = hive_home.run(*arguments, **environ)
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ended = hive_home.run(*arguments, **{name: value.replace("TAKEN", port) for name, value in environ.items()})
     assert sentence in ended.stderr
     assert ended.stderr.count("\n") == 1
+    assert ended.stdout == ""
     assert ended.returncode == code
+    assert hive_home.processes() == []
+
+
+def test_queue_names_are_whole_in_eighty_columns(hive_home: HiveHome, redis_server: RedisServer) -> None:
+    variables = {"HIVE_BROKER_URL": redis_server.url, "HIVE_APP": "hive.runtime.default:app", "COLUMNS": "80"}
+    listed = hive_home.run("queue", "list", **variables)
+    assert listed.returncode == 0, listed.stderr
+    names = {line.split()[0] for line in listed.stdout.splitlines()}
+    assert {agent.queue for agent in BUILTIN} <= names
+    assert "workers" in listed.stdout
+    assert max(len(line) for line in listed.stdout.splitlines()) <= 80
