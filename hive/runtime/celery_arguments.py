@@ -32,7 +32,7 @@ def worker_arguments(
     """Return ``worker ...`` for a worker of one agent type.
 
     Args:
-        agent: whose queue, slots and time limits.
+        agent: whose queue and slots; its time limits go with its tasks.
         default_queue: queue of tasks without an agent type; the fallback type takes it too.
         concurrency: slots; the type's minimum (at least one) if not given.
         pool: Celery's name of the pool; the type's own if not given.
@@ -57,8 +57,6 @@ def worker_arguments(
         f"--hostname={hostname or f'{agent.name}@%h'}",
         f"--pool={pool or agent.pool}",
         f"--concurrency={slots}",
-        f"--soft-time-limit={agent.soft_time_limit_s:g}",
-        f"--time-limit={agent.time_limit_s:g}",
         f"--loglevel={loglevel}",
         # Gossip makes every worker read every other worker's heartbeats, and nothing of hive's needs it.
         "--without-gossip",

@@ -104,3 +104,30 @@ def test_another_application_need_not_know_the_agent_types_of_this_one() -> None
     other.finalize()
     assert "one.tune" in one.tasks
     assert "one.tune" not in other.tasks
+
+
+def test_the_time_limits_of_an_agent_type_are_its_tasks_unless_they_have_their_own() -> None:
+    app = Hive("t", set_as_current=False)
+
+    @app.task(agent_type="code_reviewer")
+    def review() -> None: ...
+
+    @app.task(agent_type="code_reviewer", time_limit=5)
+    def glance() -> None: ...
+
+    @app.task
+    def plain() -> None: ...
+
+    assert (review.time_limit, review.soft_time_limit) == (300, 270)
+    assert (glance.time_limit, glance.soft_time_limit) == (5, None)
+    assert (plain.time_limit, plain.soft_time_limit) == (None, None)
+
+
+def test_a_call_for_an_unknown_agent_type_is_an_error_that_names_the_nearest() -> None:
+    app = Hive("t", set_as_current=False)
+
+    @app.task
+    def plain() -> None: ...
+
+    with pytest.raises(UnknownAgentTypeError, match="did you mean 'bug_hunter'"):
+        route(app, plain, agent_type="bug_hunte")

@@ -114,7 +114,7 @@ def test_a_task_that_waits_for_its_subtasks_holds_no_thread(app: Hive, run) -> N
 def test_waiting_ends_in_time_and_leaves_nothing_behind(app: Hive, own_redis: RedisServer, run) -> None:
     async def call():
         result = await app.tasks["add"].adelay(1, 1)
-        with pytest.raises(ResultTimeoutError, match="0.2 s"):
+        with pytest.raises(ResultTimeoutError, match=r"0\.2 s"):
             await result.aget(timeout=0.2)
         waits = [asyncio.ensure_future(app.AsyncResult(str(uuid.uuid4())).aget()) for _ in range(50)]
         await asyncio.sleep(0)
