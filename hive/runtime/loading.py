@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 from celery.app.utils import find_app
+from kombu.exceptions import OperationalError
 
 from hive.errors import InputError
 from hive.runtime.app import Hive
@@ -32,7 +33,15 @@ def load_app(path: str = DEFAULT_APP) -> Hive:
             app.loader.import_default_modules()
             app.finalize()
     except (ImportError, AttributeError, ValueError) as exc:
-        raise InputError(f"the application {path!r} cannot be imported: {type(exc).__name__}: {exc}") from exc
+        raise InputError(
+            f"the application {path!r} cannot be imported: {type(exc).__name__}: {exc}; correct that, or name another "
+            "one with --app (HIVE_APP)"
+        ) from exc
+    except OperationalError as exc:
+        raise InputError(
+            f"the application {path!r} sends tasks while it is imported, before there is a broker: {exc}; let it do so "
+            'under `if __name__ == "__main__":`'
+        ) from exc
     if not isinstance(app, Hive):
         raise InputError(
             f"{path!r} is a {type(app).__name__}, not a hive.Hive: write `from hive import Hive` where the application "

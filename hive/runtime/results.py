@@ -6,10 +6,12 @@ from typing import Any
 
 from celery import states
 from celery.backends.redis import RedisBackend
+from celery.result import task_join_will_block
 from kombu.utils.encoding import bytes_to_str, ensure_bytes
 
 from hive.runtime.fence import Fence
 from hive.runtime.next_steps import fix_ids
+from hive.runtime.reaching import require_broker
 from hive.store.store import Store
 from hive.store.values import Outcome, StoredResult
 
@@ -24,6 +26,16 @@ class FencedResults:
     """
 
     app: Any
+
+    def on_task_call(self, producer: Any, task_id: str) -> Any:
+        """Prepare for a result, once it is known that the task can be published.
+
+        Raises:
+            OperationalError: no broker answers.
+        """
+        if not task_join_will_block():
+            require_broker(self.app, producer.connection)
+        return super().on_task_call(producer, task_id)  # type: ignore[misc]
 
     def _store_result(
         self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kwargs: Any
