@@ -20,7 +20,7 @@ def files_of(sizes_bytes: list[int]) -> list[SourceFile]:
 @given(sizes, st.integers(1, 2_000_000), st.randoms(use_true_random=False))
 def test_units_are_a_balanced_partition(sizes_bytes: list[int], unit_bytes: int, shuffle: random.Random) -> None:
     files = files_of(sizes_bytes)
-    units = split("/root", files, unit_bytes)
+    units = split("/project", files, unit_bytes)
 
     dealt = [path for unit in units for path in unit.files]
     assert sorted(dealt) == sorted(file.path for file in files), "every file is in exactly one unit"
@@ -35,12 +35,12 @@ def test_units_are_a_balanced_partition(sizes_bytes: list[int], unit_bytes: int,
         assert sum(costs) <= len(costs) * unit_bytes or len(units) == len(files)
 
     shuffle.shuffle(files)
-    assert split("/root", files, unit_bytes) == units, "the order of the files does not matter"
+    assert split("/project", files, unit_bytes) == units, "the order of the files does not matter"
 
 
 def test_a_small_project_is_one_unit() -> None:
-    assert len(split("/root", files_of([1000] * 20))) == 1
-    assert len(split("/root", files_of([UNIT_BYTES] * 4))) == 4
+    assert len(split("/project", files_of([1000] * 20))) == 1
+    assert len(split("/project", files_of([UNIT_BYTES] * 4))) == 4
 
 
 paths = st.lists(st.sampled_from(["a", "b", "cc", "d.py"]), min_size=1, max_size=7).map("/".join)
