@@ -91,6 +91,8 @@ def _line(report: HiveReport) -> str:
         return "all parts have ended"
     if states & {PartState.STOPPING, PartState.STOPPED}:
         return "stopping: running tasks may end; Ctrl-C: faster"
+    if report.broker_lost:
+        return f"the broker {report.broker} ended unasked and starts again; Ctrl-C: stop"
     ready = sum(part.state is PartState.READY for part in report.parts)
     return f"{ready} of {len(report.parts)} parts serve; broker {report.broker}; Ctrl-C: stop"
 

@@ -15,9 +15,14 @@ class Journal:
     def __init__(self, write: Callable[[str], None]) -> None:
         self._write = write
         self._seen: dict[str, PartReport] = {}
+        self._broker_lost = False
 
     def watch(self, report: HiveReport) -> None:
-        """Write a line for each part whose state is another one than in the last report."""
+        """Write a line for the broker and each part whose state is another one than in the last report."""
+        if report.broker_lost != self._broker_lost:
+            told = "ended unasked, starts again" if report.broker_lost else "is back"
+            self._write(f"hive: the broker at {report.broker} {told}")
+            self._broker_lost = report.broker_lost
         for part in report.parts:
             before = self._seen.get(part.name)
             if before is None or (before.state, before.restarts) != (part.state, part.restarts):

@@ -53,6 +53,8 @@ class HiveReport(BaseModel):
         owns_broker: whether the supervisor started the broker and ends it.
         started_at_ms: wall time.
         parts: pools first.
+        broker_lost: whether the supervisor's broker has ended unasked and is not back yet.
+        broker_restarts: times it was started again.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -63,6 +65,8 @@ class HiveReport(BaseModel):
     owns_broker: bool
     started_at_ms: int
     parts: tuple[PartReport, ...]
+    broker_lost: bool = False
+    broker_restarts: int = 0
 
     @property
     def is_ready(self) -> bool:

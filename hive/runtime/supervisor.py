@@ -91,6 +91,7 @@ class Supervisor:
         self._owns_broker = False
         self._broker_pause = Backoff(app.settings.fleet.restart_max_s)
         self._broker_due_s: float | None = None
+        self._broker_restarts = 0
         self._trim_at_s = 0.0
         self._stops_asked = 0
         self._started_at_ms = self.clock.wall_ms()
@@ -135,6 +136,8 @@ class Supervisor:
             owns_broker=self._owns_broker,
             started_at_ms=self._started_at_ms,
             parts=self._crew.reports(),
+            broker_lost=self._broker_due_s is not None,
+            broker_restarts=self._broker_restarts,
         )
 
     @contextmanager
@@ -166,7 +169,11 @@ class Supervisor:
 
     def _mind_broker(self) -> None:
         """Start our own broker again if it is gone: its data is on disk, and workers connect again by themselves."""
-        if self._broker is None or self._broker.is_running():
+        if self._broker is None:
+            return
+        if self._broker.is_running():
+            # Another command may have been quicker.
+            self._broker_due_s = None
             return
         now_s = self.clock.monotonic_s()
         if self._broker_due_s is None:
@@ -176,6 +183,7 @@ class Supervisor:
         try:
             self._owns_broker |= self._broker.ensure()
             self._broker_due_s = None
+            self._broker_restarts += 1
         except BrokerError:
             # Its own log says why; the report shows no broker until a later attempt succeeds.
             self._broker_due_s = now_s + self._broker_pause.ended(0.0)

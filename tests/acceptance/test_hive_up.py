@@ -80,6 +80,11 @@ def test_what_is_killed_comes_back(running: HiveHome) -> None:
     }
     eventually(lambda: not any(child.is_running() for child in children), what="its children ended with it")
     assert broker.facts().process_id != killed["broker"]
+    eventually(
+        lambda: (now := running.report()) and now.broker_restarts == 1 and not now.broker_lost, what="it is said"
+    )
+    log = (running.home.logs / "supervisor.log").read_text()
+    assert log.index("ended unasked, starts again") < log.index("is back")
     assert connect(broker.url).llen("kept") == 1
     eventually(lambda: all(found["workers"] for found in running.status()["pools"]), 40, what="all workers answer")
 
