@@ -35,19 +35,19 @@ def reclaimed(run: Run, server: RedisServer) -> Report:
     tasks, kills = run.pick(300, 1_000), run.pick(1, 30)
     delays: list[float] = []
     held: list[int] = []
-    with Fleet(server, concurrency=4, delivery=run.delivery, prefetch=tasks // 4) as fleet:
+    with Fleet(server, concurrency=4, delivery=run.delivery, prefetch=tasks // 3) as fleet:
         for kill in range(kills):
             first = fleet.start(slow=tuple(f"w{number}" for number in range(0, 2 * kills, 2)), slow_s=3_600)[0]
-            # More than it may hold: it claims in batches, so what it holds in the end is not quite its limit.
-            fleet.publish([f"{kill}-{number}" for number in range(tasks + tasks // 4)])
-            eventually(lambda: fleet.store().stats(QUEUE).in_flight >= tasks * 0.8, 30, what="nearly all in flight")
+            # More than it may hold: it claims once a quarter of its limit is free, so it holds less than that in the end.
+            fleet.publish([f"{kill}-{number}" for number in range(tasks + tasks // 2)])
+            eventually(lambda: fleet.store().stats(QUEUE).in_flight >= tasks * 0.95, 30, what="nearly all in flight")
             second = fleet.start()[0]
             eventually(lambda: fleet.backlog() == 0, 30, what="the rest is done elsewhere")
             held.append(fleet.store().stats(QUEUE).in_flight)
             run.pause(1.5)
             killed_s = now_s()
             fleet.kill(first)
-            fleet.until_finished((tasks + tasks // 4) * (kill + 1), 60)
+            fleet.until_finished((tasks + tasks // 2) * (kill + 1), 60)
             starts = (start.at_s - killed_s for start in fleet.ledger.of("s") if start.worker == second.name)
             delays += [delay for delay in starts if delay >= 0]
             fleet.terminate(second)

@@ -115,6 +115,7 @@ def full_broker(run: Run, server: RedisServer) -> Report:
                 break
             fleet.ledger.published.add(str(number))
         assert refused, "the broker was never full"
+        client.config_set("maxmemory", str(int(client.info("memory")["used_memory"]) - 10_000))
         fleet.start(2)
         fleet.until_finished(len(fleet.ledger.published), 120)
         verdict = fleet.ledger.verdict(dead=fleet.dead())

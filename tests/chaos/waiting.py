@@ -47,20 +47,23 @@ def busy_cores() -> Iterator[None]:
 def frozen_worker(run: Run, server: RedisServer) -> Report:
     """A worker is stopped past its lease, its work is done elsewhere, and then it goes on: nothing it says counts."""
     tasks = run.pick(8, 100)
-    with Fleet(server, concurrency=tasks, delivery=run.delivery, prefetch=1, slow=("w0",), slow_s=2.0) as fleet:
+    with Fleet(server, concurrency=2 * tasks, delivery=run.delivery, prefetch=1, slow=("w0",), slow_s=2.0) as fleet:
         first = fleet.start()[0]
         work = fleet.app.tasks["chaos.work"]
+        plain = [work.delay(f"plain{number}", 0.1) for number in range(tasks)]
         results = [chain(work.si(f"{number}", 0.1), work.si(f"{number}next", 0.0)).delay() for number in range(tasks)]
         fleet.ledger.published |= {f"{number}{step}" for number in range(tasks) for step in ("", "next")}
-        eventually(lambda: len(fleet.ledger.of("s")) == tasks, 30, what="all started on the first")
+        fleet.ledger.published |= {f"plain{number}" for number in range(tasks)}
+        eventually(lambda: len(fleet.ledger.of("s")) == 2 * tasks, 30, what="all started on the first")
         first.signal(signal.SIGSTOP)
         fleet.faulted.add(first.name)
         second = fleet.start()[0]
-        fleet.until_finished(2 * tasks, 60)
+        fleet.until_finished(3 * tasks, 60)
         first.signal(signal.SIGCONT)
-        eventually(lambda: finishes_of(fleet, first) == tasks, 30, what="the first finishes too late")
+        eventually(lambda: finishes_of(fleet, first) == 2 * tasks, 30, what="the first finishes too late")
         fleet.terminate(first)
-        owners = [result.parent.get(timeout=10) for result in results] + [result.get(timeout=10) for result in results]
+        owners = [result.get(timeout=10) for chained in results for result in (chained.parent, chained)]
+        owners += [result.get(timeout=10) for result in plain]
         next_starts = sum(len(fleet.ledger.starts[f"{number}next"]) for number in range(tasks))
         verdict = fleet.ledger.verdict(ended=fleet.faulted, dead=fleet.dead())
     figures = {
