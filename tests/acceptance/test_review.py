@@ -142,8 +142,11 @@ def test_an_interrupt_leaves_a_partial_report_and_no_process(home: Path, tmp_pat
             what="a pool that is through",
         )
         process.send_signal(signal.SIGINT)
+        eventually(lambda: "stopping the pools" in (tmp_path / "said").read_text(), what="the first signal is heeded")
+        process.send_signal(signal.SIGINT)
         output, _ = process.communicate(timeout=60)
     assert process.returncode == 130
+    assert "hive: already stopping" in (tmp_path / "said").read_text()
     summary = json.loads(output)
     assert summary["interrupted"]
     report = report_of(tmp_path / "out")
@@ -154,6 +157,21 @@ def test_an_interrupt_leaves_a_partial_report_and_no_process(home: Path, tmp_pat
     assert [item for item in report["findings"] if item["agent"] == "code_reviewer"], "what was done is kept"
     assert "This report is partial" in (tmp_path / "out/report.html").read_text(encoding="utf-8")
     assert eventually(lambda: not serving(home), timeout_s=40, what="no process is left")
+
+
+@pytest.mark.slow
+@pytest.mark.acceptance
+@pytest.mark.parametrize("said", ["looking for a hive", "starting 10 pools", "of 10 pools serve"])
+def test_an_interrupt_before_the_work_is_a_sentence_and_leaves_nothing(home: Path, tmp_path: Path, said: str) -> None:
+    with (tmp_path / "said").open("w+") as log:
+        process = subprocess.Popen([HIVE, "review", str(TREE)], stdout=log, stderr=log, start_new_session=True)
+        eventually(lambda: said in (tmp_path / "said").read_text(), timeout_s=60, every_s=0.005, what=said)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    lines = (tmp_path / "said").read_text().splitlines()
+    assert lines[-1] == ("hive: stopped before the work began: there is nothing to report, and nothing is left running")
+    assert not (tmp_path / "hive-report").exists()
+    assert serving(home) == []
 
 
 @pytest.mark.slow
