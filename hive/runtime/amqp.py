@@ -5,8 +5,10 @@ from typing import Any
 from celery.app.amqp import AMQP
 
 from hive.routing.router import Router
+from hive.runtime.next_steps import fence_of_source
 from hive.transport.channel import Channel
 from hive.transport.connection import Connection
+from hive.transport.envelope import FOLLOWS
 
 
 class HiveAMQP(AMQP):
@@ -33,6 +35,10 @@ class HiveAMQP(AMQP):
                 if known in channel.declared:
                     declare = []
                 channel.declared.add(known)
+            task = self.app.current_worker_task
+            fence = fence_of_source(task.request, message.headers.get("id")) if task else None
+            if fence is not None and isinstance(channel, Channel):
+                options[FOLLOWS] = fence
             return send(producer, name, message, queue=queue, declare=declare, **options)
 
         return send_task_message

@@ -78,6 +78,8 @@ class FencedResults:
 
     def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> Any:
         """Count a part of a chord, if the delivery is current."""
+        if Fence.of(request):
+            fix_ids(request)
         if not self._is_ours(request):
             return None
         return super().on_chord_part_return(request, state, result, **kwargs)  # type: ignore[misc]

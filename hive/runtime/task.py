@@ -35,11 +35,15 @@ class HiveTask(AwaitableTask, Task):
     def bind(cls, app: Any) -> Any:
         """Bind to ``app`` and check the agent type, so that an unknown one is an error where the task is defined.
 
+        The type's time limits are the task's, unless it has its own.
+
         Raises:
             UnknownAgentTypeError: nobody declared ``agent_type``.
         """
         if cls.agent_type is not None and hasattr(app, "agent_types"):
-            app.agent_types.require(cls.agent_type, task=cls.name)
+            agent = app.agent_types.require(cls.agent_type, task=cls.name)
+            if cls.time_limit is None and cls.soft_time_limit is None:
+                cls.time_limit, cls.soft_time_limit = agent.time_limit_s, agent.soft_time_limit_s
         return super().bind(app)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -90,10 +94,10 @@ class HiveTask(AwaitableTask, Task):
         if self.request.callbacks or self.request.chain:
             self._check_current()
 
-    def _check_current(self) -> None:
+    def _check_current(self, *others: str) -> None:
         request = self.request
         if fence := Fence.of(request):
-            fix_ids(request)
+            fix_ids(request, *others)
             if not self.app.access.is_current(fence, request.id):
                 raise Ignore(f"delivery {fence.token} is another worker's now")
 
@@ -103,7 +107,7 @@ class HiveTask(AwaitableTask, Task):
         Raises:
             Ignore: always, as in Celery; nothing was published if the delivery is another worker's now.
         """
-        self._check_current()
+        self._check_current(self.request.id)
         return super().on_replace(sig)
 
     def add_to_chord(self, sig: Any, lazy: bool = False) -> Any:

@@ -42,6 +42,7 @@ what fails                            what happens
 reply of a claim lost                 the same sequence returns it, or ``reconcile`` hands it back
 reply of a start or a finish lost     repeat it: a start is the same again, a finish says ``ALREADY``
 reply of a publish lost               repeat it within ``publish_dedup_s``: dropped by its dedup id
+worker dies after a next step         the body runs again and publishes it again: ``follow`` drops it by the record
 worker dies                           its lease ends, ``tick`` names it, ``reap`` returns all it held in batches
 worker frozen past its lease          reaped; all it says afterwards is ``STALE`` and counted as ``refused``
 lease ended but nobody reaped         the next renewal revives it: nothing has been given away

@@ -5,7 +5,8 @@ from hashlib import blake2b
 
 from hive.store.caller import Caller
 from hive.store.faults import BatchPublishError, BrokerFullError, BrokerGoneError
-from hive.store.values import Outgoing
+from hive.store.finishing import DEATHS_KEPT_MS
+from hive.store.values import Following, Outgoing, Source
 
 CHUNK_MESSAGES = 500
 CHUNK_BYTES = 1_048_576
@@ -54,6 +55,42 @@ class Publishing(Caller):
             taken.update(zip(chunk, replies, strict=True))
         return tuple(taken[position] for position in range(len(messages)))
 
+    def follow(self, source: Source, message: Outgoing) -> Following:
+        """Publish what follows from a delivery, if it is current; each ``dedup_id`` once for all deliveries of a message.
+
+        Safe to repeat; the repeat of a later delivery is dropped too, however long its body ran. Past 1,000 messages from
+        one delivery a repeat is known for ``publish_dedup_s`` only.
+
+        Raises:
+            MessageTooLargeError: the new message is over the limit; nothing was changed.
+            BrokerGoneError: no reply; repeat it.
+        """
+        self.check_size(message)
+        names, target = self.queue_keys(source.delivery.queue), self.queue_keys(message.queue)
+        step = self.layout.step(message.priority)
+        keys = [
+            *names.keys("consumers", "counters", "deaths"),
+            names.of_consumer(source.consumer)[0],
+            *target.keys("published:0", "published:1", "counters", "scheduled", "scheduled:messages", "wake"),
+            target.ready[step],
+        ]
+        code = self.call(
+            "follow",
+            keys,
+            self.now_argument(),
+            source.consumer,
+            source.delivery.token,
+            source.message_id,
+            DEATHS_KEPT_MS,
+            _digest(f"{message.queue}:{message.dedup_id or message.message_id}").hex(),
+            round(self.settings.publish_dedup_s * 1000),
+            message.message_id,
+            "" if message.due_ms is None else message.due_ms,
+            self.layout.priority_steps[step],
+            message.payload,
+        )
+        return Following(code)
+
     def _send(self, chunk: Sequence[Outgoing]) -> list[bool]:
         """Publish or schedule messages of one queue, all ready or all with a due time."""
         names = self.queue_keys(chunk[0].queue)
@@ -76,7 +113,7 @@ class Publishing(Caller):
 
 
 def _digest(dedup_id: str | None) -> bytes:
-    """Twelve bytes that stand for the id: ten million of them collide with a chance below one in 10^14."""
+    """Return twelve bytes that stand for an id; ten million of them collide with a chance below one in 10^14."""
     return blake2b(dedup_id.encode(), digest_size=12).digest() if dedup_id is not None else b""
 
 

@@ -1,7 +1,8 @@
 """Looking at queues and looking after them."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import fields
 from typing import Any
 
 import redis
@@ -11,11 +12,17 @@ from hive.store.faults import translated
 from hive.store.keys import distinct
 from hive.store.values import ConsumerInfo, ConsumerRecord, Purged, QueueStats, ScheduledMessage
 
-_BESIDE_READY = (
-    "scheduled", "scheduled:messages", "wake", "published:0", "published:1", "state", "counters", "consumers",
-    "consumers:info", "deaths", "deaths:expiry", "suspects", "dead", "dead:records", "dead:messages",
-    "dead:arrivals", "graces",
+#: What ends with a queue with ``x-expires``, besides its ready lists.
+_ENDING = (
+    "scheduled", "scheduled:messages", "wake", "published:0", "published:1", "deaths", "deaths:expiry", "suspects",
+    "dead", "dead:records", "dead:messages", "dead:arrivals", "graces",
 )  # fmt: skip
+
+#: What is there for those who consume it, and ends by their leases.
+_OF_ITS_CONSUMERS = ("state", "counters", "consumers", "consumers:info")
+
+#: How much longer than the queue: nobody who consumes it is away for a day and finds his lease alive.
+HELD_KEPT_MS = 86_400_000
 
 
 class Upkeep(Caller):
@@ -70,7 +77,7 @@ class Upkeep(Caller):
             ConsumerRecord(
                 consumer=consumer.decode(),
                 lease_end_ms=int(lease_end_ms),
-                info=ConsumerInfo(**json.loads(reply[3 * place + 2])) if reply[3 * place + 2] else None,
+                info=_described(reply[3 * place + 2]),
                 in_flight=reply[3 * place],
                 started=reply[3 * place + 1],
             )
@@ -131,7 +138,8 @@ class Upkeep(Caller):
         A repeat finds nothing.
         """
         names = self.queue_keys(queue)
-        keys = [*names.keys("scheduled", "scheduled:messages", "suspects", "wake"), *names.ready]
+        keys = [*names.keys("scheduled", "scheduled:messages", "suspects", "wake", "published:0", "published:1")]
+        keys += names.ready
         ready, scheduled, suspects = self.call("purge", keys)
         return Purged(ready=ready, scheduled=scheduled, suspects=suspects)
 
@@ -151,16 +159,25 @@ class Upkeep(Caller):
         )
         return purged
 
-    def touch(self, queue: str, ttl_ms: int, consumer: str | None = None) -> None:
-        """Let all keys of a queue with ``x-expires`` end ``ttl_ms`` from now; call it at every use of the queue.
+    def touch(self, ttls_ms: Mapping[str, int], consumer: str | None = None) -> None:
+        """Let queues with ``x-expires`` end some time from now; call it at every use of them, and while they are consumed.
 
-        Dead letters end with it, as they would with a queue that is deleted on purpose. Safe to repeat.
+        Dead letters end with a queue, as they would if it were deleted on purpose; what consumers hold is kept a day
+        longer. Safe to repeat.
+
+        Args:
+            ttls_ms: time to live by queue.
+            consumer: one of their consumers, whose records are kept too.
         """
-        names = self.queue_keys(queue)
-        keys = [*names.ready, *names.keys(*_BESIDE_READY)]
-        if consumer is not None:
-            keys += names.of_consumer(consumer)
-        self.call("touch", keys, ttl_ms)
+        if not ttls_ms:
+            return
+        keys: list[str] = []
+        for queue in ttls_ms:
+            names = self.queue_keys(queue)
+            held = names.of_consumer(consumer) if consumer is not None else []
+            keys += [*names.ready, *names.keys(*_ENDING, *_OF_ITS_CONSUMERS), *held]
+        ending = len(self.layout.priority_steps) + len(_ENDING)
+        self.call("touch", keys, len(keys) // len(ttls_ms), ending, HELD_KEPT_MS, *ttls_ms.values())
 
     def wake_keys(self, queues: Sequence[str]) -> tuple[str, ...]:
         """Return the full names of the lists to block on (``BLPOP``) until one of the queues has work."""
@@ -191,3 +208,10 @@ class Upkeep(Caller):
         with translated("time"):
             seconds, microseconds = self.client.time()
         return int(seconds) * 1000 + int(microseconds) // 1000
+
+
+def _described(text: bytes | None) -> ConsumerInfo | None:
+    if text is None:
+        return None
+    known = json.loads(text)
+    return ConsumerInfo(**{field.name: known[field.name] for field in fields(ConsumerInfo)})

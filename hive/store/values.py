@@ -94,6 +94,34 @@ class Claim:
     due_in_s: float | None = None
 
 
+class Following(Enum):
+    """What became of a message that follows from a delivery."""
+
+    PUBLISHED = 1
+    """It is on the broker."""
+    REPEAT = 2
+    """The same message of this or an earlier delivery is on the broker already; nothing was changed."""
+    ALREADY = 0
+    """The delivery had ended before; nothing was published."""
+    STALE = -1
+    """The delivery is another worker's now; nothing was published."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """The delivery a message follows from.
+
+    Attributes:
+        consumer: who holds it.
+        delivery: which.
+        message_id: under which its starts are counted.
+    """
+
+    consumer: str
+    delivery: DeliveryId
+    message_id: str
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outgoing:
     """A message to publish.
@@ -105,6 +133,7 @@ class Outgoing:
         priority: 0..9, brought down to one of the queue's steps.
         dedup_id: the same id again within ``publish_dedup_s`` is dropped; ``None``: never.
         due_ms: instant on the broker's clock before which it is not claimable; ``None``: now.
+        follows: the delivery it follows from; ``None``: it stands alone.
     """
 
     queue: str
@@ -113,6 +142,7 @@ class Outgoing:
     priority: int = 0
     dedup_id: str | None = None
     due_ms: int | None = None
+    follows: "Source | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -44,8 +44,13 @@ class Gathered:
             MessageTooLargeError: one is over the limit; nothing was sent.
         """
         messages, self.messages = self.messages, []
+        for message in messages:
+            if message.follows is not None:
+                self.channel.send(message)
+        alone = [message for message in messages if message.follows is None]
+        if alone:
+            self.channel.store.publish_many(alone)
         if messages:
-            self.channel.store.publish_many(messages)
             self.channel.touch({message.queue for message in messages})
         self.send_commands()
 

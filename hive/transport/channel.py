@@ -1,5 +1,6 @@
 """The channel: kombu's Redis channel, publishing and consuming through hive's scripts."""
 
+import logging
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -18,7 +19,7 @@ from hive.store.connection import over
 from hive.store.faults import BrokerGoneError
 from hive.store.keys import Layout
 from hive.store.store import Store
-from hive.store.values import Claim, ClaimStatus, Delivery, DeliveryId, Outgoing
+from hive.store.values import Claim, ClaimStatus, Delivery, DeliveryId, Following, Outgoing, Source
 from hive.transport import envelope
 from hive.transport.batch import PublishBatch
 from hive.transport.bindings import Bindings
@@ -27,6 +28,8 @@ from hive.transport.lease import StockRecords
 from hive.transport.message import HiveMessage
 from hive.transport.options import delivery_settings
 from hive.transport.qos import QoS
+
+logger = logging.getLogger(__name__)
 
 #: A due time nearer than this is no reason to put a message back into the scheduled set: clocks differ.
 DUE_MARGIN_MS = 1_000
@@ -122,14 +125,25 @@ class Channel(Bindings):
         if batch is not None:
             batch.add_message(outgoing)
             return
-        self.store.publish(outgoing)
+        self.send(outgoing)
         if self._expires:
             self.touch({queue})
 
+    def send(self, outgoing: Outgoing) -> None:
+        """Publish one message; one that is dropped, because it is a repeat or no longer ours to send, is logged."""
+        if outgoing.follows is None:
+            if not self.store.publish(outgoing):
+                _dropped(outgoing, "it is on the broker already")
+            return
+        following = self.store.follow(outgoing.follows, outgoing)
+        if following is Following.REPEAT:
+            _dropped(outgoing, "an earlier delivery of the task before it has published it")
+        elif following is not Following.PUBLISHED:
+            _dropped(outgoing, "the delivery it follows from is no longer ours")
+
     def touch(self, queues: AbstractSet[str], consumer: str | None = None) -> None:
         """Keep queues with ``x-expires`` alive, because they are used."""
-        for queue in queues & self._expires.keys():
-            self.store.touch(queue, self._expires[queue], consumer)
+        self.store.touch({queue: self._expires[queue] for queue in queues & self._expires.keys()}, consumer)
 
     def create_publish_batch(self, max_size: int) -> PublishBatch:
         """Return what ``Producer.batch()`` gathers in."""
@@ -143,14 +157,24 @@ class Channel(Bindings):
         due_ms = envelope.due_at_ms(message)
         if due_ms is not None:
             envelope.mark_scheduled(message)
+        follows = self._source(message)
         return Outgoing(
             queue=queue,
-            payload=dumps(message).encode(),
+            payload=dumps(envelope.outgoing(message)).encode(),
             message_id=envelope.message_id(message),
             priority=self._get_message_priority(message, reverse=False),
-            dedup_id=envelope.publish_id(message),
+            dedup_id=envelope.publish_id(message) if follows is None else envelope.step_id(message),
             due_ms=due_ms,
+            follows=follows,
         )
+
+    def _source(self, message: dict[str, Any]) -> Source | None:
+        """Return the delivery a message follows from, if this is the broker that knows it."""
+        fence = envelope.fence(message)
+        if fence is None or fence["broker"] != self.address:
+            return None
+        delivery = DeliveryId(queue=fence["queue"], token=fence["token"])
+        return Source(consumer=fence["consumer"], delivery=delivery, message_id=fence["message"])
 
     def _restore(self, message: Any, leftmost: bool = False) -> None:  # noqa: ARG002 - kombu's name
         """Hand one message back."""
@@ -161,6 +185,8 @@ class Channel(Bindings):
     ) -> Any:
         """Begin to consume a queue."""
         (self._no_ack.add if no_ack else self._no_ack.discard)(queue)
+        if not no_ack and queue not in self.active_queues:
+            self.consumer.want(queue, self._expires.get(queue))
         self._may_have_more = True
         self.connection.delivery_callbacks[queue] = callback
         return super().basic_consume(queue, no_ack, callback, consumer_tag, **kwargs)
@@ -169,8 +195,10 @@ class Channel(Bindings):
         queue = self._tag_to_queue.get(consumer_tag)
         result = super()._basic_cancel(consumer_tag)
         active = set(self.active_queues)
-        if queue not in active:
+        if queue is not None and queue not in active:
             self.connection.delivery_callbacks.pop(queue, None)
+            if self._consumer is not None and queue not in self._no_ack:
+                self._consumer.cancel(queue)
         for delivery in [delivery for delivery in self._ready if delivery.id.queue not in active]:
             self._ready.remove(delivery)
             self.consumer.requeue(delivery.id)
@@ -217,6 +245,9 @@ class Channel(Bindings):
             self._settle()
             if self._consumer.is_urgent:
                 self.connection.cycle.nudge()
+        if self._may_claim():
+            # What came was dealt with before delivery, and left room: no wait begins that would end with more.
+            self.connection.cycle.nudge()
 
     def _settle(self) -> None:
         if self._consumer is not None:
@@ -453,6 +484,10 @@ class Channel(Bindings):
             if consumer is not None:
                 _flush(consumer)
                 self_process.leave(consumer)
+
+
+def _dropped(outgoing: Outgoing, why: str) -> None:
+    logger.warning("message %s for queue %r is not published: %s", outgoing.dedup_id, outgoing.queue, why)
 
 
 def _condemned(message: HiveMessage, reason: str, cause: str, traceback: str) -> Condemned:

@@ -1,5 +1,6 @@
 """The envelope kombu puts around a message: reading one that may be broken, and what delivery must know of it."""
 
+import uuid
 from datetime import UTC, datetime
 from json import JSONDecodeError, JSONDecoder
 from typing import Any
@@ -10,6 +11,10 @@ from hive.deadletter.poison import Reason
 
 #: kombu writes Python types it knows (dates, bytes) as objects with this key.
 TYPE_MARK = b'"__type__"'
+
+#: Properties that never leave the process: the id of one publish, and the fence of the delivery it follows from.
+PUBLISH_ID = "hive_publish_id"
+FOLLOWS = "hive_follows"
 
 _decode = JSONDecoder().decode
 
@@ -85,16 +90,31 @@ def message_id(envelope: Envelope) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
-def publish_id(envelope: Envelope) -> str | None:
-    """Return what a repeated publish has in common with the first, or None where nothing tells them apart.
+def publish_id(envelope: Envelope) -> str:
+    """Return what every try of one publish has in common; another publish of the same task has another.
 
-    For a task: its id, attempt and replacement; kombu gives each try to publish a new delivery tag.
+    kombu gives each try a new delivery tag, but hands the same properties to all of them.
     """
+    known: str = envelope["properties"].setdefault(PUBLISH_ID, uuid.uuid4().hex)
+    return known
+
+
+def fence(envelope: Envelope) -> dict[str, Any] | None:
+    """Return the fence of the delivery from which a message to be published follows, or None."""
+    found: dict[str, Any] | None = envelope["properties"].get(FOLLOWS)
+    return found
+
+
+def step_id(envelope: Envelope) -> str:
+    """Return what a step that follows from a task has in common with its repeat by a later delivery of that task."""
     headers = envelope.get("headers") or {}
-    task_id = headers.get("id")
-    if not task_id or not headers.get("task"):
-        return None
-    return f"{task_id}:{headers.get('retries') or 0}:{headers.get('replaced_task_nesting') or 0}:{headers['task']}"
+    return f"{headers.get('id')}:{headers.get('retries') or 0}:{headers.get('replaced_task_nesting') or 0}:{headers.get('task')}"
+
+
+def outgoing(envelope: Envelope) -> Envelope:
+    """Return an envelope without what only its publishing needs, so that nobody publishes it along with a copy."""
+    properties = {name: value for name, value in envelope["properties"].items() if name not in (PUBLISH_ID, FOLLOWS)}
+    return {**envelope, "properties": properties}
 
 
 def due_at_ms(envelope: Envelope) -> int | None:

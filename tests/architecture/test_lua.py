@@ -12,7 +12,7 @@ from hive.settings.parts import DeliverySettings
 from hive.store.keys import Layout
 from hive.store.scripts import INCLUDE, load
 from hive.store.store import Store
-from hive.store.values import ConsumerInfo, DeadLetter, DeliveryId, Outgoing, Start, StoredResult
+from hive.store.values import ConsumerInfo, DeadLetter, DeliveryId, Outgoing, Source, Start, StoredResult
 
 FOLDER = Path(str(hive.store.__file__)).parent / "lua"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.lua"))
@@ -52,12 +52,13 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "dead_read": (lambda store: list(store.dead_read("q", ["1"])), 2),
     "dead_remove": (lambda store: store.dead_remove("q", ["1"], "purged"), 4),
     "delete_queue": (lambda store: store.delete_queue("q"), 8),
+    "follow": (lambda store: store.follow(Source(consumer="c", delivery=ID, message_id="m"), LATER), 11),
     "finish": (lambda store: store.finish("c", [ID, DeliveryId(queue="r", token=1)]), 2 * 5),
     "finish_with_result": (lambda store: store.finish_with_result("c", ID, RESULT), 6),
     "pop": (lambda store: store.pop(["q", "r"]), 2 * STEPS),
     "publish": (lambda store: store.publish(MESSAGE), 4 + STEPS),
     "postpone": (lambda store: store.postpone("c", ID, "m", grace_s=1, look_s=1), 7),
-    "purge": (lambda store: store.purge("q"), 4 + STEPS),
+    "purge": (lambda store: store.purge("q"), 6 + STEPS),
     "reap": (lambda store: store.reap("q", "c"), 15 + STEPS),
     "reconcile": (lambda store: store.reconcile("c", "q", [], 1), 5 + STEPS),
     "redrive": (lambda store: store.redrive("q", ["1"], to="r"), 7 + STEPS),
@@ -70,8 +71,8 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "retry": (lambda store: store.retry("c", ID, LATER), 9),
     "schedule": (lambda store: store.publish(LATER), 6),
     "start": (lambda store: store.start("c", [Start(id=ID, message_id="m")]), 5),
-    "tick": (lambda store: store.tick(["q", "r"]), 2 * 3),
-    "touch": (lambda store: store.touch("q", 1, "c"), STEPS + 17 + 3),
+    "tick": (lambda store: store.tick(["q", "r"]), 2 * 4),
+    "touch": (lambda store: store.touch({"q": 1, "r": 1}, "c"), 2 * (STEPS + 17 + 3)),
     "unregister": (lambda store: store.unregister("c", ["q"]), 5),
 }
 # These two need something on the broker to be called with; their keys are counted in the integration tests.

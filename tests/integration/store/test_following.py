@@ -1,0 +1,111 @@
+"""What follows from a delivery: published once for all deliveries of its message, and only by who holds it."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import count
+
+import pytest
+
+from hive.settings.parts import DeliverySettings
+from hive.store import Layout, Store, never_repeating
+from hive.store.values import ConsumerInfo, DeliveryId, Following, Outcome, Outgoing, Source, Start
+from tests.support.redis_server import RedisServer
+
+INFO = ConsumerInfo(node="celery@test", pid=7, version="1.0", started_ms=5)
+NUMBER = count()
+NEXT = Outgoing(queue="next", payload=b"step", message_id="n1", dedup_id="step")
+
+
+class Clock:
+    """A broker time that only the test moves."""
+
+    now_ms = 1_800_000_000_000
+
+    def __call__(self) -> int:
+        return self.now_ms
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def store(redis_server: RedisServer, clock: Clock) -> Iterator[Store]:
+    client = redis_server.client(retry=never_repeating())
+    layout = Layout(prefix=f"following{next(NUMBER)}-")
+    yield Store(client, layout=layout, settings=DeliverySettings(), now_ms=clock)
+    client.close()
+
+
+def begin(store: Store, consumer: str) -> Source:
+    """Claim and start the one message there is."""
+    store.register(consumer, ["q"], INFO)
+    (one,) = store.claim(consumer, ["q"], sequence=1, credit=9, idle=True).deliveries
+    assert store.start(consumer, [Start(id=one.id, message_id="m")])[0].outcome is Outcome.DONE
+    return Source(consumer=consumer, delivery=one.id, message_id="m")
+
+
+def test_a_step_is_published_once_for_all_deliveries_however_long_they_are_apart(store: Store, clock: Clock) -> None:
+    store.publish(Outgoing(queue="q", payload=b"parent", message_id="m"))
+    first = begin(store, "c1")
+    assert store.follow(first, NEXT) is Following.PUBLISHED
+    assert store.follow(first, replace(NEXT, message_id="n2")) is Following.REPEAT
+    store.reject("c1", first.delivery, "killed")
+    # Its body runs again, for longer than any window.
+    clock.now_ms += 3_600_000
+    second = begin(store, "c2")
+    assert store.follow(second, replace(NEXT, message_id="n3")) is Following.REPEAT
+    assert store.follow(second, replace(NEXT, dedup_id="other")) is Following.PUBLISHED
+    assert store.stats("next").ready[0] == 2
+    # The count of starts goes on beside the steps, and both end with the message.
+    deaths = f"{store.layout.prefix}{{q}}:hive:deaths"
+    assert json.loads(store.client.hget(deaths, "m"))["count"] == 1
+    assert store.finish("c2", [second.delivery]) == (Outcome.DONE,)
+    assert store.client.hgetall(deaths) == {}
+
+
+def test_nothing_follows_from_a_delivery_that_is_not_held(store: Store) -> None:
+    store.publish(Outgoing(queue="q", payload=b"parent", message_id="m"))
+    held = begin(store, "c1")
+    stranger = replace(held, consumer="c2")
+    assert store.follow(stranger, NEXT) is Following.STALE
+    ended = replace(held, delivery=DeliveryId(queue="q", token=held.delivery.token - 1))
+    assert store.follow(ended, NEXT) is Following.ALREADY
+    assert store.stats("next").ready[0] == 0
+    assert store.stats("q").counters["refused"] == 1
+
+
+def test_a_step_with_a_due_time_waits(store: Store, clock: Clock) -> None:
+    store.publish(Outgoing(queue="q", payload=b"parent", message_id="m"))
+    source = begin(store, "c1")
+    assert store.follow(source, replace(NEXT, priority=6, due_ms=clock.now_ms + 9_000)) is Following.PUBLISHED
+    (waiting,) = store.scheduled("next")
+    assert (waiting.message_id, waiting.due_ms, waiting.priority, waiting.payload) == (
+        "n1",
+        clock.now_ms + 9_000,
+        6,
+        b"step",
+    )
+
+
+def test_past_a_thousand_steps_repeats_are_known_for_the_window_only(store: Store, clock: Clock) -> None:
+    store.publish(Outgoing(queue="q", payload=b"parent", message_id="m"))
+    source = begin(store, "c1")
+    deaths = f"{store.layout.prefix}{{q}}:hive:deaths"
+    record = json.dumps({"count": 0, "history": [], "steps": [str(n) for n in range(1000)]})
+    store.client.hset(deaths, "m", record)
+    assert [store.follow(source, NEXT) for _ in range(2)] == [Following.PUBLISHED, Following.REPEAT]
+    assert store.client.hget(deaths, "m") == record.encode()
+    store.renew("c1", ["q"])
+    clock.now_ms += 120_000
+    assert store.follow(source, NEXT) is Following.PUBLISHED
+
+
+def test_purge_forgets_what_was_published_and_a_wake_token_ends_by_itself(store: Store) -> None:
+    message = Outgoing(queue="q", payload=b"x", message_id="m", dedup_id="d")
+    assert [store.publish(message), store.publish(message)] == [True, False]
+    assert 0 < store.client.pttl(store.wake_keys(["q"])[0]) <= 60_000
+    store.purge("q")
+    assert store.publish(message)
