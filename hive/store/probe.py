@@ -78,7 +78,14 @@ def translated(where: str) -> Iterator[None]:
     """
     try:
         yield
+    except redis.exceptions.InvalidResponse as exc:
+        raise BrokerRefusedError(f"what answers at {where} is no Redis: correct broker.url (HIVE_BROKER_URL)") from exc
     except (redis.AuthenticationError, redis.exceptions.NoPermissionError) as exc:
+        if "required" in str(exc):
+            raise BrokerRefusedError(
+                f"the broker at {where} wants a password and was given none: write it into the address, "
+                "redis://:PASSWORD@HOST (HIVE_BROKER_URL)"
+            ) from exc
         raise BrokerRefusedError(f"the broker at {where} refuses the password: {_first_line(exc)}") from exc
     except redis.exceptions.BusyLoadingError as exc:
         raise BrokerMissingError(f"the broker at {where} is still loading its data: wait, then try again") from exc
