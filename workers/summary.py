@@ -27,7 +27,11 @@ MAX_NAMED = 5
 def print_summary(console: Console, report: Report, labels: Mapping[str, str], paths: tuple[Path, ...]) -> None:
     """Print what was found, what was not done, and last of all where the report is."""
     console.print(_table(report, labels))
-    where = "one unit after another" if report.mode == "serial" else f"over {len(report.agents)} pools"
+    where = (
+        "one unit after another"
+        if report.mode == "serial"
+        else f"over {len(report.agents)} pool{'s' * (len(report.agents) > 1)}"
+    )
     files, lines = len(report.files), sum(file.lines for file in report.files)
     console.print(
         f"{len(report.findings):,} findings in {files:,} files, {lines:,} lines; {report.wall_s:.1f} s {where}",
