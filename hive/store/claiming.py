@@ -38,7 +38,8 @@ class Claiming(Caller):
             BrokerGoneError: no reply; it may have been registered.
         """
         wanted = distinct(queues)
-        described = json.dumps(asdict(info))
+        # Its own term, so that whoever extends all leases after a gap extends this one by as much.
+        described = json.dumps({**asdict(info), "lease_ms": self.lease_ms})
         registrations = []
         for queue in wanted:
             keys = self.queue_keys(queue).keys("state", "consumers", "consumers:info")

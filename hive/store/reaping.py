@@ -9,6 +9,8 @@ from hive.store.values import Reap, Tick
 
 REAP_MESSAGES = 200
 
+_TICKED = ("state", "consumers", "counters", "consumers:info")
+
 
 class Reaping(Caller):
     """What every worker does every ``reap_every_s``."""
@@ -18,10 +20,10 @@ class Reaping(Caller):
 
         The instant of the look is kept on the broker. If the last one is half a lease or more ago, or was made under
         another run id of the server, or lies in the future, then it was the broker, its clock or all of us that was
-        gone: every lease is extended by one term and nobody is reported.
+        gone: every lease is extended by its own term and nobody is reported.
         """
         wanted = distinct(queues)
-        keys = [key for queue in wanted for key in self.queue_keys(queue).keys("state", "consumers", "counters")]
+        keys = [key for queue in wanted for key in self.queue_keys(queue).keys(*_TICKED)]
         reply = self.call("tick", keys, self.now_argument(), self.run_id_argument(), self.lease_ms)
         return tuple(
             Tick(queue=queue, forgiven=bool(forgiven), expired=tuple(name.decode() for name in expired))

@@ -246,7 +246,9 @@ class Model:
         if not last or last[1] != self.run_id or not 0 <= self.now_ms - last[0] < self.lease_ms / 2:
             for id_, end_ms in leases.items():
                 if end_ms > 0:
-                    self.consumers[id_].lease[name] = self.now_ms + self.lease_ms
+                    backwards = last is not None and self.now_ms < last[0]
+                    extended_ms = self.now_ms + self.lease_ms
+                    self.consumers[id_].lease[name] = extended_ms if backwards else max(end_ms, extended_ms)
             return True, set()
         return False, {id_ for id_, end_ms in leases.items() if end_ms <= self.now_ms}
 

@@ -132,3 +132,29 @@ def test_a_suspect_waits_for_an_idle_process_and_runs_alone(redis_server: RedisS
     assert store.reject("busy", suspect.id, "signal 9") is Fate.DEAD
     assert store.claim("busy", ["q", "r"], sequence=6, credit=5).status is ClaimStatus.TAKEN
     client.close()
+
+
+def test_whoever_forgives_a_gap_gives_each_its_own_term_and_takes_nothing(redis_server: RedisServer) -> None:
+    now_ms = 1_800_000_000_000
+    client = redis_server.client(retry=never_repeating())
+    layout = Layout(prefix=f"claims{next(NUMBER)}-")
+    long, short = (
+        Store(client, layout=layout, settings=DeliverySettings(lease_s=lease_s), now_ms=lambda: now_ms)
+        for lease_s in (60.0, 2.0)
+    )
+    long.register("long", ["q"], INFO)
+    short.register("short", ["q"], INFO)
+
+    def ends_ms() -> dict[str, int]:
+        return {record.consumer: record.lease_end_ms - now_ms for record in short.consumers("q")}
+
+    assert short.tick(["q"])[0].forgiven
+    assert ends_ms() == {"long": 60_000, "short": 2_000}
+    now_ms += 5_000
+    assert short.tick(["q"])[0].forgiven
+    assert ends_ms() == {"long": 60_000, "short": 2_000}
+    # The clock was set back: an end by the old clock would keep the dead alive for an hour.
+    now_ms -= 3_600_000
+    assert short.tick(["q"])[0].forgiven
+    assert ends_ms() == {"long": 60_000, "short": 2_000}
+    client.close()
