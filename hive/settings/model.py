@@ -72,10 +72,10 @@ class Settings(BaseSettings):
                 f"delivery.renew_every_s ({delivery.renew_every_s:g} s) must be at most a third of delivery.lease_s "
                 f"({delivery.lease_s:g} s): two renewals may fail before the lease ends"
             )
-        if delivery.reap_every_s * 2 > delivery.lease_s:
+        if delivery.reap_every_s * 5 > delivery.lease_s:
             raise ValueError(
-                f"delivery.reap_every_s ({delivery.reap_every_s:g} s) must be at most half of delivery.lease_s "
-                f"({delivery.lease_s:g} s): a longer pause between ticks looks like an absent broker"
+                f"delivery.reap_every_s ({delivery.reap_every_s:g} s) must be at most a fifth of delivery.lease_s "
+                f"({delivery.lease_s:g} s): with jitter and a renewal between, a longer pause between ticks looks like an absent broker"
             )
         if self.broker.socket_timeout_s >= delivery.lease_s * 2:
             raise ValueError(

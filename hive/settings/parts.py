@@ -63,7 +63,8 @@ class DeliverySettings(Part):
         1.5, description="Seconds between renewals of the lease; at most a third of lease_s, so that two may fail."
     )
     reap_every_s: PositiveFloat = Field(
-        0.5, description="Seconds between two looks of each worker for leases that have ended; at most half of lease_s."
+        0.5,
+        description="Seconds between two looks of each worker for leases that have ended; at most a fifth of lease_s.",
     )
     max_deliveries: PositiveInt = Field(
         3,

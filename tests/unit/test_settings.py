@@ -35,7 +35,7 @@ def test_later_sources_win_and_each_value_names_its_source(monkeypatch: pytest.M
         ),
         ("", {"HIVE_BROKR_URL": "x"}, "HIVE_BROKR_URL is no setting; did you mean 'HIVE_BROKER_URL'?"),
         ("[delivery]\nlease_s = 3\n", {}, "renew_every_s .* must be at most a third of delivery.lease_s"),
-        ("[delivery]\nreap_every_s = 4\n", {}, "reap_every_s .* at most half"),
+        ("[delivery]\nreap_every_s = 4\n", {}, "reap_every_s .* at most a fifth"),
         ("", {"HIVE_DELIVERY_LEASE_S": "soon"}, "HIVE_DELIVERY_LEASE_S: delivery.lease_s = 'soon'"),
         ("[delivery\n", {}, "hive.toml is not valid TOML"),
         ("", {"HIVE_IMPORTS": "a,b"}, "written as JSON"),
