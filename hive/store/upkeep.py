@@ -132,6 +132,11 @@ class Upkeep(Caller):
         reply = self.call("pop", keys, count, self.settings.claim_max_bytes)
         return tuple((wanted[(reply[place] - 1) % len(wanted)], reply[place + 1]) for place in range(0, len(reply), 2))
 
+    def unpop(self, queue: str, payload: bytes) -> None:
+        """Put a message back that :meth:`pop` took, where it will be taken next; a repeat puts it there twice."""
+        with translated("unpop"):
+            self.client.rpush(self.queue_keys(queue).ready[0], payload)
+
     def purge(self, queue: str) -> Purged:
         """Remove all messages that wait: ready, scheduled and suspects. In flight and dead letters stay.
 

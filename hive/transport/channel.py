@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from contextlib import contextmanager
 from functools import cached_property
-from queue import Empty
 from typing import Any
 
 from kombu.transport import redis as kombu_redis
@@ -19,7 +18,7 @@ from hive.store.connection import over
 from hive.store.faults import BrokerGoneError
 from hive.store.keys import Layout
 from hive.store.store import Store
-from hive.store.values import Claim, ClaimStatus, Delivery, DeliveryId, Following, Outgoing, Source
+from hive.store.values import Claim, ClaimStatus, Delivery, DeliveryId, Following, Outgoing, Source, Start
 from hive.transport import envelope
 from hive.transport.batch import PublishBatch
 from hive.transport.bindings import Bindings
@@ -28,22 +27,18 @@ from hive.transport.lease import StockRecords
 from hive.transport.message import HiveMessage
 from hive.transport.options import delivery_settings
 from hive.transport.qos import QoS
+from hive.transport.waiting import Waiting
 
 logger = logging.getLogger(__name__)
 
 #: A due time nearer than this is no reason to put a message back into the scheduled set: clocks differ.
 DUE_MARGIN_MS = 1_000
 
-
-#: Nothing that is due makes a channel wait for less; a wait of 0 would never end.
-SHORTEST_WAIT_S = 0.005
-
-
 #: While tasks wait, a claim is made when this part of the prefetch count is free, not for every task that ends.
 CLAIM_PARTS = 4
 
 
-class Channel(Bindings):
+class Channel(Waiting, Bindings):
     """kombu's Redis channel with hive's delivery."""
 
     QoS = QoS
@@ -52,6 +47,8 @@ class Channel(Bindings):
     max_connections = 1_024
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
+        #: Whether this is the worker's own channel: the only one that may begin its tasks.
+        self.begins_tasks = False
         #: Queues that need not be declared again through this channel.
         self.declared: set[str] = set()
         self._ready: deque[Delivery] = deque()
@@ -201,10 +198,22 @@ class Channel(Bindings):
                 self._consumer.cancel(queue)
         for delivery in [delivery for delivery in self._ready if delivery.id.queue not in active]:
             self._ready.remove(delivery)
-            self.consumer.requeue(delivery.id)
+            self._give_back(delivery)
+        if not active and self._in_poll:
+            # Nobody reads the reply any more: it would swallow the next token, or a message.
+            self._in_poll.disconnect()
+            self._in_poll = None
         if self._consumer is not None and self._consumer.outbox:
             self.settle_soon()
         return result
+
+    def _give_back(self, delivery: Delivery) -> None:
+        """Hand back what was taken and not delivered; what has no record is put where it will be taken next."""
+        if delivery.id.token:
+            self.consumer.requeue(delivery.id)
+            return
+        self.store.unpop(delivery.id.queue, delivery.payload)
+        self.touch({delivery.id.queue})
 
     def basic_get(self, queue: str, no_ack: bool = False, **kwargs: Any) -> Any:
         """Return one message of a queue, or None."""
@@ -220,9 +229,8 @@ class Channel(Bindings):
 
     def hand_back(self) -> None:
         """Give back at once what has not started, because the worker stops; what runs stays ours until it ends."""
-        for delivery in self._ready:
-            self.consumer.requeue(delivery.id)
-        self._ready.clear()
+        while self._ready:
+            self._give_back(self._ready.popleft())
         self.qos.restore_unacked()
         _flush(self.consumer)
 
@@ -249,9 +257,13 @@ class Channel(Bindings):
             # What came was dealt with before delivery, and left room: no wait begins that would end with more.
             self.connection.cycle.nudge()
 
+    @property
+    def _starts(self) -> tuple[Start, ...] | None:
+        return None if self.begins_tasks else ()
+
     def _settle(self) -> None:
         if self._consumer is not None:
-            self._consumer.settle()
+            self._consumer.settle(starts=self._starts)
             self._note_idle()
 
     def _note_idle(self) -> None:
@@ -291,7 +303,7 @@ class Channel(Bindings):
         if not queues:
             self._may_have_more = popped_count >= credit
             return
-        claim = self.consumer.turn(queues, credit)
+        claim = self.consumer.turn(queues, credit, starts=self._starts)
         if claim is not None:
             self._take(claim)
         self._note_idle()
@@ -331,10 +343,12 @@ class Channel(Bindings):
                 continue
             if delivery.id.token:
                 self.qos.append(message, delivery.id)
-            if callback is None:
+            if callback is not None:
+                callback(message)
+            elif delivery.id.token:
                 self.qos.reject(message.delivery_tag, requeue=True)
             else:
-                callback(message)
+                self._give_back(delivery)
             return True
         return False
 
@@ -352,6 +366,7 @@ class Channel(Bindings):
             return None
         if acknowledged:
             if not self._is_current(delivery, found):
+                self.settle_soon()
                 return None
             message.delivery_tag = delivery.id
             message.fence = {
@@ -367,6 +382,7 @@ class Channel(Bindings):
         """Set aside what is no message; one that is not acknowledged has no record and only goes."""
         if delivery.id.token:
             self.consumer.dead_letter(Condemned(id=delivery.id, reason=reason, cause=cause))
+            self.settle_soon()
 
     def _is_current(self, delivery: Delivery, found: envelope.Envelope) -> bool:
         now_ms = self.connection.clock.wall_ms()
@@ -414,51 +430,6 @@ class Channel(Bindings):
         message.is_set_aside = True
         self.qos.postpone(_condemned(message, reason, cause, ""), grace_s, look_s, on_over)
 
-    @property
-    def _pops_only(self) -> bool:
-        return all(queue in self._no_ack for queue in self.active_queues)
-
-    def _brpop_start(self, timeout: float | None = None) -> None:
-        """Wait for a wake token; nothing is taken by it, so nothing is lost with its reply."""
-        if self._may_have_more:
-            return
-        queues = self._queue_cycle.consume(len(self.active_queues))
-        if not queues:
-            return
-        self._in_poll = self.client.connection
-        self._brpop_sent_at = self.connection.clock.monotonic_s()
-        wait_s = (self.brpop_timeout if timeout is None else timeout) or self.settings.poll_every_s
-        if self._due_in_s is not None:
-            wait_s = min(wait_s, max(self._due_in_s, SHORTEST_WAIT_S))
-        self.client.connection.send_command("BLPOP", *self.store.wake_keys(queues), wait_s)
-
-    def _brpop_read(self, **options: Any) -> bool:
-        """Read the reply of the wait, and claim: a token may be lost, so silence is no proof of an empty queue."""
-        try:
-            self.client.parse_response(self.client.connection, "BLPOP", **options)
-        except self.connection_errors:
-            self.client.connection.disconnect()
-            raise
-        finally:
-            self._in_poll = None
-            self._flush_brpop_reauth()
-        self._may_have_more = True
-        self.turn()
-        if not self._ready:
-            raise Empty
-        return True
-
-    def drop_overdue(self, now_s: float) -> None:
-        """Drop the waiting connection if its reply is overdue by a socket timeout: nobody answers there."""
-        connection = self._in_poll
-        if not connection or self._brpop_sent_at is None:
-            return
-        limit_s = self.brpop_timeout + (self.socket_timeout or kombu_redis.DEFAULT_HEALTH_CHECK_INTERVAL)
-        sock = connection._sock
-        if now_s - self._brpop_sent_at >= limit_s and sock and not kombu_redis._socket_readable(sock):
-            kombu_redis.warning("no word from the broker for %.0f seconds: reconnecting", now_s - self._brpop_sent_at)
-            connection.disconnect()
-
     def _purge(self, queue: str) -> int:
         purged = self.store.purge(queue)
         return purged.ready + purged.scheduled + purged.suspects
@@ -474,16 +445,19 @@ class Channel(Bindings):
         # A wait for a token holds no message, so its reply need not be read.
         self._in_poll = None
         self._closing = True
-        consumer, self_process = self._consumer, self.connection.process
+        consumer, process = self._consumer, self.connection.process
         if consumer is not None:
             consumer.hand_back(delivery.id for delivery in self._ready)
-        self._ready.clear()
         try:
+            for delivery in self._ready:
+                if not delivery.id.token:
+                    self._give_back(delivery)
+            self._ready.clear()
             super().close()
         finally:
             if consumer is not None:
                 _flush(consumer)
-                self_process.leave(consumer)
+                process.leave(consumer)
 
 
 def _dropped(outgoing: Outgoing, why: str) -> None:

@@ -1,0 +1,90 @@
+"""How a channel waits: for wake tokens of its queues, or, where nothing is acknowledged, for the messages themselves."""
+
+from collections import deque
+from queue import Empty
+from typing import Any
+
+from kombu.transport import redis as kombu_redis
+
+from hive.store.values import Delivery
+from hive.transport import popping
+
+#: Nothing that is due makes a channel wait for less; a wait of 0 would never end.
+SHORTEST_WAIT_S = 0.005
+
+
+class Waiting:
+    """The blocking pops of a channel, in the place of kombu's, which take messages before they are recorded."""
+
+    settings: Any
+    store: Any
+    turn: Any
+    deliver_one: Any
+    connection: Any
+    client: Any
+    active_queues: Any
+    brpop_timeout: float
+    socket_timeout: Any
+    connection_errors: Any
+    _queue_cycle: Any
+    _flush_brpop_reauth: Any
+    _no_ack: set[str]
+    _ready: deque[Delivery]
+    _may_have_more: bool
+    _due_in_s: float | None
+    _in_poll: Any = None
+    _brpop_sent_at: float | None = None
+    #: The queues whose messages are waited for without a record; none: tokens are.
+    _popping: tuple[str, ...] = ()
+
+    def _brpop_start(self, timeout: float | None = None) -> None:
+        """Wait for a wake token; nothing is taken by it, so nothing is lost with its reply.
+
+        Where nothing is acknowledged, wait for the messages themselves.
+        """
+        if self._may_have_more:
+            return
+        queues = self._queue_cycle.consume(len(self.active_queues))
+        if not queues:
+            return
+        self._in_poll = self.client.connection
+        self._brpop_sent_at = self.connection.clock.monotonic_s()
+        wait_s = (self.brpop_timeout if timeout is None else timeout) or self.settings.poll_every_s
+        if self._due_in_s is not None:
+            wait_s = min(wait_s, max(self._due_in_s, SHORTEST_WAIT_S))
+        self._popping = tuple(queues) if self._no_ack.issuperset(queues) else ()
+        keys = popping.lists(self.store, queues) if self._popping else self.store.wake_keys(queues)
+        self.client.connection.send_command("BRPOP", *keys, wait_s)
+
+    def _brpop_read(self, **options: Any) -> bool:
+        """Read the reply of the wait, and claim: a token may be lost, so silence is no proof of an empty queue."""
+        try:
+            # Named so because kombu's client takes the key prefix off the reply of a BRPOP.
+            reply = self.client.parse_response(self.client.connection, "BLPOP", **options)
+        except self.connection_errors:
+            self.client.connection.disconnect()
+            raise
+        finally:
+            self._in_poll = None
+            self._flush_brpop_reauth()
+        self._may_have_more = True
+        if reply and self._popping:
+            self._ready.append(popping.popped(self.store, self._popping, reply))
+            while self.connection.cycle.has_loop and self.deliver_one():
+                continue
+            return True
+        self.turn()
+        if not self._ready:
+            raise Empty
+        return True
+
+    def drop_overdue(self, now_s: float) -> None:
+        """Drop the waiting connection if its reply is overdue by a socket timeout: nobody answers there."""
+        connection = self._in_poll
+        if not connection or self._brpop_sent_at is None:
+            return
+        limit_s = self.brpop_timeout + (self.socket_timeout or kombu_redis.DEFAULT_HEALTH_CHECK_INTERVAL)
+        sock = connection._sock
+        if now_s - self._brpop_sent_at >= limit_s and sock and not kombu_redis._socket_readable(sock):
+            kombu_redis.warning("no word from the broker for %.0f seconds: reconnecting", now_s - self._brpop_sent_at)
+            connection.disconnect()
