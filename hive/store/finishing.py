@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from hive.store.caller import Caller
 from hive.store.condemned import Condemned, Postponed
 from hive.store.keys import distinct
-from hive.store.values import DeliveryId, Fate, Outcome, Outgoing, Start, Started, StoredResult
+from hive.store.values import DeliveryId, Due, Fate, Outcome, Outgoing, Start, Started, StoredResult
 
 DEATHS_KEPT_MS = 7 * 86_400_000
 
@@ -148,13 +148,25 @@ class Finishing(Caller):
 
         Safe to repeat; no start is counted.
         """
-        names = self.queue_keys(id_.queue)
-        keys = [
-            *names.keys("consumers", "counters"),
-            *names.of_consumer(consumer)[:2],
-            *names.keys("scheduled", "scheduled:messages"),
-        ]
-        return Outcome(self.call("reschedule", keys, consumer, id_.token, message_id, due_ms))
+        return self.reschedule_many(consumer, [Due(id=id_, message_id=message_id, due_ms=due_ms)])[0]
+
+    def reschedule_many(self, consumer: str, waiting: Sequence[Due]) -> tuple[Outcome, ...]:
+        """The same for many deliveries, in one round trip for each queue."""
+        outcomes: dict[DeliveryId, Outcome] = {}
+        for queue in distinct([one.id.queue for one in waiting]):
+            mine = [one for one in waiting if one.id.queue == queue]
+            names = self.queue_keys(queue)
+            keys = [
+                *names.keys("consumers", "counters"),
+                *names.of_consumer(consumer)[:2],
+                *names.keys("scheduled", "scheduled:messages"),
+            ]
+            arguments: list[str | int] = []
+            for one in mine:
+                arguments += [one.id.token, one.message_id, one.due_ms]
+            codes = self.call("reschedule", keys, consumer, *arguments)
+            outcomes.update(zip((one.id for one in mine), map(Outcome, codes), strict=True))
+        return tuple(outcomes[one.id] for one in waiting)
 
     def requeue(self, consumer: str, ids: Sequence[DeliveryId], *, to_end: bool = False) -> tuple[Outcome, ...]:
         """Hand deliveries back to ready, uncounted, in the order they had. Safe to repeat.

@@ -225,6 +225,21 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Due:
+    """A delivery that is to wait on the broker.
+
+    Attributes:
+        id: the delivery.
+        message_id: name of its message.
+        due_ms: until when, in milliseconds since 1970.
+    """
+
+    id: DeliveryId
+    message_id: str
+    due_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Started:
     """The reply to a start.
 

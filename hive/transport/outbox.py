@@ -7,7 +7,7 @@ from typing import Any
 
 from hive.store.condemned import Condemned, Postponed
 from hive.store.store import Store
-from hive.store.values import DeliveryId, Fate, Outcome
+from hive.store.values import DeliveryId, Due, Fate, Outcome
 
 Outcomes = dict[DeliveryId, Outcome]
 
@@ -37,19 +37,21 @@ class Step:
 
 
 class Outbox:
-    """A list of steps, the oldest first; acknowledgements and hand-backs gather in one step each."""
+    """A list of steps, the oldest first; acknowledgements, hand-backs and waits gather in one step each."""
 
     def __init__(self) -> None:
         self._finishing: deque[DeliveryId] = deque()
         self._returning: deque[DeliveryId] = deque()
         self._condemned: deque[Condemned] = deque()
+        self._waiting: deque[Due] = deque()
         self._single: deque[Step] = deque()
 
     def __bool__(self) -> bool:
-        return bool(self._finishing or self._returning or self._condemned or self._single)
+        return len(self) > 0
 
     def __len__(self) -> int:
-        return len(self._finishing) + len(self._returning) + len(self._condemned) + len(self._single)
+        beside = len(self._condemned) + len(self._waiting) + len(self._single)
+        return len(self._finishing) + len(self._returning) + beside
 
     def finish(self, delivery: DeliveryId) -> None:
         """Note an acknowledgement."""
@@ -91,11 +93,7 @@ class Outbox:
 
     def reschedule(self, delivery: DeliveryId, message_id: str, due_ms: int) -> None:
         """Note that a delivery waits for its time."""
-        self._add(
-            "reschedule",
-            delivery,
-            lambda store, consumer: store.reschedule(consumer, delivery, message_id, due_ms),
-        )
+        self._waiting.append(Due(id=delivery, message_id=message_id, due_ms=due_ms))
 
     def _add(self, word: str, delivery: DeliveryId, act: Callable[[Store, str], Outcome]) -> None:
         def send(store: Store, consumer: str) -> Outcomes:
@@ -119,6 +117,9 @@ class Outbox:
         if self._condemned:
             chosen = [self._condemned[place] for place in range(min(len(self._condemned), STEP_DEAD_LETTERS))]
             steps.append(Step(word="dead letter", deliveries=[one.id for one in chosen], send=_bury(chosen)))
+        if self._waiting:
+            due = [self._waiting[place] for place in range(min(len(self._waiting), STEP_DELIVERIES))]
+            steps.append(Step(word="reschedule", deliveries=[one.id for one in due], send=_reschedule(due)))
         return [*steps, *self._single]
 
     def done(self, step: Step) -> None:
@@ -127,6 +128,8 @@ class Outbox:
             _drop(self._returning, len(step.deliveries))
         elif step.word == "dead letter":
             _drop(self._condemned, len(step.deliveries))
+        elif step.word == "reschedule":
+            _drop(self._waiting, len(step.deliveries))
         elif step in self._single:
             self._single.remove(step)
 
@@ -135,6 +138,7 @@ class Outbox:
         self._finishing.clear()
         self._returning.clear()
         self._condemned.clear()
+        self._waiting.clear()
         self._single.clear()
 
 
@@ -150,6 +154,13 @@ def _requeue(store: Store, consumer: str, deliveries: list[DeliveryId]) -> Outco
 def _bury(condemned: list[Condemned]) -> Callable[[Store, str], Outcomes]:
     def send(store: Store, consumer: str) -> Outcomes:
         return dict(zip((one.id for one in condemned), store.set_aside(consumer, condemned), strict=True))
+
+    return send
+
+
+def _reschedule(waiting: list[Due]) -> Callable[[Store, str], Outcomes]:
+    def send(store: Store, consumer: str) -> Outcomes:
+        return dict(zip((one.id for one in waiting), store.reschedule_many(consumer, waiting), strict=True))
 
     return send
 
