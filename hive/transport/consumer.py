@@ -4,9 +4,12 @@ import logging
 import os
 import threading
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from hive.errors import BrokerError, BrokerRefusedError
 from hive.store.condemned import Condemned
 from hive.store.pipelining import Pipeline
 from hive.store.store import Store
@@ -61,6 +64,8 @@ class Consumer:
         #: Asked at each turn which tasks are to start, and told which may.
         self.starts_due: Callable[[], Sequence[Start]] = list
         self.has_starts: Callable[[], bool] = bool
+        #: Told that no start it was asked for is on record, because the broker did not answer.
+        self.on_starts_failed: Callable[[], None] = _ignore_failed
         #: Asked whether the pool will soon have nothing to do, so that even a small claim is worth its round trip.
         self.is_starving: Callable[[], bool] = _always
         self.on_started: Callable[[dict[DeliveryId, Outcome]], None] = _ignore_started
@@ -75,6 +80,9 @@ class Consumer:
         self.refused_count = 0
         self._info = info
         self._queues: dict[str, int] = {}
+        self._wanted: Counter[str] = Counter()
+        self._cancelled: set[str] = set()
+        self._ttls_ms: dict[str, int] = {}
         self._held: dict[DeliveryId, Held] = {}
         self._asked: Asked | None = None
         self._sequence = 0
@@ -139,13 +147,17 @@ class Consumer:
             due = [start for start in wanted if start.id in self._held]
             asked = self._ask(queues, credit, idle=not due and len(self._held) == len(ended)) if credit > 0 else None
             me = self.id
-            outcomes, started, claim = self._pipeline.run(
-                (
-                    lambda store: store.finish(me, ended),
-                    lambda store: store.start(me, due),
-                    lambda store: _claim(store, me, asked),
-                )
+            steps: tuple[Callable[[Store], Any], ...] = (
+                lambda store: store.finish(me, ended),
+                lambda store: store.start(me, due),
+                lambda store: _claim(store, me, asked),
             )
+            try:
+                outcomes, started, claim = self._pipeline.run(steps)
+            except BrokerError:
+                if wanted:
+                    self.on_starts_failed()
+                raise
             self._settled(ended, outcomes)
             if wanted:
                 noted = {start.id: Outcome.STALE for start in wanted}
@@ -186,13 +198,71 @@ class Consumer:
             for registration in self.store.register(self.id, missing, self._info()):
                 self._queues[registration.queue] = registration.epoch
 
-    def settle(self) -> None:
-        """Send what is owed to the broker, and record and begin the starts that are due.
+    def want(self, queue: str, ttl_ms: int | None = None) -> None:
+        """Note that one more channel consumes a queue.
+
+        Args:
+            queue: which.
+            ttl_ms: how long it is kept without use (``x-expires``); None: for ever.
+        """
+        with self._mutex:
+            self._wanted[queue] += 1
+            self._cancelled.discard(queue)
+            if ttl_ms is not None:
+                self._ttls_ms[queue] = ttl_ms
+
+    def cancel(self, queue: str) -> None:
+        """Note that a channel consumes a queue no more; after the last one the lease thread leaves it."""
+        with self._mutex:
+            self._wanted[queue] -= 1
+            if self._wanted[queue] <= 0:
+                del self._wanted[queue]
+                self._ttls_ms.pop(queue, None)
+                self._cancelled.add(queue)
+
+    def ttls_ms(self) -> dict[str, int]:
+        """Return how long the queues with ``x-expires`` that are consumed here are kept without use, in ms."""
+        with self._mutex:
+            return dict(self._ttls_ms)
+
+    def leave_cancelled(self) -> None:
+        """Unregister from queues that nobody here consumes any more and of which nothing is held.
+
+        Does nothing while the broker is being told something; the next renewal asks again.
+
+        Raises:
+            BrokerGoneError: no reply; repeat it.
+        """
+        if not self._cancelled or not self._sending.acquire(blocking=False):
+            return
+        try:
+            held = {delivery.queue for delivery in tuple(self._held)} | set(self._asked.queues if self._asked else ())
+            for queue in self._cancelled - held:
+                if queue not in self._queues or not self.store.unregister(self.id, [queue]):
+                    self._queues.pop(queue, None)
+                    self._cancelled.discard(queue)
+        finally:
+            self._sending.release()
+
+    def register_anew(self, life: str, queues: Sequence[str]) -> bool:
+        """Register again where the broker forgot us and nothing of ours was; false if it is taking our things away.
+
+        Raises:
+            BrokerGoneError: no reply; repeat it.
+        """
+        try:
+            self.store.register(life, queues, self._info())
+        except BrokerRefusedError:
+            return False
+        return True
+
+    def settle(self, *, starts: Sequence[Start] | None = None) -> None:
+        """Send what is owed to the broker, and record and begin starts: those that are due if none are given.
 
         Raises:
             BrokerGoneError: no reply; what was not confirmed stays in the outbox.
         """
-        self.turn((), 0)
+        self.turn((), 0, starts=starts)
 
     def flush(self) -> None:
         """Send all that is owed to the broker and nothing else.
@@ -327,6 +397,15 @@ class Consumer:
         logger.warning("lease lost: %d deliveries are another worker's now", len(lost))
         self.on_lost(lost)
 
+    def give_up(self) -> None:
+        """Drop everything that is held or owed: the broker is gone for good."""
+        with self._mutex:
+            owed, held, self._held = len(self.outbox), len(self._held), {}
+            self.outbox.clear()
+        logger.warning(
+            "consumer %s never told the broker of %d steps and still held %d deliveries", self.id, owed, held
+        )
+
     def close(self) -> bool:
         """Settle and unregister if nothing is held any more.
 
@@ -357,6 +436,10 @@ def _named(delivery: DeliveryId) -> tuple[int, str]:
 
 
 def _ignore_started(_: dict[DeliveryId, Outcome]) -> None:
+    """Nobody asked for starts, so nobody is told."""
+
+
+def _ignore_failed() -> None:
     """Nobody asked for starts, so nobody is told."""
 
 

@@ -17,8 +17,11 @@ logger = logging.getLogger(__name__)
 #: Seconds between two looks for what stock workers left unacknowledged for longer than their visibility timeout.
 ADOPT_EVERY_S = 15.0
 
-#: Batches of one dead consumer that one look returns at most.
-REAP_BATCHES = 50
+#: Seconds that one look for the dead takes at most: the rest of what they left is for the others, or the next look.
+LOOK_S = 1.0
+
+#: Leases without an answer after which a broker that the process has left is given up.
+GIVEN_UP_LEASES = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +42,8 @@ class StockRecords:
 class Lease:
     """Renews the lease, compares what is in flight with what is held, and returns what dead consumers left.
 
-    ``start`` and ``stop`` may be repeated; ``stop`` returns once the thread has ended.
+    ``start`` and ``stop`` may be repeated; ``stop`` returns once the thread has ended. A consumer whose broker is away is
+    kept, as no lease ends there meanwhile, unless its process has moved to another broker.
 
     Args:
         consumer: whose lease it is.
@@ -49,6 +53,7 @@ class Lease:
         rng: for the jitter, so that workers do not look all at once.
         on_reaped: told queue, consumer and number of messages returned after each reap.
         adopting: where stock workers on the same queues keep what they have not acknowledged.
+        has_moved: asked whether the process consumes from another broker by now.
     """
 
     def __init__(
@@ -61,6 +66,7 @@ class Lease:
         rng: random.Random | None = None,
         on_reaped: Callable[[str, str, int], None] | None = None,
         adopting: StockRecords | None = None,
+        has_moved: Callable[[], bool] | None = None,
     ) -> None:
         self.consumer = consumer
         self.store = store
@@ -73,10 +79,17 @@ class Lease:
         self._mutex = threading.Lock()
         self._rng = rng or random.SystemRandom()
         self._renewed_s = float("-inf")
+        self._answered_s = self.clock.monotonic_s()
         self._adopted_s = self.clock.monotonic_s()
         self._adopting = adopting
+        self._has_moved = has_moved or bool
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
+
+    @property
+    def is_used(self) -> bool:
+        """Whether a channel is open."""
+        return self._channels > 0
 
     def open_channel(self) -> bool:
         """Count one more channel in and see that the thread runs; false if the consumer has gone for good."""
@@ -121,6 +134,7 @@ class Lease:
                 if not failing:
                     logger.warning("the lease of consumer %s cannot be renewed: %s", self.consumer.id, error)
                 failing = True
+                self.give_up_if_in_vain()
 
     def run_once(self) -> None:
         """Do what is due: renew, compare, look for the dead; without channels, also send what is owed.
@@ -130,15 +144,31 @@ class Lease:
         """
         if not self._channels and self._leave():
             return
-        if self.clock.monotonic_s() - self._renewed_s >= self.settings.renew_every_s * 0.9:
+        due = self._is_renewal_due()
+        if due:
             self._renew()
-            if self.settings.renew_every_s >= 2 * self.settings.reap_every_s:
-                # Enough looks fall between two renewals; an idle worker should leave the broker alone.
-                return
-        if self.consumer.queues:
+        self._keep_expiring(renewed=due)
+        # Enough looks fall between two renewals; an idle worker should leave the broker alone.
+        looks = not due or self.settings.renew_every_s < 2 * self.settings.reap_every_s
+        if looks and self.consumer.queues:
             self._look()
             if self._adopting and self.clock.monotonic_s() - self._adopted_s >= ADOPT_EVERY_S:
                 self._adopt(self._adopting)
+        self._answered_s = self.clock.monotonic_s()
+
+    def give_up_if_in_vain(self) -> None:
+        """End a consumer whose process has moved to another broker, once its own has not answered for ten leases."""
+        with self._mutex:
+            silent_s = self.clock.monotonic_s() - self._answered_s
+            if self._channels or silent_s < GIVEN_UP_LEASES * self.settings.lease_s or not self._has_moved():
+                return
+            self._ended = True
+            self._stopped.set()
+        logger.warning("consumer %s is given up after %.0f s without the broker", self.consumer.id, silent_s)
+        self.consumer.give_up()
+
+    def _is_renewal_due(self) -> bool:
+        return self.clock.monotonic_s() - self._renewed_s >= self.settings.renew_every_s * 0.9
 
     def _leave(self) -> bool:
         """Send what is owed, and go if nothing is held any more."""
@@ -159,20 +189,31 @@ class Lease:
         if now_s - self._renewed_s > self.settings.lease_s / 2 and self._renewed_s > 0:
             self.late_count += 1
         self._renewed_s = now_s
-        if not all(renewal.registered for renewal in renewals):
+        unregistered = [renewal.queue for renewal in renewals if not renewal.registered]
+        if any(held[queue] for queue in unregistered) or not self.consumer.register_anew(life, unregistered):
             self.consumer.lose(life)
             return
+        self.consumer.leave_cancelled()
         for renewal in renewals:
             if renewal.in_flight > len(held[renewal.queue]):
                 count = self.store.reconcile(life, renewal.queue, held[renewal.queue], completed)
                 if count:
                     logger.warning("%d messages of queue %r never arrived and went back", count, renewal.queue)
 
+    def _keep_expiring(self, *, renewed: bool) -> None:
+        """Queues with ``x-expires`` are in use as long as they are consumed, whether or not anything comes."""
+        ttls_ms = self.consumer.ttls_ms()
+        if ttls_ms and (renewed or min(ttls_ms.values()) < 3000 * self.settings.renew_every_s):
+            self.store.touch(ttls_ms, self.consumer.id)
+
     def _look(self) -> None:
-        for tick in self.store.tick(self.consumer.queues):
-            for dead in tick.expired:
-                if dead != self.consumer.id:
-                    self._reap(tick.queue, dead)
+        """Return what the dead held: in an order of our own, within bounds, and never at the cost of our own lease."""
+        until_s = self.clock.monotonic_s() + LOOK_S
+        found = [(tick.queue, dead) for tick in self.store.tick(self.consumer.queues) for dead in tick.expired]
+        self._rng.shuffle(found)
+        for queue, dead in found:
+            if dead != self.consumer.id:
+                self._reap(queue, dead, until_s)
 
     def _adopt(self, records: StockRecords) -> None:
         """Take over one batch of what stock workers left; what leads to queues of others is left to them."""
@@ -187,8 +228,10 @@ class Lease:
         if adopted.adopted:
             logger.warning("%d messages of stock workers past their timeout were taken over", adopted.adopted)
 
-    def _reap(self, queue: str, dead: str) -> None:
-        for _ in range(REAP_BATCHES):
+    def _reap(self, queue: str, dead: str, until_s: float) -> None:
+        while self.clock.monotonic_s() < until_s:
+            if self._is_renewal_due():
+                self._renew()
             reap = self.store.reap(queue, dead)
             if reap.reaped:
                 self.on_reaped(queue, dead, reap.returned + reap.suspects + reap.dead)

@@ -52,11 +52,21 @@ class Process:
         member = self._members.get(address)
         if member is None or member.consumer.pid != os.getpid() or not member.lease.open_channel():
             consumer = Consumer(connect(), self.describe)
-            lease = Lease(consumer, connect(), settings, clock=self.clock, adopting=adopting)
+            lease = Lease(
+                consumer,
+                connect(),
+                settings,
+                clock=self.clock,
+                adopting=adopting,
+                has_moved=lambda: self._consumes_beside(consumer),
+            )
             member = Member(consumer=consumer, lease=lease)
             self._members[address] = member
             member.lease.open_channel()
         return member.consumer
+
+    def _consumes_beside(self, consumer: Consumer) -> bool:
+        return any(member.lease.is_used for member in self.members() if member.consumer is not consumer)
 
     def leave(self, consumer: Consumer) -> None:
         """Say that a channel closed. After the last one the consumer goes as soon as it holds nothing."""
@@ -66,7 +76,7 @@ class Process:
 
     def members(self) -> tuple[Member, ...]:
         """Return the consumers of this process and their leases."""
-        return tuple(member for member in self._members.values() if member.consumer.pid == os.getpid())
+        return tuple(member for member in tuple(self._members.values()) if member.consumer.pid == os.getpid())
 
     def describe(self) -> ConsumerInfo:
         """Return who this process is."""

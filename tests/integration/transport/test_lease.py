@@ -2,11 +2,14 @@
 
 import json
 import uuid
+from itertools import pairwise
 
 import pytest
 
+from hive.settings.model import Settings
 from hive.settings.parts import DeliverySettings
 from hive.store.connection import connect
+from hive.store.faults import BrokerGoneError
 from hive.store.keys import Layout
 from hive.store.store import Store
 from hive.store.values import Outgoing, Start
@@ -30,7 +33,10 @@ class Worker:
     def __init__(self, server: RedisServer, clock: ManualClock, stock: StockRecords | None = None) -> None:
         self.store = Store(connect(server.url), layout=Layout(), settings=SETTINGS, now_ms=clock.wall_ms)
         self.consumer = Consumer(self.store, Process("w", clock).describe)
-        self.lease = Lease(self.consumer, self.store, SETTINGS, clock=clock, adopting=stock)
+        self.has_moved = False
+        self.lease = Lease(
+            self.consumer, self.store, SETTINGS, clock=clock, adopting=stock, has_moved=lambda: self.has_moved
+        )
         # Its thread is not wanted here: looks are made by hand.
         self.lease.start = lambda: None  # type: ignore[method-assign]
         self.lease.open_channel()
@@ -125,3 +131,109 @@ def test_what_a_stock_worker_left_is_taken_over_after_its_timeout(own_redis: Red
     live(clock, ADOPT_EVERY_S + 2, worker)
     assert client.hkeys("unacked") == [b"b"]
     assert len(worker.consumer.claim(["mine"], 5).deliveries) == 1
+
+
+def test_a_queue_that_expires_is_kept_while_it_is_consumed_and_never_costs_the_lease(
+    redis_server: RedisServer, queue: str
+) -> None:
+    clock = ManualClock()
+    worker = Worker(redis_server, clock)
+    expiring = f"{queue}-x"
+    worker.consumer.want(expiring, 5_000)
+    put(worker, queue, 1)
+    put(worker, expiring, 2)
+    assert len(worker.consumer.claim([queue, expiring], 2).deliveries) == 2
+    client = redis_server.client()
+    in_flight = f"{{{expiring}}}:hive:inflight:{worker.consumer.id}"
+    for key in (expiring, in_flight):
+        client.pexpire(key, 1_000)
+    live(clock, 2, worker)
+    assert 4_000 < client.pttl(expiring) <= 5_000
+    assert client.pttl(in_flight) > 60_000
+
+    # Whatever else may make the broker forget us there, what is held of the other queue stays ours.
+    (held,) = (one for one in worker.consumer._held if one.queue == queue)
+    for other in [one for one in worker.consumer._held if one.queue == expiring]:
+        worker.consumer.finish(other)
+    worker.consumer.flush()
+    client.delete(f"{{{expiring}}}:hive:consumers")
+    live(clock, 2, worker)
+    assert worker.consumer.holds(held)
+    assert len(worker.store.consumers(expiring)) == 1
+
+
+def test_a_cancelled_queue_is_left_once_nothing_of_it_is_held(redis_server: RedisServer, queue: str) -> None:
+    clock = ManualClock()
+    worker = Worker(redis_server, clock)
+    kept = f"{queue}-kept"
+    for name in (queue, queue, kept):
+        worker.consumer.want(name)
+    put(worker, queue, 1)
+    (delivery,) = worker.consumer.claim([queue, kept], 1).deliveries
+    worker.consumer.cancel(queue)
+    worker.consumer.finish(delivery.id)
+    worker.consumer.flush()
+    live(clock, 2, worker)
+    assert len(worker.store.consumers(queue)) == 1, "another channel consumes it"
+
+    put(worker, queue, 1)
+    (delivery,) = worker.consumer.claim([queue, kept], 1).deliveries
+    worker.consumer.cancel(queue)
+    live(clock, 2, worker)
+    assert len(worker.store.consumers(queue)) == 1, "something of it is held"
+    worker.consumer.finish(delivery.id)
+    worker.consumer.flush()
+    live(clock, 2, worker)
+    assert worker.store.consumers(queue) == ()
+    assert worker.consumer.queues == (kept,)
+    put(worker, queue, 1)
+    assert len(worker.consumer.claim([queue], 1).deliveries) == 1
+
+
+def test_reaping_many_on_a_slow_broker_does_not_cost_the_lease(redis_server: RedisServer, queue: str) -> None:
+    clock = ManualClock()
+    worker = Worker(redis_server, clock)
+    dead = [Worker(redis_server, clock) for _ in range(12)]
+    put(worker, queue, 12)
+    for one in dead:
+        one.consumer.claim([queue], 1)
+    worker.consumer.claim([queue], 1)
+    renewed: list[float] = []
+
+    def at(script: str, when: str) -> None:
+        if when == "before" and script == "reap":
+            clock.advance(0.8)
+        elif when == "before" and script == "renew":
+            renewed.append(clock.monotonic_s())
+
+    worker.store.at = at
+    live(clock, 20, worker)
+    gaps = [later - earlier for earlier, later in pairwise(renewed)]
+    assert max(gaps) < SETTINGS.lease_s / 2
+    assert worker.store.stats(queue).ready[0] == 12
+
+
+def test_a_lone_survivor_with_any_valid_setting_reaps() -> None:
+    """A pause between two looks that looks like an absent broker would make it forgive for ever."""
+    with pytest.raises(ValueError, match="reap_every_s"):
+        Settings(delivery=DeliverySettings(lease_s=6, renew_every_s=2, reap_every_s=3))
+    Settings(delivery=DeliverySettings(lease_s=6, renew_every_s=2, reap_every_s=1.2))
+
+
+def test_a_broker_that_was_left_is_given_up_and_one_that_is_awaited_is_not(own_redis: RedisServer) -> None:
+    clock = ManualClock()
+    worker = Worker(own_redis, clock)
+    put(worker, "q", 1)
+    (delivery,) = worker.consumer.claim(["q"], 1).deliveries
+    worker.lease.close_channel()
+    own_redis.stop()
+    clock.advance(10 * SETTINGS.lease_s + 1)
+    worker.consumer.finish(delivery.id)
+    with pytest.raises(BrokerGoneError):
+        worker.lease.run_once()
+    worker.lease.give_up_if_in_vain()
+    assert worker.consumer.outbox, "its process waits for it"
+    worker.has_moved = True
+    worker.lease.give_up_if_in_vain()
+    assert not worker.consumer.outbox
+    assert not worker.lease.open_channel()
