@@ -149,6 +149,8 @@ class Delivery(bootsteps.StartStopStep):
         holder.on_lost = c.lose
         holder.shares_memory = not isinstance(c.pool, PreforkPool)
         holder.starts_due, holder.has_starts, holder.on_started = gate.due, gate.has_due, gate.begin
+        holder.on_starts_failed = gate.undo
+        channel.begins_tasks = True
         holder.is_starving = lambda: gate.is_starving
         gate.start_now = None if c.hub else holder.start
         if c.hub and isinstance(c.pool, PreforkPool):

@@ -84,6 +84,11 @@ class Gate:
             if request is not None:
                 self._pass(request, outcome)
 
+    def undo(self) -> None:
+        """Let those wait again whose start could not be recorded: the broker did not answer."""
+        self._waiting.extendleft(reversed(self._starting.values()))
+        self._starting.clear()
+
     def clear(self) -> list[DeliveryId]:
         """Forget what waits and return it: the connection is gone or the worker stops, so it goes back to the broker."""
         requests = (*self._waiting, *self._starting.values())
