@@ -281,6 +281,53 @@ def test_bodies_are_what_they_were(connection: kombu.Connection, queue: kombu.Qu
     assert inbox.bodies == bodies
 
 
+class Loop:
+    """As much of an event loop as the transport asks for: readers, timers, and whether it would sleep."""
+
+    def __init__(self) -> None:
+        self.readers: dict[int, Any] = {}
+        self.timers: list[Any] = []
+
+    def add_reader(self, fileno: int, callback: Any, *args: Any) -> None:
+        self.readers[fileno] = lambda: callback(*args)
+
+    def call_later(self, _: float, callback: Any) -> None:
+        self.timers.append(callback)
+
+
+def test_an_event_loop_does_not_sleep_on_messages_that_are_dealt_with_before_delivery(
+    connection: kombu.Connection, queue: kombu.Queue, redis_server: RedisServer
+) -> None:
+    from kombu.transport.redis import Transport as StockTransport
+
+    eta = datetime.fromtimestamp(SystemClock().wall_ms() / 1000 + 600, UTC).isoformat()
+    with kombu.Connection(redis_server.url, transport=StockTransport) as stock:
+        publish(stock, queue, *range(40), headers={"eta": eta})
+        publish(stock, queue, "now")
+    channel = connection.channel()
+    channel.basic_qos(0, 8, False)
+    inbox = Inbox()
+    poller, loop = connection.transport.cycle, Loop()
+    with kombu.Consumer(channel, [queue], on_message=inbox):
+        poller.on_poll_init(poller.poller)
+        poller.watch_nudges(loop, 0.01)
+        nudge = poller._nudge[0]
+        for _ in range(20):
+            if inbox.messages:
+                break
+            channel.turn()
+            # A loop without a nudge would sleep until some timer, with the broker full of work.
+            assert inbox.messages or poller._is_nudged
+            if poller._is_nudged:
+                loop.readers[nudge]()
+        channel.turn()
+        consumer = channel.consumer
+        consumer.flush()
+        assert inbox.bodies == ["now"]
+        assert redis_server.client().zcard(f"{{{queue.name}}}:hive:scheduled") == 40
+        poller.has_loop = False
+
+
 def test_a_stock_producer_s_eta_waits_on_the_broker_but_never_in_circles(
     connection: kombu.Connection, queue: kombu.Queue, redis_server: RedisServer
 ) -> None:
