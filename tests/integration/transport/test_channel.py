@@ -5,6 +5,7 @@ import socket
 import uuid
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from types import SimpleNamespace
 from typing import Any
 
 import kombu
@@ -12,6 +13,9 @@ import pytest
 
 from hive.clock import SystemClock
 from hive.errors import MessageTooLargeError
+from hive.runtime.gate import Gate
+from hive.store.faults import BrokerGoneError
+from hive.store.values import Outcome, Start
 from hive.transport.connection import Connection
 from hive.transport.install import install
 from hive.transport.transport import Transport
@@ -348,3 +352,43 @@ def test_a_stock_producer_s_eta_waits_on_the_broker_but_never_in_circles(
         client.zadd(scheduled, dict.fromkeys(client.zrange(scheduled, 0, -1), 1))
         drain(connection, 1, timeout_s=2.5)
     assert inbox.bodies == ["later"]
+
+
+def test_only_the_worker_s_own_channel_begins_tasks(connection: kombu.Connection, queue: kombu.Queue) -> None:
+    """A task that consumes by itself shares the worker's consumer; it must not take what the worker is to start."""
+    publish(connection, queue, "a")
+    own, other = connection.channel(), connection.channel()
+    own.begins_tasks = True
+    consumer = own.consumer
+    assert other.consumer is consumer
+    claim = consumer.claim([queue.name], 1)
+    start = Start(id=claim.deliveries[0].id, message_id="a")
+    waiting, begun = [start], {}
+
+    def due() -> list[Start]:
+        taken, waiting[:] = list(waiting), []
+        return taken
+
+    consumer.starts_due, consumer.has_starts, consumer.on_started = due, lambda: bool(waiting), begun.update
+    other.turn()
+    assert (waiting, begun) == ([start], {})
+    own.turn()
+    assert (waiting, begun) == ([], {start.id: Outcome.DONE})
+
+
+def test_starts_wait_again_when_the_broker_does_not_answer(own_redis: RedisServer, queue: kombu.Queue) -> None:
+    gate = Gate(lambda request: None, lambda: 4)
+    with Connection(own_redis.url) as connection:
+        channel = connection.channel()
+        publish(connection, queue, "a", "b")
+        consumer, requests = channel.consumer, []
+        with kombu.Consumer(channel, [queue], on_message=requests.append):
+            drain(connection, 2)
+            for message in requests:
+                gate.admit(SimpleNamespace(message=message))
+            consumer.starts_due, consumer.on_starts_failed = gate.due, gate.undo
+            own_redis.stop()
+            with pytest.raises(BrokerGoneError):
+                consumer.settle()
+            assert [start.id for start in gate.due()] == [message.delivery_tag for message in requests]
+            own_redis.start()
