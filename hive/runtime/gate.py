@@ -108,6 +108,9 @@ class Gate:
     def _pass(self, request: Any, outcome: Outcome) -> None:
         if outcome is Outcome.DONE:
             self._passed_count += 1
+            if request.message.channel.consumer.deaths(_start(request).id):
+                # Celery looks here before it trusts a result that the task may have stored before it died.
+                request.delivery_info["redelivered"] = True
             self.process(request)
         else:
             state.task_ready(request)

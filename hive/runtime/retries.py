@@ -1,5 +1,6 @@
 """A retry that finishes its delivery and publishes the next attempt in one step."""
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -7,8 +8,10 @@ from celery.canvas import Signature
 
 from hive.runtime.fence import Fence
 from hive.store.store import Store
-from hive.store.values import Outcome, Outgoing
+from hive.store.values import Following, Outcome, Outgoing, Source
 from hive.transport.batch import gathering
+
+_OUTCOME = {Following.STALE: Outcome.STALE, Following.ALREADY: Outcome.ALREADY}
 
 
 class Retrying(Signature):
@@ -38,10 +41,20 @@ class Retrying(Signature):
         with app.producer_pool.acquire(block=True) as producer:
             with gathering(producer) as gathered:
                 result = super().apply_async(args, kwargs, producer=producer, **options)
-            for message in gathered.messages:
+            # Of several queues (a topic), the others go first: the last one ends the delivery.
+            for message in gathered.messages[:-1]:
+                self.outcome = app.access.present(self.fence, partial(self._follow, message))
+            for message in gathered.messages[-1:] if self.outcome is Outcome.DONE else ():
                 self.outcome = app.access.present(self.fence, partial(self._publish, message))
             gathered.send_commands()
         return result
+
+    def _follow(self, message: Outgoing, store: Store) -> Outcome:
+        options = self["options"]
+        step = f"retry:{options.get('task_id')}:{options.get('retries')}"
+        source = Source(consumer=self.fence.consumer, delivery=self.fence.delivery, message_id=self.fence.message)
+        following = store.follow(source, replace(message, dedup_id=step))
+        return _OUTCOME.get(following, Outcome.DONE)
 
     def _publish(self, message: Outgoing, store: Store) -> Outcome:
         return store.retry(self.fence.consumer, self.fence.delivery, message)

@@ -29,9 +29,11 @@ class Held:
 
     Attributes:
         started: whether its start is on record, so that it survives the loss of the connection.
+        deaths: starts of its message that ended with a death before this one.
     """
 
     started: bool = False
+    deaths: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,6 +117,11 @@ class Consumer:
     def holds(self, delivery: DeliveryId) -> bool:
         """Whether a delivery is still ours, as far as we know."""
         return delivery in self._held
+
+    def deaths(self, delivery: DeliveryId) -> int:
+        """Return how many starts of a started delivery's message ended with a death before; 0 if it is not ours."""
+        held = self._held.get(delivery)
+        return held.deaths if held else 0
 
     def claim(self, queues: Sequence[str], credit: int) -> Claim:
         """Take up to ``credit`` messages; registers on queues it sees for the first time.
@@ -284,7 +291,7 @@ class Consumer:
     def _note_start(self, started: Started) -> Outcome:
         held = self._held.get(started.id)
         if started.outcome is Outcome.DONE and held is not None:
-            held.started = True
+            held.started, held.deaths = True, started.deaths
         elif started.outcome is not Outcome.DONE:
             self._refused("start", started.id)
             self._held.pop(started.id, None)

@@ -74,6 +74,13 @@ def test_a_task_that_kills_its_worker_is_a_dead_letter_after_three_starts_and_it
     assert traces(own_redis).count(killer.id) == 3
 
 
+def test_a_task_whose_process_died_is_told_that_it_is_redelivered(app: Any, own_redis: RedisServer) -> None:
+    with WorkerProcess(own_redis, pool="prefork").ready():
+        result = call(app, "die_once")
+        assert result.get(timeout=20) == "redelivered"
+    assert traces(own_redis).count(result.id) == 2
+
+
 def test_a_lost_pool_child_counts_and_others_go_on(app: Any, own_redis: RedisServer) -> None:
     with WorkerProcess(own_redis, pool="prefork").ready():
         killer = call(app, "kill_process")

@@ -43,6 +43,14 @@ def kill_process(self: Any) -> None:
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@app.task(bind=True)
+def die_once(self: Any) -> str:
+    trace(self.request, "start")
+    if not self.request.delivery_info["redelivered"]:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "redelivered"
+
+
 @app.task(bind=True, max_retries=5)
 def again(self: Any, times: int, countdown: float) -> int:
     trace(self.request, "start")
