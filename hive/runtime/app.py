@@ -51,6 +51,7 @@ class Hive(Celery):
 
     amqp_cls = "hive.runtime.amqp:HiveAMQP"
     task_cls = "hive.runtime.task:HiveTask"
+    control_cls = "hive.runtime.revoking:HiveControl"
 
     def __init__(
         self,

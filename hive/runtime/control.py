@@ -1,8 +1,7 @@
 """Remote control of what waits on the broker: ``inspect scheduled`` lists it.
 
 Celery finds remote control commands by name in one registry of the process; this one stands in the place of its own.
-Revoking needs nothing here: workers remember the ids, and a revoked task that waits on the broker is discarded, with
-its event and its part in a chord, by whoever claims it when it is due.
+Revoking is the caller's: see :mod:`hive.runtime.revoking`.
 """
 
 from datetime import UTC, datetime
