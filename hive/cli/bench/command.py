@@ -148,15 +148,25 @@ def _run(name: str, measure: Measure, amount: Amount, options: dict[str, Any]) -
     with opened(run.broker) as broker:
         server = broker.version()
         rounds = [_round(number, measure, amount, conditions, broker, progress) for number in range(run.rounds)]
-    lines = []
-    if run.peers is not None:
-        for line in peers.rows(run.peers, run.peer_python, name, run.peer):
-            progress.print(f"[dim]peer[/] {line}", highlight=False, soft_wrap=True)
-            lines.append(line)
+    theirs = peers.standings(_peer_rounds(run, name, progress), name)
     if run.as_json:
-        click.echo(json.dumps(record(name, asdict(conditions) | asdict(amount), server, rounds, lines), indent=2))
+        said = [asdict(one) for one in theirs]
+        click.echo(json.dumps(record(name, asdict(conditions) | asdict(amount), server, rounds, said), indent=2))
     else:
-        _show(name, rounds, lines)
+        _show(name, rounds, theirs)
+
+
+def _peer_rounds(run: Run, name: str, progress: Console) -> list[list[peers.Row]]:
+    """Let hive and every peer do the peers' own work once a round."""
+    found: list[list[peers.Row]] = []
+    if run.peers is None:
+        return found
+    for number in range(run.rounds):
+        found.append([])
+        for row in peers.rows(run.peers, run.peer_python, name, run.peer):
+            progress.print(f"[dim]round {number + 1}[/] {row.text}", highlight=False, soft_wrap=True)
+            found[-1].append(row)
+    return found
 
 
 def _round(
@@ -173,7 +183,7 @@ def _round(
     return found
 
 
-def _show(name: str, rounds: list[dict[str, Figures]], lines: list[str]) -> None:
+def _show(name: str, rounds: list[dict[str, Figures]], theirs: list[peers.Standing]) -> None:
     table = Table(
         "figure", "hive", "stock Celery", "hive / stock", "least .. most", title=f"hive bench {name}", box=None
     )
@@ -185,11 +195,20 @@ def _show(name: str, rounds: list[dict[str, Figures]], lines: list[str]) -> None
         table.add_row(one.figure, _number(one.hive), _number(one.stock), ratio, spread)
     console = Console()
     console.print(table)
-    for line in lines:
-        console.print(line, highlight=False, soft_wrap=True)
+    if theirs:
+        console.print(_peer_table(theirs))
     console.print(
         "Medians of the rounds; a ratio is taken within each round. Other machines give other figures.", soft_wrap=True
     )
+
+
+def _peer_table(theirs: list[peers.Standing]) -> Table:
+    table = Table("peer", "median", "better hive / peer", "least .. most", title="the peers' own work", box=None)
+    for one in theirs:
+        ratio = "-" if one.hive_ratio is None else f"{one.hive_ratio:.2f}"
+        spread = f"{one.spread[0]:.2f} .. {one.spread[1]:.2f}" if one.spread else ""
+        table.add_row(one.name, _number(one.median), ratio, spread)
+    return table
 
 
 def _number(value: float | None) -> str:

@@ -7,10 +7,12 @@ are counted alike.
 
 import os
 import re
+import statistics
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from hive.cli.bench.broker import private_broker
@@ -18,6 +20,15 @@ from hive.errors import InputError
 
 #: What ``run.py`` measures, by our names.
 KINDS = {"throughput": "throughput", "latency": "latency", "enqueue": "throughput", "io": "io", "crash": "crash"}
+
+#: Where each measure's figure stands in a row.
+FIGURES = {
+    "throughput": r"noop\s+([\d.]+)/s",
+    "enqueue": r"enqueue\s+([\d.]+)/s",
+    "latency": r"p50\s+([\d.]+) ms",
+    "io": r":\s+([\d.]+) s \(ideal",
+    "crash": r"missing (\d+)",
+}
 
 EXTRA = """
 WORKER = [PY, "-m", "celery", "-A", "hive_peer", "worker", "-l", "error", "--without-gossip", "--without-mingle",
@@ -30,8 +41,65 @@ PEERS["hive-threads"] = ("hive_peer", {
 """
 
 
-def rows(directory: Path, pythons: Sequence[Path], measure: str, names: Sequence[str]) -> Iterator[str]:
-    """Yield the rows of hive and of the peers, one process a peer.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Row:
+    """What one peer did in one round.
+
+    Attributes:
+        name: the peer, or ``hive-threads``, ``hive-prefork``.
+        text: the row as ``run.py`` printed it.
+        value: the figure of the measure (tasks or messages a second, p50 in ms, seconds, missing tasks); ``None``
+            where it could not be taken.
+    """
+
+    name: str
+    text: str
+    value: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """A peer over all rounds.
+
+    Attributes:
+        name: the peer.
+        median: of its figures; ``None`` if it has none.
+        hive_ratio: median of the better hive's figure divided by the peer's, within each round.
+        spread: least and greatest of those ratios.
+    """
+
+    name: str
+    median: float | None
+    hive_ratio: float | None
+    spread: tuple[float, float] | None
+
+
+def standings(rounds: Sequence[Sequence[Row]], measure: str) -> list[Standing]:
+    """Compare every peer with the better of hive's two rows in the same round."""
+    names = dict.fromkeys(row.name for rows_ in rounds for row in rows_)
+    best = max if measure in {"throughput", "enqueue"} else min
+    found: dict[str, list[float]] = {name: [] for name in names}
+    ratios: dict[str, list[float]] = {name: [] for name in names}
+    for rows_ in rounds:
+        values = {row.name: row.value for row in rows_ if row.value is not None}
+        ours = [value for name, value in values.items() if name.startswith("hive-")]
+        for name, value in values.items():
+            found[name].append(value)
+            if ours and value:
+                ratios[name].append(best(ours) / value)
+    return [
+        Standing(
+            name=name,
+            median=statistics.median(found[name]) if found[name] else None,
+            hive_ratio=statistics.median(ratios[name]) if ratios[name] else None,
+            spread=(min(ratios[name]), max(ratios[name])) if ratios[name] else None,
+        )
+        for name in names
+    ]
+
+
+def rows(directory: Path, pythons: Sequence[Path], measure: str, names: Sequence[str]) -> Iterator[Row]:
+    """Yield the rows of hive and of the peers for one round, one process a peer.
 
     Args:
         directory: where ``run.py`` and the adapters lie.
@@ -61,9 +129,9 @@ def rows(directory: Path, pythons: Sequence[Path], measure: str, names: Sequence
             "PYTHONDONTWRITEBYTECODE": "1",
         }
         for name in ("hive-threads", "hive-prefork"):
-            yield from _row([Path(sys.executable)], program, measure, name, environment)
+            yield _row([Path(sys.executable)], program, measure, name, environment)
         for name in names or _known(program):
-            yield from _row(pythons, program, measure, name, environment)
+            yield _row(pythons, program, measure, name, environment)
 
 
 def _known(program: Path) -> list[str]:
@@ -72,7 +140,7 @@ def _known(program: Path) -> list[str]:
     return re.findall(r'^    "([\w-]+)":', table, re.MULTILINE)
 
 
-def _row(pythons: Sequence[Path], program: Path, measure: str, name: str, environment: dict[str, str]) -> Iterator[str]:
+def _row(pythons: Sequence[Path], program: Path, measure: str, name: str, environment: dict[str, str]) -> Row:
     said = []
     for python in pythons:
         done = subprocess.run(
@@ -81,7 +149,7 @@ def _row(pythons: Sequence[Path], program: Path, measure: str, name: str, enviro
         )  # fmt: skip
         row = done.stdout.strip()
         if row and " failed: " not in row:
-            yield row
-            return
+            figure = re.search(FIGURES[measure], row)
+            return Row(name=name, text=row, value=float(figure[1]) if figure else None)
         said.append(row or done.stderr.strip().splitlines()[-1:] or f"no {measure} for it")
-    yield f"{name:14} not measured: {said[-1]}"
+    return Row(name=name, text=f"{name:14} not measured: {said[-1]}", value=None)

@@ -67,7 +67,11 @@ def _summary(name: str, rounds: Sequence[dict[str, Figures]]) -> Summary:
 
 
 def record(
-    measure: str, conditions: dict[str, Any], broker: str, rounds: Sequence[dict[str, Figures]], peers: Sequence[str]
+    measure: str,
+    conditions: dict[str, Any],
+    broker: str,
+    rounds: Sequence[dict[str, Figures]],
+    peers: Sequence[dict[str, Any]],
 ) -> dict[str, Any]:
     """Return everything needed to judge and to repeat a run, ready for JSON."""
     return {
