@@ -10,6 +10,7 @@ from celery.worker.state import task_ready
 from kombu.exceptions import OperationalError
 
 from hive.errors import BrokerError
+from hive.transport.envelope import is_scheduled_by_us
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,9 @@ class HiveRequest(Request):
         fence = getattr(message, "fence", None)
         if fence is None:
             return
+        if is_scheduled_by_us({"properties": message.properties}):
+            # The broker has found it due; Celery would let it wait here once more if this host's clock is behind.
+            self._eta = None
         if self._task.acks_late:
             self._delivery_info["hive"] = fence
         if message.channel.consumer.shares_memory and not self._decoded:
@@ -67,7 +71,9 @@ class HiveRequest(Request):
         lost = exc_info.exception
         lost = getattr(lost, "exc", lost)
         if exc_info.internal and self._task.acks_late and isinstance(lost, self._unreachable):
-            logger.warning("task %s[%s] goes back to its queue: its outcome cannot be told: %s", self.name, self.id, lost)
+            logger.warning(
+                "task %s[%s] goes back to its queue: its outcome cannot be told: %s", self.name, self.id, lost
+            )
             task_ready(self)
             return self.reject(requeue=True)
         if isinstance(lost, WorkerLostError | SystemExit) and not self._already_cancelled:

@@ -22,6 +22,9 @@ logger = logging.getLogger(__name__)
 #: Acknowledgements that are sent without waiting for more.
 FLUSH_COUNT = 64
 
+#: Messages remembered to have waited on the broker because of their eta.
+RESCHEDULED_KNOWN = 10_000
+
 
 @dataclass(slots=True)
 class Held:
@@ -90,7 +93,7 @@ class Consumer:
         self._sequence = 0
         self._completed = 0
         self._is_armed = False
-        self._rescheduled: set[str] = set()
+        self._rescheduled: dict[str, None] = {}
         self._mutex = threading.RLock()
         self._sending = threading.RLock()
 
@@ -348,9 +351,12 @@ class Consumer:
         """
         id_ = message_id(found)
         if is_scheduled_by_us(found) or id_ in self._rescheduled:
-            self._rescheduled.discard(id_)
+            self._rescheduled.pop(id_, None)
             return False
-        self._rescheduled.add(id_)
+        self._rescheduled[id_] = None
+        if len(self._rescheduled) > RESCHEDULED_KNOWN:
+            # The oldest: most have come back to other workers. One that comes back here waits once more.
+            del self._rescheduled[next(iter(self._rescheduled))]
         return True
 
     def hand_back(self, deliveries: Iterable[DeliveryId]) -> list[DeliveryId]:
