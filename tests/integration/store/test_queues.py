@@ -6,6 +6,7 @@ from itertools import count
 
 import kombu
 import pytest
+from kombu.transport.redis import Transport as StockTransport
 
 from hive.settings.parts import DeliverySettings
 from hive.store import Layout, Store, never_repeating
@@ -176,7 +177,7 @@ def test_a_large_holding_is_released_and_reaped_in_batches(store: Store, clock: 
 
 
 def stock(server: RedisServer) -> kombu.Connection:
-    return kombu.Connection(server.url, transport_options={"visibility_timeout": 3600})
+    return kombu.Connection(server.url, transport=StockTransport, transport_options={"visibility_timeout": 3600})
 
 
 def test_stock_kombu_and_the_store_share_ready_lists_and_priorities(redis_server: RedisServer) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from celery._state import _task_stack
 from celery.app.task import Context
+from celery.exceptions import Retry
+from kombu import Exchange, Queue
 
 from hive import Hive
 from hive.store.faults import BrokerGoneError
@@ -91,6 +93,25 @@ class Run:
     def __exit__(self, *error: object) -> None:
         _task_stack.pop()
         self.task.pop_request()
+
+
+def test_a_retry_goes_to_all_queues_of_a_topic_and_ends_its_delivery(
+    app: Any, queue: str, redis_server: RedisServer
+) -> None:
+    client = redis_server.client()
+    step = app.tasks["step"]
+    topic = Exchange(f"{queue}-topic", type="topic")
+    targets = [Queue(f"{queue}-{name}", topic, routing_key="r.*") for name in "ab"]
+    step.apply_async(task_id="parent")
+    with app.connection_for_write() as connection:
+        channel = connection.channel()
+        for target in targets:
+            target(channel).declare()
+        run = Run(app, channel, {"id": "parent", "args": (), "kwargs": {}, "retries": 0})
+        with run as task, pytest.raises(Retry):
+            task.retry(queue=targets[0], exchange=topic.name, routing_key="r.x", countdown=60)
+    assert [client.zcard(f"{{{target.name}}}:hive:scheduled") for target in targets] == [1, 1]
+    assert client.keys(f"*{queue}*:hive:inflight:*") == []
 
 
 def test_a_next_step_is_dropped_when_the_body_ran_again_and_other_calls_are_not(
