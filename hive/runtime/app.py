@@ -17,8 +17,10 @@ from hive.pools.process_loop import ProcessLoop
 from hive.runtime.access import Access
 from hive.runtime.address import results_url
 from hive.runtime.awaiting import Awaiting, HiveGroupResult, HiveResult
+from hive.runtime.configuration import Configuration
 from hive.runtime.coroutines import with_models
 from hive.runtime.defaults import celery_settings, transport_defaults
+from hive.runtime.publishers import Publishers
 from hive.runtime.results import fenced
 from hive.settings.load import load_settings
 from hive.settings.model import Settings
@@ -66,9 +68,11 @@ class Hive(Celery):
         self.process = Process()
         self.access = Access(self)
         self._batching = threading.local()
+        self._publishers = Publishers(self)
         install()
         register()
         super().__init__(main, *args, **kwargs)
+        self._conf: Any = Configuration.of(self._conf)
         self.steps["consumer"].add("hive.runtime.consuming:Delivery")
         self.steps["consumer"].add("hive.runtime.watching:DeadLetterWatch")
         # By name, as Celery takes steps: a producer needs no Prometheus client.
@@ -77,6 +81,13 @@ class Hive(Celery):
         self.process_loop = ProcessLoop(self.lifespan)
         self.awaiting = Awaiting(self)
         self.add_defaults(lambda: celery_settings(self.settings, self.agent_types))
+
+    def _load_config(self) -> Any:
+        """Read the settings; they are at hand as Configuration from the start, or from the next ``config_from_object``."""
+        settings = super()._load_config()
+        if not isinstance(settings, Configuration):
+            settings = self._conf = Configuration.of(settings)
+        return settings
 
     def task(self, *args: Any, **opts: Any) -> Any:
         """Declare a task, as ``Celery.task`` does, for the pool of ``agent_type`` if one is given.
@@ -118,7 +129,7 @@ class Hive(Celery):
             >>> with app.batch():
             ...     results = [review.delay(path) for path in paths]
         """
-        with self.producer_pool.acquire(block=True) as producer, gathering(producer) as gathered:
+        with self._producer() as producer, gathering(producer) as gathered:
             before = getattr(self._batching, "producer", None)
             self._batching.producer = producer
             try:
@@ -126,6 +137,15 @@ class Hive(Celery):
             finally:
                 self._batching.producer = before
             gathered.send()
+
+    @contextmanager
+    def _producer(self) -> Iterator[Any]:
+        with self._publishers.lend() as lent:
+            if lent is not None:
+                yield lent
+                return
+            with self.producer_pool.acquire(block=True) as producer:
+                yield producer
 
     @cached_property
     def AsyncResult(self) -> Any:  # noqa: N802 - Celery's name
@@ -143,6 +163,15 @@ class Hive(Celery):
         Returns and raises what ``function`` does.
         """
         return await self.awaiting.call(function, *args, **kwargs)
+
+    def send_task(self, name: str, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
+        """Send a task by name, as ``Celery.send_task`` does with the same arguments; every call of a task comes here."""
+        is_given = options.get("producer") or options.get("publisher") or options.get("connection")
+        if more or is_given or getattr(self._batching, "producer", None):
+            return super().send_task(name, args, kwargs, *more, **options)
+        options.pop("producer", None)
+        with self._publishers.lend() as producer:
+            return super().send_task(name, args, kwargs, producer=producer, **options)
 
     def producer_or_acquire(self, producer: Any = None, *args: Any, **kwargs: Any) -> Any:
         """Return the given producer, that of the batch this thread is in, or one of the pool's."""

@@ -1,0 +1,150 @@
+"""Publishing over kept connections: nothing is lost or doubled by a lost reply, a restart, threads or a fork."""
+
+import os
+import threading
+import uuid
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from kombu.exceptions import OperationalError
+
+from hive import Hive
+from hive.store.faults import BrokerGoneError
+from tests.support.redis_server import RedisServer
+
+AT_ONCE = {"interval_start": 0, "interval_step": 0}
+
+
+class Replies:
+    """Loses the reply of the publish with the given number, from 1."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.lost: set[int] = set()
+
+    def __call__(self, script: str, when: str) -> None:
+        if (script, when) == ("publish", "after"):
+            self.count += 1
+            if self.count in self.lost:
+                raise BrokerGoneError("the reply was lost")
+
+
+@pytest.fixture
+def queue() -> str:
+    return f"q-{uuid.uuid4().hex[:8]}"
+
+
+def make_app(url: str, queue: str) -> Any:
+    app = Hive("producer", broker=url, set_as_current=False)
+    app.conf.task_default_queue = queue
+    app.conf.task_ignore_result = True
+
+    @app.task(name="step", shared=False)
+    def step(*args: Any) -> None:
+        """Do nothing."""
+
+    return app
+
+
+@pytest.fixture
+def app(redis_server: RedisServer, queue: str) -> Iterator[Any]:
+    app = make_app(redis_server.url, queue)
+    yield app
+    app.close()
+
+
+def test_a_lost_reply_is_repeated_by_kombu_and_dropped_by_the_broker(
+    app: Any, queue: str, redis_server: RedisServer
+) -> None:
+    replies = app.process.at = Replies()
+    step = app.tasks["step"]
+    step.delay()
+    replies.lost = {2}
+    step.apply_async(retry_policy=AT_ONCE)
+    step.delay()
+    assert replies.count == 4
+    assert redis_server.client().llen(queue) == 3
+
+
+def test_without_retry_a_lost_reply_is_an_error(app: Any, queue: str, redis_server: RedisServer) -> None:
+    replies = app.process.at = Replies()
+    step = app.tasks["step"]
+    step.delay()
+    replies.lost = {2}
+    with pytest.raises(OperationalError):
+        step.apply_async(retry=False)
+    assert replies.count == 2
+
+
+def test_a_restarted_broker_is_found_again_even_without_retry(own_redis: RedisServer, queue: str) -> None:
+    app = make_app(own_redis.url, queue)
+    for _ in range(2):
+        app.tasks["step"].delay()
+    own_redis.restart()
+    app.tasks["step"].apply_async(retry=False)
+    app.tasks["step"].apply_async(retry=False)
+    assert own_redis.client().llen(queue) >= 2
+    app.close()
+
+
+def test_threads_share_no_connection_and_no_more_than_the_pool_has(
+    app: Any, queue: str, redis_server: RedisServer
+) -> None:
+    app.conf.broker_pool_limit = 2
+    together = threading.Barrier(6)
+    client = redis_server.client()
+    before = client.info("clients")["connected_clients"]
+
+    def publish() -> None:
+        together.wait()
+        for _ in range(50):
+            app.tasks["step"].delay()
+
+    threads = [threading.Thread(target=publish) for _ in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert client.llen(queue) == 300
+    tags = {message.split(b'"delivery_tag": "')[1][:36] for message in client.lrange(queue, 0, -1)}
+    assert len(tags) == 300
+    # Two producers of ours and two of Celery's own pool, which takes over when ours are in use; kombu's Redis connection
+    # holds two sockets.
+    assert client.info("clients")["connected_clients"] - before <= 8
+
+
+def test_a_forked_child_takes_connections_of_its_own(app: Any, queue: str, redis_server: RedisServer) -> None:
+    step = app.tasks["step"]
+    step.delay()
+    step.delay()
+    child = os.fork()
+    if child == 0:
+        step.delay()
+        step.delay()
+        os._exit(0)
+    step.delay()
+    assert os.waitpid(child, 0)[1] == 0
+    step.delay()
+    assert redis_server.client().llen(queue) == 6
+
+
+def test_a_batch_goes_through_the_same_producers(app: Any, queue: str, redis_server: RedisServer) -> None:
+    client = redis_server.client()
+    with app.batch():
+        for number in range(700):
+            app.tasks["step"].delay(number)
+        assert client.llen(queue) == 0
+    assert client.llen(queue) == 700
+
+
+def test_a_setting_changed_at_run_time_counts_at_once(app: Any, queue: str, redis_server: RedisServer) -> None:
+    app.tasks["step"].delay()
+    app.conf.task_default_queue = f"{queue}-other"
+    app.tasks["step"].delay()
+    app.conf.changes["task_default_queue"] = f"{queue}-third"
+    app.tasks["step"].delay()
+    app.conf.task_always_eager = True
+    assert app.tasks["step"].delay().successful()
+    client = redis_server.client()
+    assert [client.llen(name) for name in (queue, f"{queue}-other", f"{queue}-third")] == [1, 1, 1]
