@@ -18,7 +18,7 @@ key                      type   members                                        w
 ``…:counters``           HASH   totals by name (below)                         most                 delete
 ``…:consumers``          ZSET   consumer id by end of its lease in ms, 0 while register, renew      reap, unregister
                                 it is being reaped
-``…:consumers:info``     HASH   consumer id to JSON                            register             reap, unregister
+``…:consumers:info``     HASH   consumer id to JSON: who it is, ``lease_ms``   register             reap, unregister
 ``…:inflight:<c>``       HASH   token to ``<priority>:<sequence>:<envelope>``  claim                finish, reap, …
 ``…:started:<c>``        HASH   token to message id                            start                finish, reap, …
 ``…:claimed:<c>``        HASH   ``sequence`` and ``tokens`` of the last claim, claim                reap, unregister
