@@ -36,6 +36,12 @@ class Configuration(Settings):
                     continue
         return super().__getitem__(key)
 
+    def __getattr__(self, name: str) -> Any:
+        try:
+            return self[name]
+        except KeyError:
+            raise AttributeError(f"there is no setting {name!r}") from None
+
     def swap_with(self, other: Any) -> None:
         """Become what ``other`` is, as Celery does once the settings are read."""
         super().swap_with(other)
