@@ -20,6 +20,7 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 QUICK = {
     "HIVE_DELIVERY_LEASE_S": "1.8",
     "HIVE_DELIVERY_RENEW_EVERY_S": "0.5",
+    "HIVE_DELIVERY_REAP_EVERY_S": "0.3",
     "HIVE_BROKER_SOCKET_TIMEOUT_S": "2",
 }
 
