@@ -25,7 +25,7 @@ from hive.transport.bindings import Bindings
 from hive.transport.consumer import Consumer
 from hive.transport.lease import StockRecords
 from hive.transport.message import HiveMessage
-from hive.transport.options import delivery_settings
+from hive.transport.options import OPTION, delivery_settings
 from hive.transport.qos import QoS
 from hive.transport.waiting import Waiting
 
@@ -151,7 +151,9 @@ class Channel(Waiting, Bindings):
         now_ms = self.connection.clock.wall_ms()
         envelope.stamp_expiry(message, now_ms)
         envelope.stamp_published(message, now_ms)
-        due_ms = envelope.due_at_ms(message)
+        # Stock applications of this process come through here too, and their workers may be stock ones: these look for
+        # what is due in the ready lists only.
+        due_ms = envelope.due_at_ms(message) if OPTION in self.connection.client.transport_options else None
         if due_ms is not None:
             envelope.mark_scheduled(message)
         follows = self._source(message)
