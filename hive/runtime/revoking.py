@@ -21,7 +21,7 @@ class HiveControl(Control):
     def revoke(self, task_id: Any, *args: Any, **kwargs: Any) -> Any:
         """Tell all workers to discard tasks, and take those off the broker that wait there in the scheduled sets.
 
-        These are revoked at once, also with no worker there. The scheduled sets of the application's queues are looked
+        These are revoked at once, also with no worker there, and the event ``task-revoked`` says so. The scheduled sets of the application's queues are looked
         through, 500 messages in one round trip. A repeat finds nothing.
 
         Args:
@@ -43,6 +43,8 @@ class HiveControl(Control):
             if headers.get("id") in ids and store.cancel_scheduled(queue, [message.message_id]):
                 request = Context(headers, id=headers["id"], task=headers.get("task"))
                 self.app.backend.mark_as_revoked(headers["id"], "revoked", request=request, store_result=True)
+                with self.app.events.default_dispatcher() as events:
+                    events.send("task-revoked", uuid=headers["id"], terminated=False, signum=None, expired=False)
 
 
 def _waiting(store: Store, queue: str) -> Iterator[tuple[ScheduledMessage, dict[str, Any]]]:
