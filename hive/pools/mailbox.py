@@ -27,7 +27,7 @@ class Mailbox:
     def __init__(self, loop: LoopThread) -> None:
         self._loop = loop
         self._calls: deque[tuple[Callable[..., Any], tuple[Any, ...]]] = deque()
-        self._asked = False
+        self._asked = self._woken = False
         self._has_hub = False
         self._posted = threading.Event()
         self._turn = threading.RLock()
@@ -48,17 +48,18 @@ class Mailbox:
         The loop wakes the consumer once it has run all that is ready, so that many short tasks are reported together.
         """
         self._calls.append((function, args))
-        if not self._asked:
-            self._asked = True
-            if self._loop.is_current:
-                self._loop.loop.call_soon(self._wake)
-            else:
+        if not self._loop.is_current:
+            # What the loop was asked to do may wait for long: a task may be keeping it from turning.
+            if not self._woken:
                 self._wake()
+        elif not self._asked:
+            self._asked = True
+            self._loop.loop.call_soon(self._wake)
 
     def deliver(self) -> None:
         """Make all calls that are due; an error of one is logged and does not keep the others back."""
         with self._turn:
-            self._asked = False
+            self._asked = self._woken = False
             self._posted.clear()
             while self._calls:
                 function, args = self._calls.popleft()
@@ -83,6 +84,7 @@ class Mailbox:
         self.deliver()
 
     def _wake(self) -> None:
+        self._woken = True
         self._posted.set()
         if self._has_hub:
             os.write(self._told, b"\0")
