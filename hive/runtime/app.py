@@ -19,7 +19,9 @@ from hive.runtime.address import results_url
 from hive.runtime.awaiting import Awaiting, HiveGroupResult, HiveResult
 from hive.runtime.configuration import Configuration
 from hive.runtime.coroutines import with_models
+from hive.runtime.deadline import with_deadline
 from hive.runtime.defaults import celery_settings, transport_defaults
+from hive.runtime.fallback import FALLBACK_TASK, run_fallback
 from hive.runtime.publishers import Publishers
 from hive.runtime.results import fenced
 from hive.settings.load import load_settings
@@ -75,11 +77,13 @@ class Hive(Celery):
         self._conf: Any = Configuration.of(self._conf)
         self.steps["consumer"].add("hive.runtime.consuming:Delivery")
         self.steps["consumer"].add("hive.runtime.watching:DeadLetterWatch")
+        self.steps["consumer"].add("hive.runtime.garbage:Freeze")
         # By name, as Celery takes steps: a producer needs no Prometheus client.
         self.steps["consumer"].add("hive.monitoring.port:Figures")
         self.lifespan = Lifespan(self)
         self.process_loop = ProcessLoop(self.lifespan)
         self.awaiting = Awaiting(self)
+        self.task(name=FALLBACK_TASK, bind=True, shared=False)(run_fallback)
         self.add_defaults(lambda: celery_settings(self.settings, self.agent_types))
 
     def _load_config(self) -> Any:
@@ -165,7 +169,13 @@ class Hive(Celery):
         return await self.awaiting.call(function, *args, **kwargs)
 
     def send_task(self, name: str, args: Any = None, kwargs: Any = None, *more: Any, **options: Any) -> Any:
-        """Send a task by name, as ``Celery.send_task`` does with the same arguments; every call of a task comes here."""
+        """Send a task by name, as ``Celery.send_task`` does with the same arguments; every call of a task comes here.
+
+        Besides Celery's options it takes ``deadline_s``: seconds from now within which the task must begin; one that has not
+        begun then gives its fallback, or fails with ``DeadlineExceededError``.
+        """
+        if options.get("deadline_s") is not None:
+            options = with_deadline(options, self.process.clock)
         is_given = options.get("producer") or options.get("publisher") or options.get("connection")
         if more or is_given or getattr(self._batching, "producer", None):
             return super().send_task(name, args, kwargs, *more, **options)
