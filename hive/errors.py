@@ -10,6 +10,7 @@ Every error is a sentence that says what happened and what to do, and carries wh
     │   ├── BrokerRefusedError   it answers, but not to us: password, version, eviction policy, format
     │   └── BrokerLockedError    its data directory is in use or cannot be written
     ├── MessageTooLargeError     a message is over ``max_message_bytes``
+    ├── QueueFull                a queue holds as many messages as its bound allows
     ├── StaleLeaseError          a delivery has been given to another worker
     └── InputError               what the user handed in cannot be worked on
 """
@@ -87,6 +88,29 @@ class StaleLeaseError(HiveError):
     """The delivery has been given to another worker; whatever this one has to say about it no longer counts."""
 
     def __init__(self, queue: str, token: int | str, message_id: str | None = None) -> None:
+class QueueFull(HiveError):  # noqa: N818 - named like the standard library's queue.Full
+    """As many messages wait in a queue as its bound allows; this one was not published.
+
+    Attributes:
+        queue: the queue.
+        length: messages that waited there.
+        bound: how many may.
+        wait_s: seconds the caller was to wait for room; 0: none.
+    """
+
+    retryable = True
+
+    def __init__(self, queue: str, length: int, bound: int, wait_s: float = 0.0) -> None:
+        self.queue, self.length, self.bound, self.wait_s = queue, length, bound, wait_s
+        super().__init__(queue, length, bound, wait_s)
+
+    def __str__(self) -> str:
+        return (
+            f"queue {self.queue!r} holds {self.length:,} messages of the {self.bound:,} it may hold: publish later, let "
+            "the caller wait (when_full = 'wait'), or start more workers"
+        )
+
+
         self.queue, self.token, self.message_id = queue, token, message_id
         super().__init__(
             f"delivery {token} of {message_id or 'a message'} from queue {queue!r} is no longer ours: "

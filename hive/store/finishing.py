@@ -128,6 +128,7 @@ class Finishing(Caller):
             *names.of_consumer(consumer)[:2],
             *target.keys("scheduled", "scheduled:messages", "wake"),
             target.ready[step],
+            *names.keys("unique", "unique:expiry", "deaths:expiry"),
         ]
         return Outcome(
             self.call(
@@ -140,6 +141,7 @@ class Finishing(Caller):
                 message.due_ms or 0,
                 self.layout.priority_steps[step],
                 message.payload,
+                int(message.queue == id_.queue),
             )
         )
 

@@ -30,14 +30,20 @@ key                      type   members                                        w
 ``…:dead``               ZSET   dead letter id by when it was set aside        reject, reap         redrive, release
 ``…:dead:records``       HASH   dead letter id to JSON: reason, history, …     reject, reap         redrive, release
 ``…:dead:messages``      HASH   dead letter id to ``<priority>:<envelope>``    reject, reap         redrive, release
-``…:dead:arrivals``      LIST   ids of letters no event has told of, 10,000    reject, reap         whoever tells
+``…:dead:untold``        ZSET   dead letter id by when it may be told of       reject, reap         whoever has told
+``…:unique``             HASH   digest of a key to JSON: ``task_id`` that holds publish_guarded      its time, purge
+                                it, ``until_ms``, ``within_ms``, ``message_id``
+                                if it ends with that message
+``…:unique:expiry``      ZSET   digest of a key by end of its time in ms       publish_guarded      its time, purge
 ``…:graces``             ZSET   message id of an unknown task by first sight   postpone             postpone, expiry
 ======================== ====== ============================================== ==================== ==================
 
 Counters: ``deduplicated`` publishes dropped as repeats; ``promoted`` scheduled messages made ready; ``redelivered``
 messages returned to ready or suspects by a reap or a death; ``refused`` steps of deliveries that were no longer
 current; ``reaped`` consumers; ``deaths`` counted; ``dead`` letters, ``redriven``, ``archived`` and ``purged`` ones; ``dead_bytes`` they hold at present; ``postponed``
-waits for a worker that knows the task; ``forgiven`` gaps after which leases were extended.
+waits for a worker that knows the task; ``twins`` publishes for which the handle of another task was returned;
+``refused_full`` publishes for which there was no room, ``shed`` dead letters made to make room; ``forgiven`` gaps after
+which leases were extended.
 """
 
 from bisect import bisect

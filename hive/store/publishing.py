@@ -1,18 +1,20 @@
 """Publishing: into the ready lists, or into the scheduled set."""
 
 from collections.abc import Iterator, Sequence
-from hashlib import blake2b
 
-from hive.store.caller import Caller
+from hive.errors import QueueFull
+from hive.store.dedup import digest_of
 from hive.store.faults import BatchPublishError, BrokerFullError, BrokerGoneError
 from hive.store.finishing import DEATHS_KEPT_MS
+from hive.store.guard import Admittance
+from hive.store.guarding import Guarding, refusal
 from hive.store.values import Following, Outgoing, Source
 
 CHUNK_MESSAGES = 500
 CHUNK_BYTES = 1_048_576
 
 
-class Publishing(Caller):
+class Publishing(Guarding):
     """Puts messages on the broker."""
 
     def publish(self, message: Outgoing) -> bool:
@@ -26,11 +28,15 @@ class Publishing(Caller):
 
         Raises:
             MessageTooLargeError: it is over ``max_message_bytes``; nothing was sent.
+            QueueFull: its guard bounds the queue, and there is no room; nothing was published.
             BrokerFullError: the broker is at its memory limit; nothing was published.
             BrokerGoneError: no reply; it may have been published.
         """
         self.check_size(message)
-        return self._send([message])[0]
+        taken = self._send([message])[0]
+        if isinstance(taken, QueueFull):
+            raise taken
+        return taken
 
     def publish_many(self, messages: Sequence[Outgoing]) -> tuple[bool, ...]:
         """Publish many messages in few round trips; the order within a queue is kept.
@@ -40,11 +46,13 @@ class Publishing(Caller):
 
         Raises:
             MessageTooLargeError: one is over ``max_message_bytes``; none was sent.
-            BatchPublishError: some were not published, or their reply was lost; it says which.
+            BatchPublishError: some were not published, or their reply was lost; it says which. There may have been no
+                room for them in a bounded queue: then all others were published.
         """
         for message in messages:
             self.check_size(message)
         taken: dict[int, bool] = {}
+        full: dict[int, QueueFull] = {}
         for chunk in _chunks(messages):
             try:
                 replies = self._send([messages[position] for position in chunk])
@@ -52,7 +60,14 @@ class Publishing(Caller):
                 unknown = chunk if isinstance(error, BrokerGoneError) else []
                 refused = [place for place in range(len(messages)) if place not in taken and place not in set(unknown)]
                 raise BatchPublishError(sorted(taken), unknown, refused, error) from error
-            taken.update(zip(chunk, replies, strict=True))
+            for position, reply in zip(chunk, replies, strict=True):
+                if isinstance(reply, QueueFull):
+                    full[position] = reply
+                else:
+                    taken[position] = reply
+        if full:
+            first = next(iter(full.values()))
+            raise BatchPublishError(sorted(taken), [], sorted(full), first) from first
         return tuple(taken[position] for position in range(len(messages)))
 
     def follow(self, source: Source, message: Outgoing) -> Following:
@@ -82,7 +97,7 @@ class Publishing(Caller):
             source.delivery.token,
             source.message_id,
             DEATHS_KEPT_MS,
-            _digest(f"{message.queue}:{message.dedup_id or message.message_id}").hex(),
+            digest_of(f"{message.queue}:{message.dedup_id or message.message_id}").hex(),
             round(self.settings.publish_dedup_s * 1000),
             message.message_id,
             "" if message.due_ms is None else message.due_ms,
@@ -91,8 +106,13 @@ class Publishing(Caller):
         )
         return Following(code)
 
-    def _send(self, chunk: Sequence[Outgoing]) -> list[bool]:
-        """Publish or schedule messages of one queue, all ready or all with a due time."""
+    def _send(self, chunk: Sequence[Outgoing]) -> Sequence[bool | QueueFull]:
+        """Publish or schedule messages of one queue, all ready or all with a due time, all under a guard or none."""
+        if chunk[0].guard is not None:
+            return [
+                refusal(message, admission) or admission.kind is not Admittance.REPEAT
+                for message, admission in zip(chunk, self.admit(chunk), strict=True)
+            ]
         names = self.queue_keys(chunk[0].queue)
         arguments: list[str | bytes | int] = [
             self.now_argument(),
@@ -102,26 +122,22 @@ class Publishing(Caller):
             keys = names.keys("published:0", "published:1", "counters", "wake") + list(names.ready)
             for message in chunk:
                 step = self.layout.step(message.priority)
-                arguments += [step + 1, _digest(message.dedup_id), message.payload]
+                arguments += [step + 1, digest_of(message.dedup_id), message.payload]
             return [bool(taken) for taken in self.call("publish", keys, *arguments)]
         keys = names.keys("published:0", "published:1", "counters", "scheduled", "scheduled:messages", "wake")
         for message in chunk:
             priority = self.layout.priority_steps[self.layout.step(message.priority)]
             head = f"{priority}:".encode()
-            arguments += [message.message_id, message.due_ms or 0, _digest(message.dedup_id), head + message.payload]
+            arguments += [message.message_id, message.due_ms or 0, digest_of(message.dedup_id), head + message.payload]
         return [bool(taken) for taken in self.call("schedule", keys, *arguments)]
-
-
-def _digest(dedup_id: str | None) -> bytes:
-    """Return twelve bytes that stand for an id; ten million of them collide with a chance below one in 10^14."""
-    return blake2b(dedup_id.encode(), digest_size=12).digest() if dedup_id is not None else b""
 
 
 def _chunks(messages: Sequence[Outgoing]) -> Iterator[list[int]]:
     """Yield positions of messages that go into one script call: same queue and kind, bounded by count and bytes."""
-    groups: dict[tuple[str, bool], list[int]] = {}
+    groups: dict[tuple[str, bool, bool], list[int]] = {}
     for position, message in enumerate(messages):
-        groups.setdefault((message.queue, message.due_ms is None), []).append(position)
+        kind = (message.queue, message.due_ms is None, message.guard is None)
+        groups.setdefault(kind, []).append(position)
     for positions in groups.values():
         chunk: list[int] = []
         size_bytes = 0

@@ -15,7 +15,8 @@ from hive.store.values import ConsumerInfo, ConsumerRecord, Purged, QueueStats, 
 #: What ends with a queue with ``x-expires``, besides its ready lists.
 _ENDING = (
     "scheduled", "scheduled:messages", "wake", "published:0", "published:1", "deaths", "deaths:expiry", "suspects",
-    "dead", "dead:records", "dead:messages", "dead:arrivals", "graces",
+    "dead", "dead:records", "dead:messages", "dead:untold", "graces",
+    "unique", "unique:expiry",
 )  # fmt: skip
 
 #: What is there for those who consume it, and ends by their leases.
@@ -140,11 +141,11 @@ class Upkeep(Caller):
     def purge(self, queue: str) -> Purged:
         """Remove all messages that wait: ready, scheduled and suspects. In flight and dead letters stay.
 
-        A repeat finds nothing.
+        No key is held any more, those of tasks in flight neither. A repeat finds nothing.
         """
         names = self.queue_keys(queue)
-        keys = [*names.keys("scheduled", "scheduled:messages", "suspects", "wake", "published:0", "published:1")]
-        keys += names.ready
+        keys = names.keys("scheduled", "scheduled:messages", "suspects", "wake", "published:0", "published:1")
+        keys += [*names.keys("unique", "unique:expiry"), *names.ready]
         ready, scheduled, suspects = self.call("purge", keys)
         return Purged(ready=ready, scheduled=scheduled, suspects=suspects)
 
@@ -159,7 +160,16 @@ class Upkeep(Caller):
         self.call(
             "delete_queue",
             names.keys(
-                "consumers", "dead", "state", "counters", "deaths", "deaths:expiry", "published:0", "published:1"
+                "consumers",
+                "dead",
+                "state",
+                "counters",
+                "deaths",
+                "deaths:expiry",
+                "published:0",
+                "published:1",
+                "unique",
+                "unique:expiry",
             ),
         )
         return purged

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from hive.store.guard import Guard
+
 
 class ClaimStatus(Enum):
     """What a claim came to."""
@@ -134,6 +136,7 @@ class Outgoing:
         dedup_id: the same id again within ``publish_dedup_s`` is dropped; ``None``: never.
         due_ms: instant on the broker's clock before which it is not claimable; ``None``: now.
         follows: the delivery it follows from; ``None``: it stands alone.
+        guard: the key it asks for and the bound of its queue; ``None``: it is published as it is.
     """
 
     queue: str
@@ -143,6 +146,7 @@ class Outgoing:
     dedup_id: str | None = None
     due_ms: int | None = None
     follows: "Source | None" = None
+    guard: Guard | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

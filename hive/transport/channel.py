@@ -129,7 +129,7 @@ class Channel(Waiting, Bindings):
     def send(self, outgoing: Outgoing) -> None:
         """Publish one message; one that is dropped, because it is a repeat or no longer ours to send, is logged."""
         if outgoing.follows is None:
-            if not self.store.publish(outgoing):
+            if not self.store.publish(outgoing) and outgoing.guard is None:
                 _dropped(outgoing, "it is on the broker already")
             return
         following = self.store.follow(outgoing.follows, outgoing)
@@ -164,6 +164,8 @@ class Channel(Waiting, Bindings):
             priority=self._get_message_priority(message, reverse=False),
             dedup_id=envelope.publish_id(message) if follows is None else envelope.step_id(message),
             due_ms=due_ms,
+            # What follows from a task is part of what was accepted before.
+            guard=message["properties"].get(envelope.GUARD) if follows is None else None,
             follows=follows,
         )
 

@@ -16,6 +16,9 @@ TYPE_MARK = b'"__type__"'
 PUBLISH_ID = "hive_publish_id"
 FOLLOWS = "hive_follows"
 
+#: Another of them: the guard a message is published under (:class:`hive.store.guard.Guard`).
+GUARD = "hive_guard"
+
 _decode = JSONDecoder().decode
 
 
@@ -113,7 +116,7 @@ def step_id(envelope: Envelope) -> str:
 
 def outgoing(envelope: Envelope) -> Envelope:
     """Return an envelope without what only its publishing needs, so that nobody publishes it along with a copy."""
-    properties = {name: value for name, value in envelope["properties"].items() if name not in (PUBLISH_ID, FOLLOWS)}
+    properties = {name: value for name, value in envelope["properties"].items() if name not in (PUBLISH_ID, FOLLOWS, GUARD)}
     return {**envelope, "properties": properties}
 
 

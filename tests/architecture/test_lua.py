@@ -9,6 +9,7 @@ import pytest
 
 import hive.store
 from hive.settings.parts import DeliverySettings
+from hive.store.guard import Bound, Guard
 from hive.store.keys import Layout
 from hive.store.scripts import INCLUDE, load
 from hive.store.store import Store
@@ -18,13 +19,14 @@ FOLDER = Path(str(hive.store.__file__)).parent / "lua"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.lua"))
 PARTS = sorted(path.stem for path in (FOLDER / "parts").glob("*.lua"))
 TYPES = ("LIST", "HASH", "ZSET", "SET", "STRING", "any")
-MAY_REFUSE_WHEN_FULL = {"publish", "schedule", "dead_import"}
+MAY_REFUSE_WHEN_FULL = {"publish", "publish_guarded", "schedule", "dead_import", "keep_answer"}
 STEPS = len(Layout().priority_steps)
 
 INFO = ConsumerInfo(node="n", pid=1, version="0", started_ms=0)
 ID = DeliveryId(queue="q", token=1)
 MESSAGE = Outgoing(queue="q", payload=b"p", message_id="m")
 LATER = Outgoing(queue="q", payload=b"p", message_id="m", due_ms=1)
+GUARDED = Outgoing(queue="q", payload=b"p", message_id="m", guard=Guard(bound=Bound(max_length=1)))
 LETTER = DeadLetter(
     id="1",
     queue="q",
@@ -51,14 +53,16 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "dead_import": (lambda store: store.dead_import("q", [LETTER]), 4),
     "dead_read": (lambda store: list(store.dead_read("q", ["1"])), 2),
     "dead_remove": (lambda store: store.dead_remove("q", ["1"], "purged"), 4),
-    "delete_queue": (lambda store: store.delete_queue("q"), 8),
+    "delete_queue": (lambda store: store.delete_queue("q"), 10),
     "follow": (lambda store: store.follow(Source(consumer="c", delivery=ID, message_id="m"), LATER), 11),
     "finish": (lambda store: store.finish("c", [ID, DeliveryId(queue="r", token=1)]), 2 * 5),
     "finish_with_result": (lambda store: store.finish_with_result("c", ID, RESULT), 6),
     "pop": (lambda store: store.pop(["q", "r"]), 2 * STEPS),
     "publish": (lambda store: store.publish(MESSAGE), 4 + STEPS),
     "postpone": (lambda store: store.postpone("c", ID, "m", grace_s=1, look_s=1), 7),
-    "purge": (lambda store: store.purge("q"), 6 + STEPS),
+    "publish_guarded": (lambda store: store.publish(GUARDED), 16 + STEPS),
+    "free_key": (lambda store: store.free_key("q", "d", "t"), 3),
+    "purge": (lambda store: store.purge("q"), 8 + STEPS),
     "reap": (lambda store: store.reap("q", "c"), 15 + STEPS),
     "reconcile": (lambda store: store.reconcile("c", "q", [], 1), 5 + STEPS),
     "redrive": (lambda store: store.redrive("q", ["1"], to="r"), 7 + STEPS),
@@ -68,11 +72,11 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "renew": (lambda store: store.renew("c", ["q", "r"]), 2 * (6 + STEPS)),
     "requeue": (lambda store: store.requeue("c", [ID]), 6 + STEPS),
     "reschedule": (lambda store: store.reschedule("c", ID, "m", 1), 6),
-    "retry": (lambda store: store.retry("c", ID, LATER), 9),
+    "retry": (lambda store: store.retry("c", ID, LATER), 12),
     "schedule": (lambda store: store.publish(LATER), 6),
     "start": (lambda store: store.start("c", [Start(id=ID, message_id="m")]), 5),
     "tick": (lambda store: store.tick(["q", "r"]), 2 * 4),
-    "touch": (lambda store: store.touch({"q": 1, "r": 1}, "c"), 2 * (STEPS + 17 + 3)),
+    "touch": (lambda store: store.touch({"q": 1, "r": 1}, "c"), 2 * (STEPS + 19 + 3)),
     "unregister": (lambda store: store.unregister("c", ["q"]), 5),
 }
 # These two need something on the broker to be called with; their keys are counted in the integration tests.

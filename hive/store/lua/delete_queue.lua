@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Removes what stands beside the messages of a queue, unless somebody consumes it or it holds dead letters.
 -- KEYS: 1 consumers ZSET, 2 dead ZSET, 3 state HASH, 4 counters HASH, 5 deaths HASH, 6 deaths:expiry ZSET,
---   7 published:0 SET, 8 published:1 SET
+--   7 published:0 SET, 8 published:1 SET, 9 unique HASH, 10 unique:expiry ZSET
 -- ARGV: none
 -- Reply: 1 removed, 0 kept
 -- Cost: O(1), memory is freed in the background

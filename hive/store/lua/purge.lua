@@ -1,12 +1,12 @@
 #!lua flags=allow-oom
--- Removes all messages of a queue that wait, and the memory of what was published.
+-- Removes all messages of a queue that wait, and the memory of what was published and of who holds which key.
 -- KEYS: 1 scheduled ZSET, 2 scheduled:messages HASH, 3 suspects LIST, 4 wake LIST, 5 published:0 SET, 6 published:1 SET,
---   7.. ready LIST of each priority step
+--   7 unique HASH, 8 unique:expiry ZSET, 9.. ready LIST of each priority step
 -- ARGV: none
 -- Reply: {ready, scheduled, suspects} removed
 -- Cost: O(steps), memory is freed in the background
 local ready = 0
-for place = 7, #KEYS do
+for place = 9, #KEYS do
   ready = ready + redis.call('LLEN', KEYS[place])
 end
 local scheduled, suspects = redis.call('ZCARD', KEYS[1]), redis.call('LLEN', KEYS[3])
