@@ -12,6 +12,10 @@ Every error is a sentence that says what happened and what to do, and carries wh
     ├── MessageTooLargeError     a message is over ``max_message_bytes``
     ├── QueueFull                a queue holds as many messages as its bound allows
     ├── StaleLeaseError          a delivery has been given to another worker
+    ├── DeadLetteredError        the result of a task whose message has been set aside
+    ├── GuardRefusedError        a guard says no, now or for ever
+    │   ├── BreakerOpenError     the breaker of a dependency is open
+    │   └── DeadlineExceededError  a task did not begin before its deadline
     └── InputError               what the user handed in cannot be worked on
 """
 
@@ -84,10 +88,6 @@ class MessageTooLargeError(HiveError):
         )
 
 
-class StaleLeaseError(HiveError):
-    """The delivery has been given to another worker; whatever this one has to say about it no longer counts."""
-
-    def __init__(self, queue: str, token: int | str, message_id: str | None = None) -> None:
 class QueueFull(HiveError):  # noqa: N818 - named like the standard library's queue.Full
     """As many messages wait in a queue as its bound allows; this one was not published.
 
@@ -111,11 +111,82 @@ class QueueFull(HiveError):  # noqa: N818 - named like the standard library's qu
         )
 
 
+class StaleLeaseError(HiveError):
+    """The delivery has been given to another worker; whatever this one has to say about it no longer counts."""
+
+    def __init__(self, queue: str, token: int | str, message_id: str | None = None) -> None:
         self.queue, self.token, self.message_id = queue, token, message_id
         super().__init__(
             f"delivery {token} of {message_id or 'a message'} from queue {queue!r} is no longer ours: "
             "its lease ended and another worker holds it now"
         )
+
+
+class DeadLetteredError(HiveError):
+    """The result of a task whose message has become a dead letter; a redrive may still bring another result.
+
+    Its arguments are its fields, so that a result backend can store and restore it.
+
+    Attributes:
+        letter: id of the dead letter.
+        queue: where it lies.
+        reason: why, in a word.
+        cause: the same as a sentence.
+    """
+
+    def __init__(self, letter: str, queue: str, reason: str, cause: str) -> None:
+        self.letter, self.queue, self.reason, self.cause = letter, queue, reason, cause
+        super().__init__(letter, queue, reason, cause)
+
+    def __str__(self) -> str:
+        return (
+            f"dead letter {self.letter} of queue {self.queue!r} ({self.reason}): {self.cause}; "
+            f"`hive dead show {self.letter}` shows it, `hive dead redrive --id {self.letter}` sends it again"
+        )
+
+
+class GuardRefusedError(HiveError):
+    """A guard let a task not run.
+
+    Its arguments are its fields, so that a result backend can store and restore it.
+
+    Attributes:
+        task: name of the task, or of what asked.
+        guard: kind and name of the guard.
+        reason: why, as a sentence.
+    """
+
+    retryable = True
+
+    def __init__(self, task: str, guard: str, reason: str) -> None:
+        self.task, self.guard, self.reason = task, guard, reason
+        super().__init__(task, guard, reason)
+
+    def __str__(self) -> str:
+        return f"{self.task} was refused by {self.guard}: {self.reason}"
+
+
+class DeadlineExceededError(GuardRefusedError):
+    """A task did not begin before its deadline, and declares no fallback that has a value."""
+
+    retryable = False
+
+
+class BreakerOpenError(GuardRefusedError):
+    """The breaker of a dependency is open, or half-open with all its probes given out: do not call it now.
+
+    Attributes:
+        name: the dependency.
+        retry_after_s: seconds until it may be worth asking again.
+    """
+
+    def __init__(self, name: str, reason: str, retry_after_s: float) -> None:
+        self.name, self.retry_after_s = name, retry_after_s
+        super().__init__(name, f"breaker:{name}", reason)
+        self.args = (name, reason, retry_after_s)
+
+    def __str__(self) -> str:
+        return f"the breaker of {self.name!r} says no: {self.reason}; ask again in {self.retry_after_s:.1f} s"
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

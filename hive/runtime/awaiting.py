@@ -15,7 +15,9 @@ from celery.backends.redis import RedisBackend, SentinelBackend
 from celery.exceptions import TimeoutError as ResultTimeoutError
 from celery.result import AsyncResult, GroupResult
 
+from hive.guards.fallback import Fallback
 from hive.pools.network import Network
+from hive.runtime.fallback import MARK
 from hive.store.result_watch import ResultWatch
 
 #: Longest seconds between two looks at a result on a backend that announces nothing.
@@ -80,7 +82,17 @@ class Awaiting:
 
 
 class HiveResult(AsyncResult):
-    """Celery's result, which a coroutine can wait for."""
+    """Celery's result, which a coroutine can wait for, and which says if it is a fallback."""
+
+    @property
+    def fallback(self) -> Fallback | None:
+        """Where the result comes from if it is a fallback, with its age; None: the task's own, or there is none yet."""
+        return Fallback.of_header(self._get_task_meta().get(MARK))
+
+    @property
+    def is_fallback(self) -> bool:
+        """Whether the result is a fallback, because a guard let the task not run."""
+        return self.fallback is not None
 
     async def aget(self, timeout: float | None = None, *, propagate: bool = True) -> Any:
         """Wait until the task has ended and return its result, as ``get`` does, without holding a thread.

@@ -12,6 +12,7 @@ from celery.worker.request import Request
 
 from hive.deadletter.poison import Poison, Reason
 from hive.runtime import control
+from hive.runtime.admission import Admission
 from hive.runtime.fence import Fence
 from hive.runtime.gate import Gate
 from hive.runtime.inspection import BROKEN, examine, invalid, undecodable
@@ -37,7 +38,8 @@ class HiveConsumer(Consumer):
     holder: Holder | None = None
 
     def __init__(self, on_task_request: Any, **kwargs: Any) -> None:
-        self.gate = Gate(on_task_request, lambda: self.pool.num_processes)
+        self.admission = Admission(kwargs["app"])
+        self.gate = Gate(on_task_request, lambda: self.pool.num_processes, admits=self.admission.admits)
         control.install()
         self.rejection = Rejection(self)
         super().__init__(self.gate.admit, **kwargs)

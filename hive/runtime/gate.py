@@ -22,11 +22,19 @@ class Gate:
         process: hands a request to the pool.
         slots: how many tasks the pool runs at once, asked each time because pools grow and shrink.
         clock: for the pace of the pool.
+        admits: asked for each task just before its start is recorded; one that it does not admit is gone from here.
     """
 
-    def __init__(self, process: Callable[[Any], Any], slots: Callable[[], int], clock: Clock | None = None) -> None:
+    def __init__(
+        self,
+        process: Callable[[Any], Any],
+        slots: Callable[[], int],
+        clock: Clock | None = None,
+        admits: Callable[[Any], bool] | None = None,
+    ) -> None:
         self.process = process
         self.slots = slots
+        self.admits = admits or _all
         self.pace = Pace(clock or SystemClock())
         self._passed_count = 0
         self._waiting: deque[Any] = deque()
@@ -40,7 +48,7 @@ class Gate:
             self.process(request)
         elif self.start_now is None:
             self._waiting.append(request)
-        else:
+        elif self.admits(request):
             self._pass(request, self.start_now(_start(request)))
 
     def due(self) -> list[Start]:
@@ -50,7 +58,10 @@ class Gate:
         room = self._room()
         starts: list[Start] = []
         while self._waiting and len(starts) < room:
+            is_admitted = self.admits(self._waiting[0])
             request = self._waiting.popleft()
+            if not is_admitted:
+                continue
             start = _start(request)
             self._starting[start.id] = request
             starts.append(start)
@@ -114,6 +125,10 @@ class Gate:
             self.process(request)
         else:
             state.task_ready(request)
+
+
+def _all(_: Any) -> bool:
+    return True
 
 
 def _start(request: Any) -> Start:

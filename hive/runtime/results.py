@@ -9,6 +9,7 @@ from celery.backends.redis import RedisBackend
 from celery.result import task_join_will_block
 from kombu.utils.encoding import bytes_to_str, ensure_bytes
 
+from hive.runtime.fallback import MARK, keep_answer
 from hive.runtime.fence import Fence
 from hive.runtime.next_steps import fix_ids
 from hive.runtime.reaching import require_broker
@@ -67,6 +68,22 @@ class FencedResults:
         outcome = self.app.access.present(fence, lambda store: write(store, fence.consumer, fence.delivery, stored))
         if outcome is not Outcome.DONE:
             _refused(f"result {state}", task_id, fence)
+
+    def _get_result_meta(
+        self, result: Any, state: str, traceback: Any, request: Any, *args: Any, **kwargs: Any
+    ) -> dict[str, Any]:
+        """Return what is stored of a result; one that is a fallback says so, which stock Celery passes over."""
+        meta: dict[str, Any] = super()._get_result_meta(result, state, traceback, request, *args, **kwargs)  # type: ignore[misc]
+        mark = getattr(request, MARK, None)
+        if mark is not None:
+            meta[MARK] = mark
+        return meta
+
+    def mark_as_done(self, task_id: str, result: Any, request: Any = None, *args: Any, **kwargs: Any) -> Any:
+        """Record a success and what follows from it; a task that asks for it has its answer kept for worse times."""
+        if request is not None:
+            keep_answer(self.app, request, result)
+        return super().mark_as_done(task_id, result, request, *args, **kwargs)  # type: ignore[misc]
 
     def mark_as_failure(self, task_id: str, exc: Any, traceback: Any = None, request: Any = None, **kwargs: Any) -> Any:
         """Record a failure and what follows from it, if the delivery is current."""

@@ -1,5 +1,6 @@
 """The task class of every task of a Hive application."""
 
+from collections.abc import Sequence
 from types import CoroutineType
 from typing import Any, ClassVar
 
@@ -10,6 +11,7 @@ from pydantic import ValidationError
 
 from hive.deadletter.poison import Reason
 from hive.errors import BrokerError
+from hive.guards.fallback import Source, sources
 from hive.runtime.awaiting import AwaitableTask
 from hive.runtime.coroutines import run_to_end
 from hive.runtime.fence import Fence
@@ -24,9 +26,13 @@ class HiveTask(AwaitableTask, Task):
 
     Attributes:
         agent_type: name of the agent type whose pool runs it; none: Celery's default queue.
+        breaker: name of the dependency whose breaker must be closed for it to run, or names of several.
+        fallback: what its result is when a guard refuses it; several are tried in order.
     """
 
     agent_type: str | None = None
+    breaker: str | Sequence[str] | None = None
+    fallback: Source | Sequence[Source] | None = None
     Request = "hive.runtime.request:HiveRequest"
     # Celery copies these from the class into every call's options.
     from_config: ClassVar[tuple[Any, ...]] = Task.from_config
@@ -39,7 +45,9 @@ class HiveTask(AwaitableTask, Task):
 
         Raises:
             UnknownAgentTypeError: nobody declared ``agent_type``.
+            TypeError: its ``fallback`` is none.
         """
+        sources(cls.fallback)
         if cls.agent_type is not None and hasattr(app, "agent_types"):
             agent = app.agent_types.require(cls.agent_type, task=cls.name)
             if cls.time_limit is None and cls.soft_time_limit is None:

@@ -36,6 +36,8 @@ key                      type   members                                        w
                                 if it ends with that message
 ``…:unique:expiry``      ZSET   digest of a key by end of its time in ms       publish_guarded      its time, purge
 ``…:graces``             ZSET   message id of an unknown task by first sight   postpone             postpone, expiry
+``{<task>}:hive:answer:  HASH   ``answer``, ``at_ms``: the last good answer of keep_answer          its time
+<digest>``                      one call
 ======================== ====== ============================================== ==================== ==================
 
 Counters: ``deduplicated`` publishes dropped as repeats; ``promoted`` scheduled messages made ready; ``redelivered``
@@ -73,6 +75,10 @@ class Layout:
     def step(self, priority: int) -> int:
         """Return the position of the step that serves ``priority``, as kombu chooses it."""
         return max(bisect(self.priority_steps, priority) - 1, 0)
+
+    def shared(self, tag: str, *parts: str) -> str:
+        """Return the name of a key that belongs to no queue; those with the same tag share a cluster slot."""
+        return f"{self.prefix}{{{tag}}}:hive:{':'.join(parts)}"
 
     def queue(self, name: str) -> "QueueKeys":
         """Return the names of one queue's keys."""

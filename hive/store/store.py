@@ -1,5 +1,6 @@
 """The store: every operation on the broker, one method for each script."""
 
+from hive.store.answers import Answers
 from hive.store.claiming import Claiming
 from hive.store.deadletters import DeadLetters
 from hive.store.finishing import Finishing
@@ -9,7 +10,7 @@ from hive.store.reaping import Reaping
 from hive.store.upkeep import Upkeep
 
 
-class Store(Publishing, Claiming, Finishing, Reaping, Quarantine, DeadLetters, Upkeep):
+class Store(Publishing, Claiming, Finishing, Reaping, Quarantine, DeadLetters, Upkeep, Answers):
     """All operations on the broker's queues; see :class:`hive.store.caller.Caller` for what it is made of.
 
     It holds no state but its client, so it may be shared by threads as far as the client may.

@@ -98,9 +98,30 @@ class DeadLettered:
     at_ms: int
 
 
-Event = QueueObserved | WorkerObserved | DeadLettered
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardRefused:
+    """A guard let a task not run now; the event carries the task's id as Celery's own events of tasks do.
 
-EVENTS: tuple[type[Event], ...] = (QueueObserved, WorkerObserved, DeadLettered)
+    Attributes:
+        guard: kind and name, such as ``breaker:openai``, or ``deadline``.
+        action: ``wait`` (back to the scheduled set), ``fallback`` or ``fail``.
+        queue: where its message came from.
+        task: its name.
+        due_ms: when it is asked again, on the broker's clock; ``None``: never.
+    """
+
+    name: ClassVar[str] = "hive-guard"
+
+    guard: str
+    action: str
+    queue: str
+    task: str
+    due_ms: int | None
+
+
+Event = QueueObserved | WorkerObserved | DeadLettered | GuardRefused
+
+EVENTS: tuple[type[Event], ...] = (QueueObserved, WorkerObserved, DeadLettered, GuardRefused)
 
 
 def fields_of(event: Event) -> dict[str, Any]:

@@ -66,6 +66,12 @@ class QoS(base.QoS):
         self.channel.consumer.postpone(condemned, grace_s, look_s, on_over)
         self.channel.settle_soon()
 
+    def reschedule(self, delivery: DeliveryId, message_id: str, due_ms: int) -> None:
+        """End a delivery that may not run now: its message waits on the broker, uncounted, until ``due_ms``."""
+        super().ack(delivery)
+        self.channel.consumer.reschedule(delivery, message_id, due_ms)
+        self.channel.settle_soon()
+
     def restore_unacked(self) -> list[Any]:
         """Hand back what is delivered and has not started; what runs stays ours, unless the worker is ending."""
         self._flush()

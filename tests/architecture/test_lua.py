@@ -43,12 +43,15 @@ RESULT = StoredResult(key="r", value=b"v", ttl_ms=1)
 
 # How each script is called, and how many keys its header promises then: (fixed, for each of the two queues or lists).
 CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
+    "answer": (lambda store: store.answer("task:same"), 1),
+    "keep_answer": (lambda store: store.keep_answer("task:same", b"a", ttl_s=1), 1),
     "bind": (lambda store: store.bind(["a", "b"], "m"), 2),
     "cancel_scheduled": (lambda store: store.cancel_scheduled("q", ["m"]), 2),
     "check": (lambda store: store.check("c", ID), 3),
     "claim": (lambda store: store.claim("c", ["q", "r"], sequence=1, credit=1), 2 * (9 + STEPS)),
     "dead_letter": (lambda store: store.dead_letter("c", ID, reason="r", cause="c"), 10),
     "dead_arrivals": (lambda store: store.dead_arrivals("q"), 4),
+    "dead_told": (lambda store: store.dead_told("q", ["1"]), 1),
     "dead_edit": (lambda store: store.dead_edit(LETTER, b"new"), 3),
     "dead_import": (lambda store: store.dead_import("q", [LETTER]), 4),
     "dead_read": (lambda store: list(store.dead_read("q", ["1"])), 2),

@@ -1,0 +1,40 @@
+"""An application whose tasks declare guards and fallbacks; configured by DELIVERY_URL like the delivery tests' one."""
+
+import os
+from typing import Any
+
+import redis
+
+from hive import Hive
+from hive.guards import Default, LastGood, OtherAgent
+from hive.settings.load import load_settings
+
+url = os.environ.get("DELIVERY_URL", "redis://127.0.0.1:1/0")
+app = Hive("guarded", broker=url, backend=url, settings=load_settings())
+
+
+def trace(request: Any, event: str = "start") -> None:
+    redis.Redis.from_url(url).rpush("trace", f"{request.id} {event} {os.getpid()}")
+
+
+@app.task(bind=True)
+def plain(self: Any, value: Any) -> Any:
+    trace(self.request)
+    return value
+
+
+@app.task(bind=True, fallback=[LastGood(max_age_s=60), Default(value="nothing known")])
+def answer(self: Any, question: str) -> str:
+    trace(self.request)
+    return f"{question}!"
+
+
+@app.task(bind=True, agent_type="code_reviewer", fallback=OtherAgent(agent_type="general_developer"))
+def review(self: Any, path: str) -> str:
+    trace(self.request)
+    return f"{path} by {self.request.delivery_info['routing_key']}"
+
+
+@app.task
+def shout(text: str) -> str:
+    return text.upper()
