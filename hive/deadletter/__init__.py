@@ -18,8 +18,14 @@ Guaranteed:
   time may both have written it; the counter ``archived`` counts it once.
 * Only form and fate make a message poison (:mod:`hive.deadletter.poison`), never the words in it.
 
-Not guaranteed: the event of an arrival is sent once at most, since a worker may die between being told and telling. The
-archive lies on the host of the worker that archived. Letters of identical bytes that name no message share a history.
+* Nobody waits for a dead letter: its result, its chord, its chain and its errbacks end with a failure that names it
+  (:mod:`hive.runtime.dead_results`). Whichever worker looks next is handed the letter for half a minute, and another one
+  after it if that worker dies before it says that it has told everybody. It is not the reaper's duty, because a reaper
+  is a lease thread, which must not wait for result backends and errbacks.
+
+Not guaranteed: the event of an arrival is sent again if a worker dies between telling and saying so. A letter that a
+worker had in hand when it died, and that goes past the bounds within that half minute, is archived untold. A task that
+refuses its own arguments tells of it itself; where its worker dies right between, only the letter tells. The archive lies on the host of the worker that archived. Letters of identical bytes that name no message share a history.
 
 Fingerprints group letters by reason, task and cause, numbers and addresses aside: ten thousand of a kind are one line.
 """

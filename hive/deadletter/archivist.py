@@ -15,8 +15,8 @@ from hive.store.values import DeadLetter
 
 logger = logging.getLogger(__name__)
 
-#: Arrivals that one look tells of at most, and batches it archives of one queue.
-ARRIVALS = 1_000
+#: Arrivals that are told of at a time, and batches of arrivals or of letters that one look deals with in one queue.
+ARRIVALS = 100
 BATCHES = 20
 
 #: Bytes of letters that one batch holds in memory, about.
@@ -33,7 +33,8 @@ class Archivist:
         queues: which queues, asked at each look.
         archive: where letters past the bounds go.
         settings: the bounds, and how often to look.
-        on_arrivals: told queue and letters of arrivals, each once, in the thread of the service.
+        on_arrivals: told queue and letters of arrivals, in the thread of the service; returns the ids of those that need
+            not be told of again. The others come again after half a minute, here or in another worker.
     """
 
     def __init__(
@@ -42,7 +43,7 @@ class Archivist:
         queues: Callable[[], Iterable[str]],
         archive: LetterArchive,
         settings: DeadSettings,
-        on_arrivals: Callable[[str, Sequence[Arrival]], None],
+        on_arrivals: Callable[[str, Sequence[Arrival]], Sequence[str]],
     ) -> None:
         self._store = store
         self._queues = queues
@@ -50,6 +51,7 @@ class Archivist:
         self._settings = settings
         self._on_arrivals = on_arrivals
         self._stopped = threading.Event()
+        self._wanted = threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
@@ -61,14 +63,23 @@ class Archivist:
             )
             self._thread.start()
 
+    def wake(self) -> None:
+        """Look soon: there may be an arrival."""
+        self._wanted.set()
+
     def stop(self) -> None:
         """End the thread and wait for it."""
         self._stopped.set()
+        self.wake()
         if self._thread is not None:
             self._thread.join()
 
     def _run(self, stopped: threading.Event) -> None:
-        while not stopped.wait(self._settings.watch_every_s):
+        while not stopped.is_set():
+            self._wanted.wait(self._settings.watch_every_s)
+            self._wanted.clear()
+            if stopped.is_set():
+                return
             try:
                 self.run_once()
             except (BrokerGoneError, BrokerFullError) as error:
@@ -76,6 +87,8 @@ class Archivist:
                 logger.debug("dead letters are looked at later: %s", error)
             except (sqlite3.Error, OSError) as error:
                 logger.warning("dead letters stay on the broker, %s cannot be written: %s", self._archive.path, error)
+            except Exception:  # a result backend may raise anything; what was not told of comes again
+                logger.exception("dead letters are looked at again in %g s", self._settings.watch_every_s)
 
     def run_once(self) -> int:
         """Tell of arrivals and archive what is past the bounds; returns how many letters left the broker.
@@ -87,15 +100,24 @@ class Archivist:
         store = self._store()
         archived = 0
         for queue in self._queues():
-            seen = store.dead_arrivals(queue, ARRIVALS)
-            if seen.arrived:
-                self._on_arrivals(queue, seen.arrived)
+            seen = self._tell(store, queue)
             for _ in range(BATCHES):
                 if not self._is_past(seen.count, seen.bytes, seen.oldest_age_s):
                     break
                 archived += self._archive_batch(store, seen)
                 seen = store.dead_arrivals(queue, 0)
         return archived
+
+    def _tell(self, store: Store, queue: str) -> Arrivals:
+        for _ in range(BATCHES):
+            seen = store.dead_arrivals(queue, ARRIVALS)
+            if seen.arrived:
+                told = self._on_arrivals(queue, seen.arrived)
+                if told:
+                    store.dead_told(queue, told)
+            if len(seen.arrived) < ARRIVALS:
+                break
+        return seen
 
     def _is_past(self, count: int, size_bytes: int, age_s: float | None) -> bool:
         settings = self._settings

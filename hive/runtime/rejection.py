@@ -1,11 +1,9 @@
-"""Setting a message aside, and telling everybody who waits for it."""
+"""Setting a message aside that can be no task here."""
 
 import logging
 from typing import Any
 
 from celery import signals
-from celery.exceptions import NotRegistered
-from celery.utils.objects import Bunch
 
 from hive.deadletter.poison import Poison, Reason
 from hive.transport.channel import Channel
@@ -19,9 +17,9 @@ LONGEST_LOOK_S = 15.0
 
 
 class Rejection:
-    """Makes dead letters of messages that can be no task here. The result of a call says so too, if it has an id.
+    """Makes dead letters of messages that can be no task here.
 
-    A chord or a chain that waits for it goes on waiting: a redrive can still bring the result.
+    Who waits for the result of such a call is told once the letter is on the broker: see :mod:`hive.runtime.dead_results`.
 
     Args:
         consumer: Celery's consumer in this worker.
@@ -35,7 +33,7 @@ class Rejection:
         if not _is_ours(message):
             return False
         message.channel.dead_letter(message, poison.reason, poison.cause, poison.traceback)
-        self._tell(message, poison)
+        self._log(message, poison)
         signals.task_rejected.send(sender=self._consumer, message=message, exc=None)
         return True
 
@@ -52,7 +50,7 @@ class Rejection:
         poison = Poison(reason=Reason.UNKNOWN_TASK, cause=cause)
 
         def over() -> None:
-            self._tell(message, poison)
+            self._log(message, poison)
             signals.task_unknown.send(
                 sender=self._consumer, message=message, exc=error, name=name, id=_named(message)[0]
             )
@@ -62,32 +60,10 @@ class Rejection:
         message.channel.postpone(message, poison.reason, poison.cause, grace_s=grace_s, look_s=look_s, on_over=over)
         return True
 
-    def _tell(self, message: Any, poison: Poison) -> None:
+    @staticmethod
+    def _log(message: Any, poison: Poison) -> None:
         queue = message.fence["queue"]
         logger.error("dead letter (%s) from queue %s: %s", poison.reason.value, queue, poison.cause)
-        task_id, name = _named(message)
-        if task_id is None:
-            return
-        headers = message.headers
-        error = _error(poison, name)
-        if not headers.get("ignore_result"):
-            request = Bunch(
-                name=name,
-                chord=None,
-                root_id=headers.get("root_id"),
-                correlation_id=message.properties.get("correlation_id"),
-                reply_to=message.properties.get("reply_to"),
-                errbacks=None,
-            )
-            self._consumer.app.backend.mark_as_failure(task_id, error, request=request)
-        if self._consumer.event_dispatcher:
-            self._consumer.event_dispatcher.send("task-failed", uuid=task_id, exception=repr(error))
-
-
-def _error(poison: Poison, name: str) -> Exception:
-    if poison.reason is Reason.UNKNOWN_TASK:
-        return NotRegistered(name)
-    return (TypeError if poison.reason is Reason.WRONG_ARGUMENTS else ValueError)(poison.cause)
 
 
 def _named(message: Any) -> tuple[str | None, str]:

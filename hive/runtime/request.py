@@ -47,11 +47,14 @@ class HiveRequest(Request):
 
         Stock Celery would deliver such a message for ever.
         """
-        if not soft and self._is_delivered_again_on_timeout:
-            self._message.cause_of_death = f"hard time limit of {timeout:g} s exceeded"
-            # The failure is on record until the next attempt; writing it must not end the delivery.
-            self._delivery_info.pop("hive", None)
-        return super().on_timeout(soft, timeout)
+        if soft or not self._is_delivered_again_on_timeout:
+            return super().on_timeout(soft, timeout)
+        # No failure yet: it is one, for all who wait, when it becomes a dead letter.
+        task_ready(self)
+        logger.error("hard time limit of %g s exceeded by %s[%s]", timeout, self.name, self.id)
+        self._message.cause_of_death = f"hard time limit of {timeout:g} s exceeded"
+        self.reject(requeue=True)
+        return None
 
     @property
     def _unreachable(self) -> tuple[type[BaseException], ...]:

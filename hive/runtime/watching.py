@@ -9,6 +9,7 @@ from celery import bootsteps
 
 from hive.database.archive import LetterArchive
 from hive.deadletter.archivist import Archivist
+from hive.runtime.dead_results import DeadResults
 from hive.runtime.home import Home
 from hive.store.condemned import Arrival
 from hive.telemetry.events import DeadLettered, fields_of
@@ -36,14 +37,17 @@ class DeadLetterWatch(bootsteps.StartStopStep):
         if not isinstance(reached, Channel):
             return
         if self._archivist is None:
+            results = DeadResults(app, lambda task_id, error: _send_failure(consumer, task_id, error))
             self._archivist = Archivist(
                 lambda: app.access.store,
                 lambda: tuple(app.amqp.queues.consume_from),
                 LetterArchive(Home(app.settings.home).dead_letters),
                 app.settings.dead,
-                lambda queue, arrivals: _tell(consumer, queue, arrivals),
+                lambda queue, arrivals: _tell(consumer, results, queue, arrivals),
             )
         self._archivist.start()
+        # What becomes a dead letter here, or by our reaping, need not wait for the next look.
+        consumer.task_consumer.channel.consumer.on_buried = self._archivist.wake
 
     def stop(self, consumer: Any) -> None:
         """Do nothing: what is lost with a connection comes back with the next."""
@@ -55,13 +59,25 @@ class DeadLetterWatch(bootsteps.StartStopStep):
             self._archivist = None
 
 
-def _tell(consumer: Any, queue: str, arrivals: Sequence[Arrival]) -> None:
-    """Send an event for each arrival; the log gets a line for each reason."""
-    for reason, count in Counter(arrival.reason for arrival in arrivals).items():
+def _tell(consumer: Any, results: DeadResults, queue: str, arrivals: Sequence[Arrival]) -> list[str]:
+    """End the results of letters and send an event for each; the log gets a line for each reason.
+
+    Returns:
+        Which are dealt with.
+    """
+    told = results.tell(queue, arrivals)
+    known = set(told)
+    chosen = [arrival for arrival in arrivals if arrival.id in known]
+    for reason, count in Counter(arrival.reason for arrival in chosen).items():
         logger.warning("queue %s has new dead letters (%s): %d", queue, reason, count)
     dispatcher = consumer.event_dispatcher
-    if dispatcher is None or not dispatcher.enabled:
-        return
-    for arrival in arrivals:
-        event = DeadLettered(queue=queue, reason=arrival.reason, letter=arrival.id, at_ms=arrival.at_ms)
-        dispatcher.send(event.name, **fields_of(event))
+    if dispatcher is not None and dispatcher.enabled:
+        for arrival in chosen:
+            event = DeadLettered(queue=queue, reason=arrival.reason, letter=arrival.id, at_ms=arrival.at_ms)
+            dispatcher.send(event.name, **fields_of(event))
+    return told
+
+
+def _send_failure(consumer: Any, task_id: str, error: Exception) -> None:
+    if consumer.event_dispatcher is not None:
+        consumer.event_dispatcher.send("task-failed", uuid=task_id, exception=repr(error))

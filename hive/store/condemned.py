@@ -64,7 +64,7 @@ class Arrivals:
         count: dead letters there are.
         bytes: they hold.
         oldest_age_s: seconds since the oldest was set aside; ``None``: there is none.
-        arrived: those to be told of; each is handed out once, so a process that dies in between tells nobody.
+        arrived: those to be told of; each is handed out again if nobody says that it was told.
     """
 
     queue: str

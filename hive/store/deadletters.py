@@ -15,6 +15,10 @@ from hive.store.values import DeadLetter
 BATCH_LETTERS = 500
 BATCH_BYTES = 1_048_576
 
+#: How long whoever is to tell of a dead letter has it alone. Shorter than the memory of what was published, so that
+#: what the next one publishes again is dropped.
+TELLING_MS = 30_000
+
 
 class DeadLetters(Caller):
     """What an operator and the archive do with dead letters; every step takes a bounded batch, all or nothing."""
@@ -101,9 +105,15 @@ class DeadLetters(Caller):
         return int(self.call("dead_import", keys, *arguments))
 
     def dead_arrivals(self, queue: str, count: int = 100) -> Arrivals:
-        """Return how much the dead letters come to, and up to ``count`` that nobody has been told of, each once."""
-        keys = self.queue_keys(queue).keys("counters", "dead", "dead:records", "dead:arrivals")
-        letters, size_bytes, oldest_ms, now_ms, *flat = self.call("dead_arrivals", keys, self.now_argument(), count)
+        """Return how much the dead letters come to, and up to ``count`` that nobody has been told of.
+
+        Those are handed to nobody else for half a minute; who does not say :meth:`dead_told` by then has died, and they
+        are handed out again.
+        """
+        keys = self.queue_keys(queue).keys("counters", "dead", "dead:records", "dead:untold")
+        letters, size_bytes, oldest_ms, now_ms, *flat = self.call(
+            "dead_arrivals", keys, self.now_argument(), count, TELLING_MS
+        )
         arrived = (
             _arrival(flat[place].decode(), json.loads(flat[place + 1].decode(errors="replace")))
             for place in range(0, len(flat), 2)
@@ -115,6 +125,12 @@ class DeadLetters(Caller):
             oldest_age_s=max(now_ms - oldest_ms, 0) / 1000 if oldest_ms >= 0 else None,
             arrived=tuple(arrived),
         )
+
+    def dead_told(self, queue: str, ids: Sequence[str]) -> int:
+        """Note that everybody who waits for these dead letters was told; returns how many nobody had noted before."""
+        key = self.queue_keys(queue).keys("dead:untold")
+        batches = (ids[place : place + BATCH_LETTERS] for place in range(0, len(ids), BATCH_LETTERS))
+        return sum(int(self.call("dead_told", key, *batch)) for batch in batches)
 
 
 def _pair(found: Sequence[bytes | None]) -> tuple[bytes | None, bytes | None]:

@@ -212,7 +212,7 @@ class Finishing(Caller):
             *names.keys("consumers", "counters", "wake", "suspects", "deaths", "deaths:expiry"),
             *names.keys("dead", "dead:records", "dead:messages"),
             *names.of_consumer(consumer)[:2],
-            *names.keys("consumers:info", "dead:arrivals"),
+            *names.keys("consumers:info", "dead:untold"),
             *names.ready,
         ]
         code = self.call(
@@ -255,7 +255,7 @@ class Finishing(Caller):
             keys = [
                 *names.keys("consumers", "counters", "deaths", "dead", "dead:records", "dead:messages"),
                 *names.of_consumer(consumer)[:2],
-                *names.keys("consumers:info", "dead:arrivals"),
+                *names.keys("consumers:info", "dead:untold"),
             ]
             arguments: list[str | int] = []
             for one in mine:

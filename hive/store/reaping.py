@@ -45,7 +45,7 @@ class Reaping(Caller):
             *names.keys("state", "consumers", "consumers:info", "counters", "wake", "suspects"),
             *names.keys("deaths", "deaths:expiry", "dead", "dead:records", "dead:messages"),
             *names.of_consumer(consumer),
-            names.key("dead", "arrivals"),
+            names.key("dead", "untold"),
             *names.ready,
         ]
         reaped, returned, suspects, dead, remaining = self.call(

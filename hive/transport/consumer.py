@@ -76,6 +76,8 @@ class Consumer:
         self.on_started: Callable[[dict[DeliveryId, Outcome]], None] = _ignore_started
         #: Told which deliveries were lost with the lease, in the thread that noticed.
         self.on_lost: Callable[[list[DeliveryId]], None] = _ignore_lost
+        #: Told that a message of its may have become a dead letter, once the broker knows.
+        self.on_buried: Callable[[], None] = _nobody
         #: Whether tasks run in this process, so that a decoded message can be handed to them.
         self.shares_memory = False
         #: Whether acknowledgements are sent at once, because no event loop comes round any more.
@@ -307,6 +309,8 @@ class Consumer:
                     self._refused(step.word, delivery)
                 self._held.pop(delivery, None)
             self.outbox.done(step)
+            if step.word in {"death", "dead letter", "postponement"}:
+                self.on_buried()
 
     def finish(self, delivery: DeliveryId) -> None:
         """Note that a message has ended; :meth:`settle` says so to the broker."""
@@ -454,6 +458,10 @@ def _ignore_started(_: dict[DeliveryId, Outcome]) -> None:
 
 def _ignore_failed() -> None:
     """Nobody asked for starts, so nobody is told."""
+
+
+def _nobody() -> None:
+    """A plain kombu consumer looks after no dead letters."""
 
 
 def _claim(store: Store, consumer: str, asked: Asked | None) -> Claim | None:

@@ -235,6 +235,8 @@ class Lease:
             reap = self.store.reap(queue, dead)
             if reap.reaped:
                 self.on_reaped(queue, dead, reap.returned + reap.suspects + reap.dead)
+            if reap.dead:
+                self.consumer.on_buried()
             if not reap.reaped or not reap.remaining:
                 return
 

@@ -19,7 +19,7 @@ from tests.support.redis_server import RedisServer
 #: Steps that no worker and no publisher takes: an operator's, or reads.
 OPERATORS = {
     "release_queue", "release_consumer", "delete_queue", "purge", "cancel_scheduled", "touch", "adopt", "pop", "bind",
-    "dead_edit", "dead_import", "dead_read", "dead_remove", "dead_arrivals", "redrive",
+    "dead_edit", "dead_import", "dead_read", "dead_remove", "dead_arrivals", "dead_told", "redrive",
 }  # fmt: skip
 
 #: Steps in which a death is met in the short profile; the long one meets them all.

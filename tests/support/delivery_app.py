@@ -44,6 +44,19 @@ def kill_process(self: Any) -> None:
 
 
 @app.task(bind=True)
+def kill_until(self: Any, key: str) -> str:
+    trace(self.request, "start")
+    if not redis.Redis.from_url(url).exists(key):
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "spared"
+
+
+@app.task(bind=True)
+def note(self: Any, *_: Any) -> None:
+    trace(self.request, "note")
+
+
+@app.task(bind=True)
 def die_once(self: Any) -> str:
     trace(self.request, "start")
     if not self.request.delivery_info["redelivered"]:
@@ -92,6 +105,15 @@ def overtime(self: Any) -> None:
     trace(self.request, "start")
     threading.Event().wait(60)
 
+
+if os.environ.get("DELIVERY_DIES_AT"):
+    step, _, once_there_is = os.environ["DELIVERY_DIES_AT"].partition(" once ")
+
+    def die(name: str, when: str) -> None:
+        if f"{when} {name}" == step and redis.Redis.from_url(url).exists(once_there_is):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    app.process.at = die
 
 if os.environ.get("DELIVERY_NEWCOMER"):
 

@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Sets deliveries of one queue aside as dead letters, each with its reason; the delivery itself ends its history.
 -- KEYS: 1 consumers ZSET, 2 counters HASH, 3 deaths HASH, 4 dead ZSET, 5 dead:records HASH, 6 dead:messages HASH,
---   7 inflight:<consumer> HASH, 8 started:<consumer> HASH, 9 consumers:info HASH, 10 dead:arrivals LIST
+--   7 inflight:<consumer> HASH, 8 started:<consumer> HASH, 9 consumers:info HASH, 10 dead:untold ZSET
 -- ARGV: 1 now ms or '', 2 consumer, 3 queue name, then for each delivery: token, message id or '', reason, cause,
 --   traceback or ''
 -- Reply: for each delivery 1 set aside, 0 ended before, -1 stale
@@ -12,7 +12,7 @@
 --include worker
 --include bury
 local now_ms, reply = clock(ARGV[1]), {}
-local keys = { counters = KEYS[2], dead = KEYS[4], records = KEYS[5], messages = KEYS[6], arrivals = KEYS[10] }
+local keys = { counters = KEYS[2], dead = KEYS[4], records = KEYS[5], messages = KEYS[6], untold = KEYS[10] }
 local function set_aside(token, id, reason, cause, traceback)
   local priority, _, payload = split_record(redis.call('HGET', KEYS[7], token))
   -- Bytes that name no message are known by their digest; a repeat of them has the same past, so it is not forgotten.

@@ -2,7 +2,7 @@
 -- Returns a batch of what a consumer held whose lease has ended: started counts a death, only claimed counts nothing.
 -- KEYS: 1 state HASH, 2 consumers ZSET, 3 consumers:info HASH, 4 counters HASH, 5 wake LIST, 6 suspects LIST, 7 deaths HASH,
 --   8 deaths:expiry ZSET, 9 dead ZSET, 10 dead:records HASH, 11 dead:messages HASH, 12 inflight:<consumer> HASH,
---   13 started:<consumer> HASH, 14 claimed:<consumer> HASH, 15 dead:arrivals LIST, 16.. ready LIST of each priority step
+--   13 started:<consumer> HASH, 14 claimed:<consumer> HASH, 15 dead:untold ZSET, 16.. ready LIST of each priority step
 -- ARGV: 1 now ms or '', 2 run id or '', 3 consumer, 4 lease ms, 5 max deliveries, 6 how long a count is kept ms,
 --   7 queue name, 8 messages at most, 9 bytes after which to stop, 10.. priority steps
 -- Reply: {1 reaped | 0 alive or the last look is too old, ready, suspects, dead, remaining}
@@ -28,7 +28,7 @@ end
 -- From here on it is refused everything, also between two batches.
 redis.call('ZADD', KEYS[2], 0, ARGV[3])
 local keys = { counters = KEYS[4], suspects = KEYS[6], deaths = KEYS[7], expiry = KEYS[8], dead = KEYS[9],
-  records = KEYS[10], messages = KEYS[11], arrivals = KEYS[15] }
+  records = KEYS[10], messages = KEYS[11], untold = KEYS[15] }
 local limits = { max_deliveries = tonumber(ARGV[5]), kept_ms = tonumber(ARGV[6]) }
 local death = { now_ms = now_ms, consumer = ARGV[3], worker = worker_of(KEYS[3], ARGV[3]), how = 'its worker lost its lease', queue = ARGV[7] }
 local ready, moved, bytes = ready_lists(16, 10, #ARGV - 9), { 0, 0, 0 }, 0

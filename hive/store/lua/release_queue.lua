@@ -1,7 +1,7 @@
 #!lua flags=allow-oom
 -- Moves a batch of suspects, dead letters and scheduled messages to the ready lists, for a return to stock Celery.
 -- KEYS: 1 scheduled ZSET, 2 scheduled:messages HASH, 3 suspects LIST, 4 dead ZSET, 5 dead:records HASH,
---   6 dead:messages HASH, 7 wake LIST, 8 counters HASH, 9 dead:arrivals LIST, 10.. ready LIST of each priority step
+--   6 dead:messages HASH, 7 wake LIST, 8 counters HASH, 9 dead:untold ZSET, 10.. ready LIST of each priority step
 -- ARGV: 1 messages at most, 2.. priority steps
 -- Reply: {scheduled, suspects, dead, remaining}
 -- Cost: O(messages log all)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import uuid
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -257,9 +258,13 @@ def test_the_oldest_past_the_bounds_are_archived_counted_and_come_back(
     archive = LetterArchive(tmp_path / "home" / "letters.sqlite")
     told: list[Arrival] = []
 
+    def tell(arrivals: Sequence[Arrival]) -> list[str]:
+        told.extend(arrivals)
+        return [arrival.id for arrival in arrivals]
+
     def archivist(**bounds: int) -> Archivist:
         return Archivist(
-            lambda: store, lambda: ["q"], archive, DeadSettings(**bounds), lambda _, arrivals: told.extend(arrivals)
+            lambda: store, lambda: ["q"], archive, DeadSettings(**bounds), lambda _, arrivals: tell(arrivals)
         )
 
     letters = DeadLetters(store, ["q"])
@@ -288,7 +293,7 @@ def test_an_archive_that_cannot_be_written_leaves_the_letters_on_the_broker(stor
     bury(store, claim(store, "c"), "c")
     (tmp_path / "file").write_text("no directory")
     archive = LetterArchive(tmp_path / "file" / "letters.sqlite")
-    archivist = Archivist(lambda: store, lambda: ["q"], archive, DeadSettings(max_count=1), lambda *_: None)
+    archivist = Archivist(lambda: store, lambda: ["q"], archive, DeadSettings(max_count=1), lambda *_: [])
     with pytest.raises(OSError):
         archivist.run_once()
     assert store.dead_count("q") == 3

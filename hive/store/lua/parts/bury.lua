@@ -5,6 +5,5 @@ local function bury(keys, token, now_ms, priority, payload, record)
   redis.call('HSET', keys.messages, token, priority .. ':' .. payload)
   redis.call('HINCRBY', keys.counters, 'dead', 1)
   redis.call('HINCRBY', keys.counters, 'dead_bytes', #payload)
-  redis.call('LPUSH', keys.arrivals, token)
-  redis.call('LTRIM', keys.arrivals, 0, 9999)
+  redis.call('ZADD', keys.untold, now_ms, token)
 end
