@@ -10,6 +10,7 @@ from hive.cli.bench.command import bench
 from hive.cli.config import config
 from hive.cli.dead import dead
 from hive.cli.fleet import down, status, up
+from hive.cli.forecast import forecast
 from hive.cli.metrics import metrics
 from hive.cli.queue import queue
 from hive.cli.serving import beat, flower, worker
@@ -24,6 +25,7 @@ OWN = (
     config,
     dead,
     down,
+    forecast,
     flower,
     metrics,
     queue,

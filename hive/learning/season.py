@@ -1,0 +1,68 @@
+"""How long a season of a series is, found while it goes on.
+
+For each lag the mean absolute difference between a value and the one that long ago is kept, old differences
+forgotten exponentially; the season is the lag where it is least. Source: the average magnitude difference function of
+Ross et al., "Average magnitude difference function pitch extractor", IEEE Transactions on Acoustics, Speech and
+Signal Processing 22 (1974). The difference is absolute, as the error that forecasts are judged by.
+
+Warning: of a series without a season it still finds the least bad lag. Who forecasts with it weighs it by its error.
+"""
+
+from collections.abc import Iterable
+
+from hive.learning.history import History
+
+
+class SeasonFinder:
+    """The lag after which a series repeats itself best.
+
+    Args:
+        history: of the series, fed before each update.
+        longest: the longest lag that is looked at, in intervals; each update costs as many steps.
+        known: further lags to look at, such as the intervals of a day or a week.
+        memory: number of intervals after which a difference counts about a third.
+    """
+
+    #: A longer lag must be this much better than a shorter one: multiples of a season repeat as well as it does.
+    MARGIN = 0.98
+
+    def __init__(self, history: History, longest: int, known: Iterable[int] = (), memory: int = 500) -> None:
+        self._history = history
+        self._lags = [*range(2, longest + 1), *sorted({lag for lag in known if lag > longest})]
+        self._errors = [0.0] * len(self._lags)
+        self._weights = [0.0] * len(self._lags)
+        self._kept = 1.0 - 1.0 / memory
+        self._season = 2
+        self._updates = 0
+
+    @property
+    def season(self) -> int:
+        """The best lag so far; 2 before anything is known."""
+        return self._season
+
+    def update(self, value: float) -> None:
+        """Compare the newest value, which is already in the history, with those before it."""
+        held, kept = len(self._history), self._kept
+        past = self._history.last(held)
+        reach = sum(1 for lag in self._lags if lag < held)
+        errors, weights = self._errors, self._weights
+        for index in range(reach):
+            errors[index] = errors[index] * kept + abs(value - past[-1 - self._lags[index]])
+            weights[index] = weights[index] * kept + 1.0
+        self._updates += 1
+        if self._updates % 10 == 0:
+            self._choose(reach)
+
+    def _choose(self, reach: int) -> None:
+        best, season = float("inf"), self._season
+        for index in range(reach):
+            if weights_enough(self._weights[index], self._lags[index]):
+                mean = self._errors[index] / self._weights[index]
+                if mean < best * self.MARGIN:
+                    best, season = mean, self._lags[index]
+        self._season = season
+
+
+def weights_enough(weight: float, lag: int) -> bool:
+    """Whether a lag has been compared often enough to be believed: two seasons, or 50 intervals of a long one."""
+    return weight >= min(2 * lag, 50)
