@@ -11,12 +11,13 @@ from celery import shared_task
 
 from hive.agents.types import AgentType, Capability, Concurrency, Resources
 from hive.clock import SystemClock
-from hive.errors import HiveError, InputError
+from hive.errors import HiveError, InputError, QueueFull
 from hive.runtime.app import Hive
 from hive.runtime.fleet import RunningHive, ensure_running
 from hive.runtime.loading import load_app
 from hive.runtime.session import StartProgress
 from hive.runtime.task import HiveTask
+from hive.runtime.unique import Unique
 from hive.settings.load import load_settings
 from hive.settings.model import Settings
 
@@ -28,11 +29,13 @@ __all__ = [
     "HiveError",
     "HiveTask",
     "InputError",
+    "QueueFull",
     "Resources",
     "RunningHive",
     "Settings",
     "StartProgress",
     "SystemClock",
+    "Unique",
     "ensure_running",
     "load_app",
     "load_settings",

@@ -5,6 +5,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
+from hive.settings.parts import QueueBound
+
 
 class Value(BaseModel):
     """A frozen value that is strict about its fields."""
@@ -55,6 +57,7 @@ class AgentType(Value):
     concurrency: Concurrency = Field(default_factory=Concurrency, description="Bounds of the pool's size.")
     soft_time_limit_s: PositiveFloat = Field(270.0, description="Seconds after which a task is told to end.")
     time_limit_s: PositiveFloat = Field(300.0, description="Seconds after which a task is ended.")
+    bound: QueueBound | None = Field(None, description="How many tasks may wait for the pool; none: any number.")
     pool: Literal["prefork", "threads", "asyncio", "gevent", "solo"] = Field(
         "prefork", description="How its tasks run: asyncio for work that waits, prefork for work that computes."
     )

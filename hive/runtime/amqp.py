@@ -5,6 +5,7 @@ from typing import Any
 from celery.app.amqp import AMQP
 
 from hive.routing.router import Router
+from hive.runtime.backpressure import guard_by_bound
 from hive.runtime.next_steps import fence_of_source
 from hive.transport.channel import Channel
 from hive.transport.connection import Connection
@@ -45,6 +46,8 @@ class HiveAMQP(AMQP):
                 if known in channel.declared:
                     declare = []
                 channel.declared.add(known)
+            if self.app.backpressure.bounds and not message.headers.get("retries"):
+                guard_by_bound(self.app.backpressure.bounds, queue, options)
             task = self.app.current_worker_task
             fence = fence_of_source(task.request, message.headers.get("id")) if task else None
             if fence is not None and isinstance(channel, Channel):

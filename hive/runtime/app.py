@@ -4,6 +4,7 @@ import inspect
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from celery import Celery
@@ -11,12 +12,14 @@ from celery.app import backends
 from kombu.utils.objects import cached_property
 
 from hive.agents.registry import Registry, load_registry
+from hive.clock import SystemClock
 from hive.pools.lifespan import Lifespan
 from hive.pools.names import register
 from hive.pools.process_loop import ProcessLoop
 from hive.runtime.access import Access
 from hive.runtime.address import results_url
 from hive.runtime.awaiting import Awaiting, HiveGroupResult, HiveResult
+from hive.runtime.backpressure import Backpressure, bounds_of
 from hive.runtime.configuration import Configuration
 from hive.runtime.coroutines import with_models
 from hive.runtime.deadline import with_deadline
@@ -24,6 +27,7 @@ from hive.runtime.defaults import celery_settings, transport_defaults
 from hive.runtime.fallback import FALLBACK_TASK, run_fallback
 from hive.runtime.publishers import Publishers
 from hive.runtime.results import fenced
+from hive.runtime.unique import asks_for_key, send_keyed
 from hive.settings.load import load_settings
 from hive.settings.model import Settings
 from hive.transport.batch import gathering
@@ -69,6 +73,7 @@ class Hive(Celery):
         self.agent_types = agent_types or load_registry(self.settings.agents)
         self.process = Process()
         self.access = Access(self)
+        self.backpressure = Backpressure(bounds_of(self.settings, self.agent_types), SystemClock())
         self._batching = threading.local()
         self._publishers = Publishers(self)
         install()
@@ -172,10 +177,25 @@ class Hive(Celery):
         """Send a task by name, as ``Celery.send_task`` does with the same arguments; every call of a task comes here.
 
         Besides Celery's options it takes ``deadline_s``: seconds from now within which the task must begin; one that has not
-        begun then gives its fallback, or fails with ``DeadlineExceededError``.
+        begun then gives its fallback, or fails with ``DeadlineExceededError``; and ``idempotency_key``: a second call of the
+        task with the same key is handed the first one's result (:mod:`hive.runtime.unique`).
+
+        Raises:
+            QueueFull: the queue has a bound, and as many messages wait there as that allows.
         """
         if options.get("deadline_s") is not None:
             options = with_deadline(options, self.process.clock)
+        if self.backpressure.bounds:
+            return self.backpressure.send(partial(self._send_asked, name, args, kwargs, *more), **options)
+        return self._send_asked(name, args, kwargs, *more, **options)
+
+    def _send_asked(self, name: str, args: Any, kwargs: Any, *more: Any, **options: Any) -> Any:
+        if asks_for_key(options):
+            held_s = self.settings.delivery.idempotency_s
+            return send_keyed(self._send, held_s, name, args, kwargs, *more, **options)
+        return self._send(name, args, kwargs, *more, **options)
+
+    def _send(self, name: str, args: Any, kwargs: Any, *more: Any, **options: Any) -> Any:
         is_given = options.get("producer") or options.get("publisher") or options.get("connection")
         if more or is_given or getattr(self._batching, "producer", None):
             return super().send_task(name, args, kwargs, *more, **options)

@@ -168,5 +168,6 @@ class AwaitableTask:
 
     async def aapply_async(self, *args: Any, **options: Any) -> HiveResult:
         """Call the task as ``apply_async`` does, with its options and errors, without blocking the event loop."""
-        result: HiveResult = await self.app.awaiting.call(self.apply_async, *args, **options)
+        app = self.app
+        result: HiveResult = await app.backpressure.asend(app.awaiting.call, self.apply_async, *args, **options)
         return result

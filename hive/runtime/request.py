@@ -10,6 +10,8 @@ from celery.worker.state import task_ready
 from kombu.exceptions import OperationalError
 
 from hive.errors import BrokerError
+from hive.runtime.unique import DIGEST_HEADER, KEY_HEADER
+from hive.store.faults import BrokerGoneError
 from hive.transport.envelope import is_scheduled_by_us
 
 logger = logging.getLogger(__name__)
@@ -30,6 +32,7 @@ class HiveRequest(Request):
         if "headers" not in request:
             # Celery's context finds the user's headers by copying the request twice, for every task.
             request["headers"] = {name: value for name, value in request.items() if name not in CELERY_HEADERS}
+        request.setdefault(KEY_HEADER, self.id)
         fence = getattr(message, "fence", None)
         if fence is None:
             return
@@ -55,6 +58,19 @@ class HiveRequest(Request):
         self._message.cause_of_death = f"hard time limit of {timeout:g} s exceeded"
         self.reject(requeue=True)
         return None
+
+    def _announce_revoked(self, reason: Any, terminated: Any, signum: Any, expired: Any) -> None:
+        """End a revoked or expired task as Celery does; one that never began gives its key back."""
+        super()._announce_revoked(reason, terminated, signum, expired)
+        digest, fence = self._request_dict.get(DIGEST_HEADER), getattr(self._message, "fence", None)
+        if digest is None or terminated or fence is None:
+            return
+        try:
+            self._message.channel.store.free_key(fence["queue"], digest, self.id)
+        except BrokerGoneError as error:
+            logger.warning(
+                "the key of revoked task %s[%s] is held until its time is over: %s", self.name, self.id, error
+            )
 
     @property
     def _unreachable(self) -> tuple[type[BaseException], ...]:

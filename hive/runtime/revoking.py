@@ -6,6 +6,7 @@ from typing import Any
 from celery.app.control import Control
 from celery.app.task import Context
 
+from hive.runtime.unique import DIGEST_HEADER
 from hive.store.store import Store
 from hive.store.values import ScheduledMessage
 from hive.transport import envelope
@@ -41,6 +42,8 @@ class HiveControl(Control):
     def _cancel(self, store: Store, queue: str, ids: set[str]) -> None:
         for message, headers in tuple(_waiting(store, queue)):
             if headers.get("id") in ids and store.cancel_scheduled(queue, [message.message_id]):
+                if digest := headers.get(DIGEST_HEADER):
+                    store.free_key(queue, digest, headers["id"])
                 request = Context(headers, id=headers["id"], task=headers.get("task"))
                 self.app.backend.mark_as_revoked(headers["id"], "revoked", request=request, store_result=True)
                 with self.app.events.default_dispatcher() as events:

@@ -18,6 +18,7 @@ from hive.runtime.fence import Fence
 from hive.runtime.inspection import is_refused_by_schema, trace_of
 from hive.runtime.next_steps import fix_ids
 from hive.runtime.retries import Retrying
+from hive.runtime.unique import KEY_HEADER, Unique
 from hive.store.values import Outcome
 
 
@@ -26,16 +27,28 @@ class HiveTask(AwaitableTask, Task):
 
     Attributes:
         agent_type: name of the agent type whose pool runs it; none: Celery's default queue.
+        unique: says when a second call is handed the result of the first; none: never.
         breaker: name of the dependency whose breaker must be closed for it to run, or names of several.
         fallback: what its result is when a guard refuses it; several are tried in order.
     """
 
     agent_type: str | None = None
+    unique: Unique | None = None
     breaker: str | Sequence[str] | None = None
     fallback: Source | Sequence[Source] | None = None
     Request = "hive.runtime.request:HiveRequest"
     # Celery copies these from the class into every call's options.
     from_config: ClassVar[tuple[Any, ...]] = Task.from_config
+
+    @property
+    def idempotency_key(self) -> str | None:
+        """What to hand to whatever the body calls, so that a repeat does no harm there: the same for every attempt.
+
+        The key the caller gave, else the task's id; ``None`` where the body is called directly.
+        """
+        request = self.request
+        known: str | None = getattr(request, KEY_HEADER, None) or request.id
+        return known
 
     @classmethod
     def bind(cls, app: Any) -> Any:

@@ -8,6 +8,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from hive.settings.parts import (
+    BackpressureSettings,
     BrokerSettings,
     DeadSettings,
     DeliverySettings,
@@ -47,6 +48,7 @@ class Settings(BaseSettings):
     broker: BrokerSettings = BrokerSettings()
     embedded: EmbeddedSettings = EmbeddedSettings()
     delivery: DeliverySettings = DeliverySettings()
+    backpressure: BackpressureSettings = BackpressureSettings()
     dead: DeadSettings = DeadSettings()
     results: ResultSettings = ResultSettings()
     worker: WorkerSettings = WorkerSettings()

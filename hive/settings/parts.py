@@ -93,10 +93,39 @@ class DeliverySettings(Part):
     publish_dedup_s: PositiveFloat = Field(
         60.0, description="Seconds during which the same message published again (a repeat after an error) is dropped."
     )
+    idempotency_s: PositiveFloat = Field(
+        86_400.0,
+        description="Seconds a call with an idempotency_key holds it: a second one with the same key is handed the first "
+        "one's result. A task with `unique=` says its own time.",
+    )
     wire_version: PositiveInt = Field(
         1,
         description="Format on the broker. A worker refuses a newer one than it knows; lower it only during a rolling "
         "deploy.",
+    )
+
+
+class QueueBound(Part):
+    """How many messages may wait in a queue, and what happens to a call that finds no room."""
+
+    max_length: PositiveInt = Field(
+        description="Messages that may wait in the queue: ready, scheduled and suspects. What workers hold is not counted, "
+        "and neither retries nor redeliveries are ever refused. Stock Celery producers do not keep to it."
+    )
+    when_full: Literal["raise", "wait", "shed"] = Field(
+        "raise",
+        description="`raise` QueueFull; `wait` for room, up to wait_s, then raise it; `shed` the newest ready message of the "
+        "lowest priority, which becomes a dead letter: the call itself, if nothing of a lower priority waits.",
+    )
+    wait_s: PositiveFloat = Field(10.0, description="Longest seconds a call waits for room.")
+
+
+class BackpressureSettings(Part):
+    """Bounds of queues. All processes that publish must have the same."""
+
+    queues: dict[str, QueueBound] = Field(
+        default_factory=dict,
+        description="Bounds by name of the queue. An agent type has its own in its table (`bound`); one here wins.",
     )
 
 

@@ -6,7 +6,7 @@ local function shed(keys, queue, now_ms, now_us, priority, id, payload, limit)
   redis.call('HDEL', keys.deaths, id)
   bury(keys, token, now_ms, priority, payload, {
     reason = 'shed', message_id = id, queue = queue, at_ms = now_ms,
-    cause = 'its queue held the ' .. limit .. ' messages it may hold, none of a lower priority',
+    cause = 'its queue held the ' .. limit .. ' messages it may hold, and it was the newest of the lowest priority',
     history = { { consumer = '', worker = '', at_ms = now_ms, how = 'set aside: shed' } },
   })
   redis.call('HINCRBY', keys.counters, 'shed', 1)
