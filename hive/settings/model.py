@@ -9,6 +9,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from hive.settings.parts import (
     BackpressureSettings,
+    BreakerSettings,
     BrokerSettings,
     DeadSettings,
     DeliverySettings,
@@ -50,6 +51,11 @@ class Settings(BaseSettings):
     delivery: DeliverySettings = DeliverySettings()
     backpressure: BackpressureSettings = BackpressureSettings()
     dead: DeadSettings = DeadSettings()
+    breaker: BreakerSettings = BreakerSettings()
+    breakers: dict[str, dict[str, Any]] = Field(
+        default_factory=dict,
+        description="Rules of the breaker of one dependency: a table [breakers.NAME] with fields of [breaker].",
+    )
     results: ResultSettings = ResultSettings()
     worker: WorkerSettings = WorkerSettings()
     fleet: FleetSettings = FleetSettings()

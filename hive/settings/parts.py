@@ -156,6 +156,39 @@ class DeadSettings(Part):
     )
 
 
+class BreakerSettings(Part):
+    """When the breaker of a dependency opens, and how it closes again; `[breakers.NAME]` changes them for one."""
+
+    window_s: PositiveFloat = Field(
+        30.0, description="Seconds that count: a sliding window in ten parts, on the broker's clock."
+    )
+    failure_rate: float = Field(
+        0.5,
+        gt=0,
+        le=1,
+        description="Share of the calls in the window that must fail for it to open, once there are min_calls.",
+    )
+    min_calls: PositiveInt = Field(
+        10, description="Calls in the window below which the rate says nothing. Lower opens sooner and by accident."
+    )
+    failure_count: int = Field(
+        0, ge=0, description="Failures in the window that open it whatever their share; 0: only the rate counts."
+    )
+    open_s: PositiveFloat = Field(
+        30.0, description="Seconds it stays open before probes may see whether the dependency answers again."
+    )
+    probes: PositiveInt = Field(
+        3,
+        description="Calls let through while half-open, over the whole fleet. It closes when all of them were answered, "
+        "and opens again at the first that fails.",
+    )
+    probe_lease_s: PositiveFloat = Field(
+        10.0,
+        description="Seconds after which the probe of a process that died is given to another. Living ones keep theirs, "
+        "however long it takes.",
+    )
+
+
 class ResultSettings(Part):
     """What tasks return."""
 

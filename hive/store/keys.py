@@ -9,7 +9,7 @@ key                      type   members                                        w
 ``name``                 LIST   envelopes of priority 0, newest left           publish, promotion   claim, purge
 ``name<sep>3`` …         LIST   envelopes of the other priority steps          publish, promotion   claim, purge
 ``<q>:hive:scheduled``   ZSET   message id by due time in ms                   schedule, retry      promotion, cancel
-``…:scheduled:messages`` HASH   message id to ``<priority>:<envelope>``        schedule, retry      promotion, cancel
+``…:scheduled:messages`` HASH   message id to ``<priority>[!]:<envelope>``     schedule, retry      promotion, cancel
 ``…:wake``               LIST   at most one token                              publish, claim, reap whoever waits
 ``…:published:0|1``      SET    digests of dedup ids of one window, its number publish, schedule    next window but one
 ``…:state``              HASH   ``format``, ``fence``, ``epoch``, ``run_id``,  register, claim,     delete
@@ -36,8 +36,31 @@ key                      type   members                                        w
                                 if it ends with that message
 ``…:unique:expiry``      ZSET   digest of a key by end of its time in ms       publish_guarded      its time, purge
 ``…:graces``             ZSET   message id of an unknown task by first sight   postpone             postpone, expiry
+``{breakers}:hive:       HASH   ``state``, ``generation``, ``until_ms``,        breaker_*            a week unused
+breaker:<name>``                ``answered`` probes, totals
+``{breakers}:hive:       HASH   ten parts: ``part0``, ``calls0``, ``failed0``  breaker_report       each turn
+window:<name>``                 …
+``{breakers}:hive:       ZSET   token of a probe by end of its lease in ms     breaker_probe        breaker_settle,
+probes:<name>``                                                                                     each turn
+``{breakers}:hive:       SET    names of breakers                              breaker_report       nobody
+names``
 ``{<task>}:hive:answer:  HASH   ``answer``, ``at_ms``: the last good answer of keep_answer          its time
 <digest>``                      one call
+``{hive:retry:<d>}:…``   HASH   ``budget``: a retry account; ``gate``: who     retry_*              expiry
+                                probes a dependency; ``outcomes`` of retries
+``{hive:retry:<d>}:held`` ZSET  ``<message id> <queue>`` by due time in ms     retry_park           release, expiry
+======================== ====== ============================================== ==================== ==================
+
+Of limits, under one tag of their own, ``<l>`` = ``{hive:limits}:hive:``; ``<n>`` is ``<unit>:<window ms>:<key>``:
+
+======================== ====== ============================================== ==================== ==================
+``<l>index``             HASH   ``<n>`` to the limit                           reserve              listing
+``<l>state:<n>``         HASH   slice of the window to what was granted in it, reserve, settle      its expiry
+                                ``sum``, ``first``, ``last`` of them, ``most``,
+                                ``share`` of estimates used, ``held_ms``, and
+                                ``tail_ms``, ``again_ms``, ``lost`` of the line
+``<l>line:<n>``          ZSET   who was told to come again by when, in ms      reserve              reserve, expiry
+``<l>holders:<n>``       ZSET   who holds a place by the end of its lease      reserve, renew       release, reserve
 ======================== ====== ============================================== ==================== ==================
 
 Counters: ``deduplicated`` publishes dropped as repeats; ``promoted`` scheduled messages made ready; ``redelivered``

@@ -1,16 +1,19 @@
 """The store: every operation on the broker, one method for each script."""
 
 from hive.store.answers import Answers
+from hive.store.breakers import Breakers
 from hive.store.claiming import Claiming
 from hive.store.deadletters import DeadLetters
 from hive.store.finishing import Finishing
+from hive.store.limiting import Limiting
 from hive.store.publishing import Publishing
 from hive.store.quarantine import Quarantine
 from hive.store.reaping import Reaping
+from hive.store.retry_state import RetryState
 from hive.store.upkeep import Upkeep
 
 
-class Store(Publishing, Claiming, Finishing, Reaping, Quarantine, DeadLetters, Upkeep, Answers):
+class Store(Publishing, Claiming, Finishing, Reaping, RetryState, Quarantine, DeadLetters, Upkeep, Answers, Breakers, Limiting):
     """All operations on the broker's queues; see :class:`hive.store.caller.Caller` for what it is made of.
 
     It holds no state but its client, so it may be shared by threads as far as the client may.

@@ -8,9 +8,13 @@ from typing import Any
 import pytest
 
 import hive.store
-from hive.settings.parts import DeliverySettings
+from hive.resilience.breaker import BreakerState, CallOutcome
+from hive.resilience.budget import RetryBudget
+from hive.settings.parts import BreakerSettings, DeliverySettings
+from hive.store.breakers import CallCounts
 from hive.store.guard import Bound, Guard
 from hive.store.keys import Layout
+from hive.store.limiting import Wanted
 from hive.store.scripts import INCLUDE, load
 from hive.store.store import Store
 from hive.store.values import ConsumerInfo, DeadLetter, DeliveryId, Outgoing, Source, Start, StoredResult
@@ -23,6 +27,7 @@ MAY_REFUSE_WHEN_FULL = {"publish", "publish_guarded", "schedule", "dead_import",
 STEPS = len(Layout().priority_steps)
 
 INFO = ConsumerInfo(node="n", pid=1, version="0", started_ms=0)
+RULES = BreakerSettings()
 ID = DeliveryId(queue="q", token=1)
 MESSAGE = Outgoing(queue="q", payload=b"p", message_id="m")
 LATER = Outgoing(queue="q", payload=b"p", message_id="m", due_ms=1)
@@ -39,10 +44,16 @@ LETTER = DeadLetter(
     payload=b"p",
     record=b"{}",
 )
+WINDOW = Wanted(name="requests:1000:k", most=1, window_ms=1_000)
 RESULT = StoredResult(key="r", value=b"v", ttl_ms=1)
 
 # How each script is called, and how many keys its header promises then: (fixed, for each of the two queues or lists).
 CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
+    "breaker_force": (lambda store: store.breaker_force("b", BreakerState.OPEN), 4),
+    "breaker_probe": (lambda store: store.breaker_probe("b", RULES, "t"), 3),
+    "breaker_read": (lambda store: store.breaker("b"), 3),
+    "breaker_report": (lambda store: store.breaker_report("b", RULES, CallCounts()), 4),
+    "breaker_settle": (lambda store: store.breaker_settle("b", RULES, "t", CallOutcome.FAILED), 3),
     "answer": (lambda store: store.answer("task:same"), 1),
     "keep_answer": (lambda store: store.keep_answer("task:same", b"a", ttl_s=1), 1),
     "bind": (lambda store: store.bind(["a", "b"], "m"), 2),
@@ -60,6 +71,10 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "follow": (lambda store: store.follow(Source(consumer="c", delivery=ID, message_id="m"), LATER), 11),
     "finish": (lambda store: store.finish("c", [ID, DeliveryId(queue="r", token=1)]), 2 * 5),
     "finish_with_result": (lambda store: store.finish_with_result("c", ID, RESULT), 6),
+    "limit_release": (lambda store: store.release_places("w", ["a", "b"], 1), 2 * 2),
+    "limit_renew": (lambda store: store.renew_places([("w", "a"), ("w", "b")]), 2),
+    "limit_reserve": (lambda store: store.reserve_limits("w", [WINDOW, WINDOW]), 1 + 2 * 3),
+    "limit_settle": (lambda store: store.settle_limits([(WINDOW, 1, 1)]), 1),
     "pop": (lambda store: store.pop(["q", "r"]), 2 * STEPS),
     "publish": (lambda store: store.publish(MESSAGE), 4 + STEPS),
     "postpone": (lambda store: store.postpone("c", ID, "m", grace_s=1, look_s=1), 7),
@@ -72,10 +87,15 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "register": (lambda store: store.register("c", ["q"], INFO), 3),
     "reject": (lambda store: store.reject("c", ID, "killed"), 13 + STEPS),
     "release_queue": (lambda store: store.release_queue("q"), 9 + STEPS),
-    "renew": (lambda store: store.renew("c", ["q", "r"]), 2 * (6 + STEPS)),
+    "renew": (lambda store: store.renew("c", ["q", "r"]), 2 * (7 + STEPS)),
     "requeue": (lambda store: store.requeue("c", [ID]), 6 + STEPS),
     "reschedule": (lambda store: store.reschedule("c", ID, "m", 1), 6),
     "retry": (lambda store: store.retry("c", ID, LATER), 12),
+    "retry_advance": (lambda store: store.advance_scheduled("q", [(1, "m")]), 2),
+    "retry_budget": (lambda store: store.draw_retry("d", RetryBudget(), 1), 1),
+    "retry_learn": (lambda store: store.learn_retry("t", "bug", (0, 1), done=True), 1),
+    "retry_park": (lambda store: store.park_retry("d", "m", "n", "q", probe_s=1, hold_s=1, per_s=1), 2),
+    "retry_release": (lambda store: store.release_retries("d", 1.0), 2),
     "schedule": (lambda store: store.publish(LATER), 6),
     "start": (lambda store: store.start("c", [Start(id=ID, message_id="m")]), 5),
     "tick": (lambda store: store.tick(["q", "r"]), 2 * 4),
