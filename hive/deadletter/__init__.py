@@ -25,7 +25,8 @@ Guaranteed:
 
 Not guaranteed: the event of an arrival is sent again if a worker dies between telling and saying so. A letter that a
 worker had in hand when it died, and that goes past the bounds within that half minute, is archived untold. A task that
-refuses its own arguments tells of it itself; where its worker dies right between, only the letter tells. The archive lies on the host of the worker that archived. Letters of identical bytes that name no message share a history.
+refuses its own arguments tells of it itself; where its worker dies right between, only the letter tells. The archive
+lies on the host of the worker that archived. Letters of identical bytes that name no message share a history.
 
 Fingerprints group letters by reason, task and cause, numbers and addresses aside: ten thousand of a kind are one line.
 """

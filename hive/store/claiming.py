@@ -142,7 +142,7 @@ class Claiming(Caller):
         for queue in wanted:
             names = self.queue_keys(queue)
             keys += names.keys("consumers", "scheduled", "scheduled:messages", "wake", "counters")
-            keys += [names.key("inflight", consumer), *names.ready]
+            keys += [names.key("inflight", consumer), names.key("suspects"), *names.ready]
         reply = self.call(
             "renew", keys, self.now_argument(), consumer, self.lease_ms, PROMOTE_LIMIT, *self.layout.priority_steps
         )

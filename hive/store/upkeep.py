@@ -97,7 +97,7 @@ class Upkeep(Caller):
             ScheduledMessage(
                 message_id=id_.decode(errors="replace"),
                 due_ms=int(due_ms),
-                priority=int(record.partition(b":")[0]),
+                priority=int(record.partition(b":")[0].rstrip(b"!")),
                 payload=record.partition(b":")[2],
             )
             for (id_, due_ms), record in zip(found, records, strict=True)

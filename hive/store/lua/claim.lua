@@ -38,7 +38,7 @@ local run_id, due_ms = server_run_id(ARGV[2]), -1
 for _, queue in ipairs(queues) do
   queue.fence = enter_epoch(queue.state, run_id, now_us)
   queue.ready = ready_lists(queue.first + 9, 10, steps)
-  promote(now_ms, ARGV[9], KEYS[queue.first + 2], KEYS[queue.first + 3], KEYS[queue.first + 6], queue.ready)
+  promote(now_ms, ARGV[9], KEYS[queue.first + 2], KEYS[queue.first + 3], KEYS[queue.first + 6], queue.ready, queue.suspects)
   due_ms = sooner(due_ms, KEYS[queue.first + 2])
 end
 local reply, waiting = suspect_first(queues, steps, ARGV[7] == '1', now_ms, now_us)

@@ -22,9 +22,9 @@ if now_ms >= first_ms + grace_ms then
 end
 redis.call('ZADD', KEYS[7], first_ms, ARGV[4])
 redis.call('PEXPIRE', KEYS[7], 2 * grace_ms + 60000)
-local priority, _, payload = split_record(redis.call('HGET', KEYS[3], ARGV[3]))
+local priority, mark, payload = split_record(redis.call('HGET', KEYS[3], ARGV[3]))
 redis.call('ZADD', KEYS[5], math.min(now_ms + tonumber(ARGV[6]), first_ms + grace_ms), ARGV[4])
-redis.call('HSET', KEYS[6], ARGV[4], priority .. ':' .. payload)
+redis.call('HSET', KEYS[6], ARGV[4], priority .. mark .. ':' .. payload)
 redis.call('HINCRBY', KEYS[2], 'postponed', 1)
 forget(KEYS[3], KEYS[4], nil, ARGV[3])
 return 1

@@ -2,7 +2,7 @@
 -- Extends a consumer's lease on its queues by one term from now, makes due scheduled messages ready, and wakes a
 -- consumer where messages wait and no token does: a stock producer leaves none.
 -- KEYS: for each queue: consumers ZSET, scheduled ZSET, scheduled:messages HASH, wake LIST, counters HASH,
---   inflight:<consumer> HASH, ready LIST of each priority step
+--   inflight:<consumer> HASH, suspects LIST, ready LIST of each priority step
 -- ARGV: 1 now ms or '', 2 consumer, 3 lease ms, 4 messages to promote at most, 5.. priority steps
 -- Reply: for each queue {1 extended | 0 not registered, messages in flight, messages promoted}
 -- Cost: O(queues + promoted)
@@ -15,12 +15,12 @@
 local now_ms = clock(ARGV[1])
 local steps = #ARGV - 4
 local reply = {}
-for first = 1, #KEYS, 6 + steps do
+for first = 1, #KEYS, 7 + steps do
   if registered(KEYS[first], ARGV[2]) then
     redis.call('ZADD', KEYS[first], now_ms + ARGV[3], ARGV[2])
-    local ready = ready_lists(first + 6, 5, steps)
-    local count = promote(now_ms, ARGV[4], KEYS[first + 1], KEYS[first + 2], KEYS[first + 4], ready)
-    for place = first + 6, first + 5 + steps do
+    local ready = ready_lists(first + 7, 5, steps)
+    local count = promote(now_ms, ARGV[4], KEYS[first + 1], KEYS[first + 2], KEYS[first + 4], ready, KEYS[first + 6])
+    for place = first + 6, first + 6 + steps do
       if redis.call('LLEN', KEYS[place]) > 0 then
         wake(KEYS[first + 3])
         break

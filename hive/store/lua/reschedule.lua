@@ -12,9 +12,9 @@ for place = 2, #ARGV, 3 do
   local token, id = ARGV[place], ARGV[place + 1]
   local code = standing(KEYS[1], KEYS[2], KEYS[3], ARGV[1], token)
   if code == 1 then
-    local priority, _, payload = split_record(redis.call('HGET', KEYS[3], token))
+    local priority, mark, payload = split_record(redis.call('HGET', KEYS[3], token))
     redis.call('ZADD', KEYS[5], ARGV[place + 2], id)
-    redis.call('HSET', KEYS[6], id, priority .. ':' .. payload)
+    redis.call('HSET', KEYS[6], id, priority .. mark .. ':' .. payload)
     forget(KEYS[3], KEYS[4], nil, token)
   end
   reply[#reply + 1] = code

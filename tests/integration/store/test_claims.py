@@ -7,6 +7,7 @@ import pytest
 
 from hive.settings.parts import DeliverySettings
 from hive.store import Layout, Store, never_repeating
+from hive.store.condemned import Postponed
 from hive.store.values import ClaimStatus, ConsumerInfo, Fate, Outcome, Outgoing, Start
 from tests.support.redis_server import RedisServer
 
@@ -131,6 +132,32 @@ def test_a_suspect_waits_for_an_idle_process_and_runs_alone(redis_server: RedisS
     assert started.deaths == 1
     assert store.reject("busy", suspect.id, "signal 9") is Fate.DEAD
     assert store.claim("busy", ["q", "r"], sequence=6, credit=5).status is ClaimStatus.TAKEN
+    client.close()
+
+
+@pytest.mark.parametrize("way", ["reschedule", "postpone"])
+def test_a_suspect_that_waited_for_its_time_is_still_a_suspect(redis_server: RedisServer, way: str) -> None:
+    client = redis_server.client(retry=never_repeating())
+    settings = DeliverySettings(max_deliveries=2)
+    store = Store(client, layout=Layout(prefix=f"claims{next(NUMBER)}-"), settings=settings)
+    store.register("c", ["q"], INFO)
+    store.register("busy", ["q"], INFO)
+    send(store, "held")
+    assert len(store.claim("busy", ["q"], sequence=1, credit=1).deliveries) == 1
+    send(store, "killer", b"killer")
+    (killer,) = store.claim("c", ["q"], sequence=1, credit=1).deliveries
+    store.start("c", [Start(id=killer.id, message_id="killer")])
+    assert store.reject("c", killer.id, "signal 9") is Fate.SUSPECT
+    for round_, promote in enumerate((lambda: store.renew("c", ["q"]), lambda: None)):
+        (suspect,) = store.claim("c", ["q"], sequence=2 + round_, credit=5, idle=True).deliveries
+        if way == "reschedule":
+            store.reschedule("c", suspect.id, "killer", due_ms=1)
+        else:
+            assert store.postpone("c", suspect.id, "killer", grace_s=60, look_s=0) is Postponed.WAITS
+        assert [(one.payload, one.priority) for one in store.scheduled("q")] == [(b"killer", 0)]
+        promote()
+        claim = store.claim("busy", ["q"], sequence=2 + round_, credit=5)
+        assert (claim.deliveries, store.stats("q").suspects) == ((), 1), "nobody runs it beside another task"
     client.close()
 
 

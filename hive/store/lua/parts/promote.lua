@@ -1,5 +1,5 @@
--- Makes due scheduled messages ready, at most `limit` and about 1 MB. Returns how many.
-local function promote(now_ms, limit, scheduled, messages, counters, ready)
+-- Makes due scheduled messages ready, or suspects again, at most `limit` and about 1 MB. Returns how many.
+local function promote(now_ms, limit, scheduled, messages, counters, ready, suspects)
   local due = redis.call('ZRANGEBYSCORE', scheduled, '-inf', now_ms, 'LIMIT', 0, limit)
   local count, bytes = 0, 0
   for _, id in ipairs(due) do
@@ -8,8 +8,12 @@ local function promote(now_ms, limit, scheduled, messages, counters, ready)
     end
     local record = redis.call('HGET', messages, id)
     if record then
-      local priority, payload = split_waiting(record)
-      redis.call('LPUSH', ready[priority], payload)
+      local priority, payload, mark = split_waiting(record)
+      if mark == '!' then
+        redis.call('LPUSH', suspects, priority .. ':' .. payload)
+      else
+        redis.call('LPUSH', ready[priority], payload)
+      end
       bytes, count = bytes + #record, count + 1
     end
     redis.call('ZREM', scheduled, id)

@@ -4,8 +4,8 @@ local function split_record(record)
   return priority, mark, string.sub(record, head_end + 1)
 end
 
--- Splits what waits outside the ready lists: priority step, envelope.
+-- Splits what waits outside the ready lists: priority step, envelope, `!` if it is a suspect.
 local function split_waiting(record)
-  local colon = string.find(record, ':', 1, true)
-  return string.sub(record, 1, colon - 1), string.sub(record, colon + 1)
+  local _, head_end, priority, mark = string.find(record, '^(%d+)(!?):')
+  return priority, string.sub(record, head_end + 1), mark
 end
