@@ -1,0 +1,22 @@
+"""How many slots and workers each pool has.
+
+One policy (:func:`~hive.scaling.policy.decide`) is a pure function of rules, what it remembers and what is seen; it is
+the same for the slots inside a worker, for whole workers and in ``hive simulate``. Whoever drives it observes, decides,
+acts and keeps the state::
+
+    decision, state = decide(rules, state, observation)
+    if decision.change: ...
+
+Guaranteed: never under the minimum, never over the maximum (the minimum wins over the room that resources leave);
+growth and shrinking keep to their steps, cooldowns and, for shrinking, the window; more backlog or a longer wait
+never asks for fewer slots; a steady load with noise inside the hysteresis changes nothing. A decision carries its
+inputs and its reason. Shrinking means draining: which slots go, and that none of them is busy, is the actuator's part.
+
+Not here: to foresee arrivals (``hive.learning``), to divide a budget between pools, to start or drain anything.
+"""
+
+from hive.scaling.observation import Decision, Observation, Reason
+from hive.scaling.policy import ScalingState, decide
+from hive.scaling.rules import ScalingRules
+
+__all__ = ["Decision", "Observation", "Reason", "ScalingRules", "ScalingState", "decide"]
