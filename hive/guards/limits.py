@@ -55,6 +55,26 @@ class Reservation:
         """Names of the concurrency limits of which it holds a place."""
         return tuple(one.name for one in self.wanted if not one.window_ms)
 
+    def pack(self) -> list[Any]:
+        """Return it as plain values, for another process that settles it."""
+        wanted = [[one.name, one.most, one.window_ms, one.amount] for one in self.wanted]
+        return [self.who, wanted, list(self.slices), self.is_local]
+
+    @classmethod
+    def unpack(cls, packed: Sequence[Any]) -> "Reservation":
+        """Return what :meth:`pack` gave, to be settled; it holds no places."""
+        who, wanted, slices, is_local = packed
+        return cls(
+            who=who,
+            wanted=tuple(
+                Wanted(name=name, most=most, window_ms=window_ms, amount=amount)
+                for name, most, window_ms, amount in wanted
+            ),
+            slices=tuple(slices),
+            since_s=0.0,
+            is_local=is_local,
+        )
+
 
 class Limiter:
     """Reserves for calls what limits allow, for all processes that share the broker. Threads may share it.
@@ -97,7 +117,7 @@ class Limiter:
         Raises:
             InputError: an estimate is no number or over its limit; it could never be granted.
         """
-        who = who or uuid.uuid4().hex
+        who = who or self.new_name()
         given = estimates or {}
         wanted = tuple(
             Wanted(
@@ -120,6 +140,11 @@ class Limiter:
         if reservation.places:
             self.places.hold(who, reservation.places)
         return reservation
+
+    @staticmethod
+    def new_name() -> str:
+        """Return a name for a call that has none of its own."""
+        return uuid.uuid4().hex
 
     def _reservation(self, who: str, wanted: tuple[Wanted, ...], granted: Granted) -> Reservation:
         return Reservation(who=who, wanted=wanted, slices=granted.slices, since_s=self._clock.monotonic_s())
@@ -175,6 +200,7 @@ class Limiter:
             so = "nothing" if self._when_away is WhenAway.REFUSE else f"{self._fraction:g} of every limit"
             logger.warning("the broker is away: until it is back this process grants %s by itself: %s", so, error)
         elif error is None and is_away:
+            self._local = LocalLimits(self._fraction)
             logger.warning("the broker is back: limits hold for the whole fleet again")
 
 
