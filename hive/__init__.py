@@ -11,7 +11,7 @@ from celery import shared_task
 
 from hive.agents.types import AgentType, Capability, Concurrency, Resources
 from hive.clock import SystemClock
-from hive.errors import HiveError, InputError, QueueFull
+from hive.errors import HiveError, InputError, LimitedError, QueueFull
 from hive.runtime.app import Hive
 from hive.runtime.fleet import RunningHive, ensure_running
 from hive.runtime.loading import load_app

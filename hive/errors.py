@@ -15,6 +15,7 @@ Every error is a sentence that says what happened and what to do, and carries wh
     ├── DeadLetteredError        the result of a task whose message has been set aside
     ├── GuardRefusedError        a guard says no, now or for ever
     │   ├── BreakerOpenError     the breaker of a dependency is open
+    │   ├── LimitedError         a limit has no room within the time that may be waited
     │   └── DeadlineExceededError  a task did not begin before its deadline
     └── InputError               what the user handed in cannot be worked on
 """
@@ -170,6 +171,23 @@ class DeadlineExceededError(GuardRefusedError):
     """A task did not begin before its deadline, and declares no fallback that has a value."""
 
     retryable = False
+
+
+class LimitedError(GuardRefusedError):
+    """A limit has no room for a call within the time it may wait.
+
+    Attributes:
+        name: the limit, with the key it was asked for.
+        retry_after_s: seconds until its turn comes.
+    """
+
+    def __init__(self, name: str, retry_after_s: float) -> None:
+        self.name, self.retry_after_s = name, retry_after_s
+        super().__init__(name, "limit", "no room")
+        self.args = (name, retry_after_s)
+
+    def __str__(self) -> str:
+        return f"the limit {self.name} has no room: come again in {self.retry_after_s:.3f} s"
 
 
 class BreakerOpenError(GuardRefusedError):

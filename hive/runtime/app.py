@@ -25,6 +25,7 @@ from hive.runtime.coroutines import with_models
 from hive.runtime.deadline import with_deadline
 from hive.runtime.defaults import celery_settings, transport_defaults
 from hive.runtime.fallback import FALLBACK_TASK, run_fallback
+from hive.runtime.limited import Limits
 from hive.runtime.publishers import Publishers
 from hive.runtime.results import fenced
 from hive.runtime.unique import asks_for_key, send_keyed
@@ -73,6 +74,7 @@ class Hive(Celery):
         self.agent_types = agent_types or load_registry(self.settings.agents)
         self.process = Process()
         self.access = Access(self)
+        self.limits = Limits(self)
         self.backpressure = Backpressure(bounds_of(self.settings, self.agent_types), SystemClock())
         self._batching = threading.local()
         self._publishers = Publishers(self)

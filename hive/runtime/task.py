@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from hive.deadletter.poison import Reason
 from hive.errors import BrokerError
 from hive.guards.fallback import Source, sources
+from hive.resilience.limiter import Limit
 from hive.runtime.awaiting import AwaitableTask
 from hive.runtime.coroutines import run_to_end
 from hive.runtime.fence import Fence
@@ -27,12 +28,14 @@ class HiveTask(AwaitableTask, Task):
 
     Attributes:
         agent_type: name of the agent type whose pool runs it; none: Celery's default queue.
+        limits: which must have room before it takes a slot; until then it waits on the broker.
         unique: says when a second call is handed the result of the first; none: never.
         breaker: name of the dependency whose breaker must be closed for it to run, or names of several.
         fallback: what its result is when a guard refuses it; several are tried in order.
     """
 
     agent_type: str | None = None
+    limits: Sequence[Limit] = ()
     unique: Unique | None = None
     breaker: str | Sequence[str] | None = None
     fallback: Source | Sequence[Source] | None = None

@@ -15,6 +15,7 @@ from hive.settings.parts import (
     DeliverySettings,
     EmbeddedSettings,
     FleetSettings,
+    LimitSettings,
     ResultSettings,
     WorkerSettings,
 )
@@ -52,6 +53,7 @@ class Settings(BaseSettings):
     backpressure: BackpressureSettings = BackpressureSettings()
     dead: DeadSettings = DeadSettings()
     breaker: BreakerSettings = BreakerSettings()
+    limits: LimitSettings = LimitSettings()
     breakers: dict[str, dict[str, Any]] = Field(
         default_factory=dict,
         description="Rules of the breaker of one dependency: a table [breakers.NAME] with fields of [breaker].",
