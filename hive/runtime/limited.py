@@ -9,7 +9,7 @@ import functools
 import inspect
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, Self, TypeVar
 
 from hive.clock import Clock, SystemClock
 from hive.errors import InputError, LimitedError
@@ -162,7 +162,7 @@ class Hold:
         if self._reservation is not None:
             self._limiter.settle(self._reservation, _used(tokens, money))
 
-    def __enter__(self) -> "Hold":
+    def __enter__(self) -> Self:
         while (wait_s := self._try()) is not None:
             threading.Event().wait(wait_s)
         return self
@@ -170,7 +170,7 @@ class Hold:
     def __exit__(self, *_: object) -> None:
         self._end()
 
-    async def __aenter__(self) -> "Hold":
+    async def __aenter__(self) -> Self:
         while (wait_s := await asyncio.to_thread(self._try)) is not None:
             await asyncio.sleep(wait_s)
         return self
