@@ -12,6 +12,19 @@ from celery import shared_task
 from hive.agents.types import AgentType, Capability, Concurrency, Resources
 from hive.clock import SystemClock
 from hive.errors import HiveError, InputError, LimitedError, QueueFull
+from hive.resilience.budget import RetryBudget
+from hive.resilience.causes import Cause
+from hive.resilience.limiter import Limit
+from hive.resilience.strategies import (
+    AdaptiveRetry,
+    BatchedRetry,
+    ExponentialRetry,
+    FibonacciRetry,
+    ImmediateRetry,
+    LinearRetry,
+    PriorityRetry,
+    RetryStrategy,
+)
 from hive.runtime.app import Hive
 from hive.runtime.fleet import RunningHive, ensure_running
 from hive.runtime.loading import load_app
@@ -22,15 +35,27 @@ from hive.settings.load import load_settings
 from hive.settings.model import Settings
 
 __all__ = [
+    "AdaptiveRetry",
     "AgentType",
+    "BatchedRetry",
     "Capability",
+    "Cause",
     "Concurrency",
+    "ExponentialRetry",
+    "FibonacciRetry",
     "Hive",
     "HiveError",
     "HiveTask",
+    "ImmediateRetry",
     "InputError",
+    "Limit",
+    "LimitedError",
+    "LinearRetry",
+    "PriorityRetry",
     "QueueFull",
     "Resources",
+    "RetryBudget",
+    "RetryStrategy",
     "RunningHive",
     "Settings",
     "StartProgress",

@@ -1,7 +1,7 @@
 """What an agent type is."""
 
 import re
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt, PositiveFloat, PositiveInt, model_validator
 
@@ -58,6 +58,11 @@ class AgentType(Value):
     soft_time_limit_s: PositiveFloat = Field(270.0, description="Seconds after which a task is told to end.")
     time_limit_s: PositiveFloat = Field(300.0, description="Seconds after which a task is ended.")
     bound: QueueBound | None = Field(None, description="How many tasks may wait for the pool; none: any number.")
+    retry: str | dict[str, Any] | None = Field(
+        None,
+        description="Retry strategy of its tasks that declare none: a name such as `adaptive`, or a table with `strategy` "
+        "and the strategy's fields. None: only what a task asks for itself, as in Celery.",
+    )
     pool: Literal["prefork", "threads", "asyncio", "gevent", "solo"] = Field(
         "prefork", description="How its tasks run: asyncio for work that waits, prefork for work that computes."
     )

@@ -6,6 +6,13 @@ from enum import StrEnum
 from typing import Any
 
 
+# Every message is asked; `list | tuple` would be built anew each time, and the common types come first.
+_LISTS = (list, tuple)
+_MAPPINGS = (dict, Mapping)
+_MAPPINGS_OR_NONE = (dict, type(None), Mapping)
+_LISTS_OR_MAPPINGS = (type(None), list, tuple, dict, Mapping)
+
+
 class Reason(StrEnum):
     """Why a message was set aside."""
 
@@ -31,6 +38,10 @@ class Reason(StrEnum):
     """The task's function does not take these arguments."""
     WRONG_SCHEMA = "wrong_schema"
     """The arguments are not what the task's pydantic models ask for."""
+    POISON = "poison"
+    """The task's error means that this message can never be worked on."""
+    RETRIES_EXHAUSTED = "retries_exhausted"
+    """The task failed until its retries were used up, and its retry strategy keeps such messages."""
     MAX_DELIVERIES = "max_deliveries"
     """Its worker died under it, or it ran into its hard time limit, ``delivery.max_deliveries`` times."""
 
@@ -63,7 +74,7 @@ def header_problem(headers: Mapping[str, Any]) -> Poison | None:
 
 
 def _limits_problem(limits: object) -> Poison | None:
-    if limits is None:
+    if limits is None or limits == [None, None]:
         return None
     if not isinstance(limits, list | tuple) or len(limits) != 2:
         return _invalid("its time limits are not a pair")
@@ -74,18 +85,18 @@ def _limits_problem(limits: object) -> Poison | None:
 
 def body_problem(payload: object) -> Poison | None:
     """Return what is wrong with the decoded body of a task message: arguments, keyword arguments, what follows."""
-    if isinstance(payload, Mapping):
+    if not isinstance(payload, _LISTS) and isinstance(payload, Mapping):
         # Protocol 1, which says everything in its body; Celery looks at that itself.
         return None
-    if not isinstance(payload, list | tuple) or len(payload) != 3:
+    if not isinstance(payload, _LISTS) or len(payload) != 3:
         return _invalid("its body is not a triple of arguments, keyword arguments and what follows")
     args, kwargs, embed = payload
-    if not isinstance(args, list | tuple) or not isinstance(kwargs, Mapping):
+    if not isinstance(args, _LISTS) or not isinstance(kwargs, _MAPPINGS):
         return _invalid("its arguments are not a list and a mapping")
-    if not isinstance(embed, Mapping | None):
+    if not isinstance(embed, _MAPPINGS_OR_NONE):
         return _invalid("what follows it is not a mapping")
     for key in ("callbacks", "errbacks", "chain"):
-        if embed and not isinstance(embed.get(key), list | tuple | Mapping | None):
+        if embed and not isinstance(embed.get(key), _LISTS_OR_MAPPINGS):
             return _invalid(f"its {key} are not a list")
     return None
 
@@ -106,6 +117,8 @@ def _inside(value: Any) -> list[Any]:
 
 
 def _is_text(text: str) -> bool:
+    if text.isascii():
+        return True
     try:
         text.encode()
     except UnicodeEncodeError:

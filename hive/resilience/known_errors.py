@@ -51,11 +51,11 @@ _NAMES: dict[str, dict[str, str]] = {
     "hive.store.faults": {"network": "BrokerGoneError", "resource": "BrokerFullError"},
     "hive.errors": {
         "network": "BrokerMissingError",
-        "dependency": "BrokerError",
+        "timeout": "DeadlineExceededError",
+        "dependency": "BrokerError GuardRefusedError",
         "validation": "SettingsError InputError UnknownAgentTypeError MessageTooLargeError",
         "authorisation": "BrokerRefusedError",
-        "resource": "QueueFull QueueFullError",
-        "rate_limit": "LimitedError LimitExceededError",
+        "resource": "QueueFull",
     },
     "requests.exceptions": {
         "timeout": "Timeout",

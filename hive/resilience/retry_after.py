@@ -12,7 +12,7 @@ LONGEST_S = 86_400.0
 def retry_after_s(error: BaseException, now_ms: int) -> float | None:
     """Return the seconds an error asks to wait, at most a day; ``None``: it says nothing that can be read.
 
-    Looked at are the error's ``retry_after``, then the headers ``Retry-After-Ms`` and ``Retry-After`` of the error or of
+    Looked at are the error's ``retry_after`` and ``retry_after_s``, then the headers ``Retry-After-Ms`` and ``Retry-After`` of the error or of
     its response.
 
     Args:
@@ -20,9 +20,10 @@ def retry_after_s(error: BaseException, now_ms: int) -> float | None:
         now_ms: milliseconds since 1970, which a date is compared with.
     """
     for owner in (error, getattr(error, "response", None)):
-        found = _seconds(getattr(owner, "retry_after", None), now_ms)
-        if found is not None:
-            return found
+        for name in ("retry_after", "retry_after_s"):
+            found = _seconds(getattr(owner, name, None), now_ms)
+            if found is not None:
+                return found
         headers = getattr(owner, "headers", None)
         found = _seconds(_header(headers, "Retry-After-Ms"), now_ms, unit_s=0.001)
         if found is None:

@@ -1,5 +1,6 @@
 """A retry that finishes its delivery and publishes the next attempt in one step."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -14,6 +15,10 @@ from hive.transport.batch import gathering
 _OUTCOME = {Following.STALE: Outcome.STALE, Following.ALREADY: Outcome.ALREADY}
 
 
+#: Looks at the next attempt's message before it is published, and returns it or one that is due at another time.
+Booking = Callable[[Outgoing], Outgoing]
+
+
 class Retrying(Signature):
     """The next attempt of a task; publishing it finishes the present one.
 
@@ -21,13 +26,14 @@ class Retrying(Signature):
     """
 
     fence: Fence
+    booking: Booking | None = None
     outcome: Outcome = Outcome.DONE
 
     @classmethod
-    def of(cls, signature: Signature, fence: Fence) -> "Retrying":
-        """Return the signature as one that presents ``fence``."""
+    def of(cls, signature: Signature, fence: Fence, booking: Booking | None = None) -> "Retrying":
+        """Return the signature as one that presents ``fence``; ``booking`` may give the message another due time."""
         retrying = cls(signature, app=signature.app)
-        retrying.fence = fence
+        retrying.fence, retrying.booking = fence, booking
         retrying._type = signature._type
         return retrying
 
@@ -45,7 +51,8 @@ class Retrying(Signature):
             for message in gathered.messages[:-1]:
                 self.outcome = app.access.present(self.fence, partial(self._follow, message))
             for message in gathered.messages[-1:] if self.outcome is Outcome.DONE else ():
-                self.outcome = app.access.present(self.fence, partial(self._publish, message))
+                booked = self.booking(message) if self.booking else message
+                self.outcome = app.access.present(self.fence, partial(self._publish, booked))
             gathered.send_commands()
         return result
 

@@ -17,6 +17,7 @@ from hive.settings.parts import (
     FleetSettings,
     LimitSettings,
     ResultSettings,
+    RetrySettings,
     WorkerSettings,
 )
 
@@ -58,6 +59,7 @@ class Settings(BaseSettings):
         default_factory=dict,
         description="Rules of the breaker of one dependency: a table [breakers.NAME] with fields of [breaker].",
     )
+    retries: RetrySettings = RetrySettings()
     results: ResultSettings = ResultSettings()
     worker: WorkerSettings = WorkerSettings()
     fleet: FleetSettings = FleetSettings()

@@ -189,6 +189,33 @@ class BreakerSettings(Part):
     )
 
 
+class LimitSettings(Part):
+    """What tasks and functions may use; the limits themselves stand where they are declared."""
+
+    when_away: Literal["local", "refuse"] = Field(
+        "local",
+        description="While the broker is away: each process grants local_fraction of every limit by itself, or nothing.",
+    )
+    local_fraction: float = Field(
+        0.1,
+        gt=0,
+        le=1,
+        description="Part of every limit that a process grants by itself while the broker is away. With more processes "
+        "than its inverse they can exceed the limit together.",
+    )
+
+
+class RetrySettings(Part):
+    """Failures of tasks with a retry strategy."""
+
+    causes: dict[str, str] = Field(
+        default_factory=dict,
+        description="Causes of errors by qualified class name, such as shop.errors.StockGone = validation: network, "
+        "timeout, rate_limit, resource, validation, dependency, authorisation, poison or bug. What hive knows more "
+        "precisely it goes on calling so.",
+    )
+
+
 class ResultSettings(Part):
     """What tasks return."""
 

@@ -119,9 +119,32 @@ class GuardRefused:
     due_ms: int | None
 
 
-Event = QueueObserved | WorkerObserved | DeadLettered | GuardRefused
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskFailed:
+    """An attempt of a task with a retry strategy failed; the event carries the task's id as Celery's own events do.
 
-EVENTS: tuple[type[Event], ...] = (QueueObserved, WorkerObserved, DeadLettered, GuardRefused)
+    Attributes:
+        task: its name.
+        cause: why, one of nine words.
+        retries: made before this attempt failed.
+        delay_s: seconds until the next attempt; ``None``: there is none.
+        strategy: what decided.
+        why: on what grounds, as a sentence.
+    """
+
+    name: ClassVar[str] = "hive-failure"
+
+    task: str
+    cause: str
+    retries: int
+    delay_s: float | None
+    strategy: str
+    why: str
+
+
+Event = QueueObserved | WorkerObserved | DeadLettered | GuardRefused | TaskFailed
+
+EVENTS: tuple[type[Event], ...] = (QueueObserved, WorkerObserved, DeadLettered, GuardRefused, TaskFailed)
 
 
 def fields_of(event: Event) -> dict[str, Any]:
