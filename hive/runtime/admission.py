@@ -29,6 +29,7 @@ from celery.worker import state
 from hive.clock import Clock, SystemClock
 from hive.guards.guard import Answer, Guard, GuardedCall, Verdict
 from hive.runtime.deadline import DEADLINE, DEADLINE_GUARD
+from hive.runtime.dependencies import breaker_guards
 from hive.runtime.fallback import FALLBACK_TASK, REFUSAL, Refusal, is_fallback, sources_of
 from hive.runtime.limited import limits_of
 from hive.telemetry.events import GuardRefused, fields_of
@@ -37,7 +38,7 @@ logger = logging.getLogger(__name__)
 
 #: What finds the guards that a task declares: called once for each task and process, with application and task.
 #: Limits come last: what they grant is used, even if another guard says no after them.
-SOURCES: tuple[Callable[[Any, Any], Sequence[Guard]], ...] = (limits_of,)
+SOURCES: tuple[Callable[[Any, Any], Sequence[Guard]], ...] = (breaker_guards, limits_of)
 
 
 class Passage:

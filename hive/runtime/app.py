@@ -2,7 +2,7 @@
 
 import inspect
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from typing import Any
@@ -13,9 +13,11 @@ from kombu.utils.objects import cached_property
 
 from hive.agents.registry import Registry, load_registry
 from hive.clock import SystemClock
+from hive.guards.breaker import Breaker, judged_by
 from hive.pools.lifespan import Lifespan
 from hive.pools.names import register
 from hive.pools.process_loop import ProcessLoop
+from hive.resilience.breaker import outcome_of
 from hive.runtime.access import Access
 from hive.runtime.address import results_url
 from hive.runtime.awaiting import Awaiting, HiveGroupResult, HiveResult
@@ -24,13 +26,17 @@ from hive.runtime.configuration import Configuration
 from hive.runtime.coroutines import with_models
 from hive.runtime.deadline import with_deadline
 from hive.runtime.defaults import celery_settings, transport_defaults
+from hive.runtime.dependencies import circuits_of
 from hive.runtime.fallback import FALLBACK_TASK, run_fallback
 from hive.runtime.limited import Limits
+from hive.runtime.plain_call import PlainCalls
 from hive.runtime.publishers import Publishers
 from hive.runtime.results import fenced
+from hive.runtime.retry_policy import RetryPolicy
 from hive.runtime.unique import asks_for_key, send_keyed
 from hive.settings.load import load_settings
 from hive.settings.model import Settings
+from hive.settings.parts import BreakerSettings
 from hive.transport.batch import gathering
 from hive.transport.install import install
 from hive.transport.options import with_delivery_settings
@@ -78,6 +84,8 @@ class Hive(Celery):
         self.backpressure = Backpressure(bounds_of(self.settings, self.agent_types), SystemClock())
         self._batching = threading.local()
         self._publishers = Publishers(self)
+        self.retry_policy = RetryPolicy(self)
+        self.plain_calls = PlainCalls(self, self._publishers, lambda: getattr(self._batching, "producer", None))
         install()
         register()
         super().__init__(main, *args, **kwargs)
@@ -90,6 +98,7 @@ class Hive(Celery):
         self.lifespan = Lifespan(self)
         self.process_loop = ProcessLoop(self.lifespan)
         self.awaiting = Awaiting(self)
+        self.circuits = circuits_of(self)
         self.task(name=FALLBACK_TASK, bind=True, shared=False)(run_fallback)
         self.add_defaults(lambda: celery_settings(self.settings, self.agent_types))
 
@@ -116,6 +125,9 @@ class Hive(Celery):
     def _task_from_fun(self, fun: Any, name: str | None = None, *args: Any, **options: Any) -> Any:
         if options.get("pydantic") and inspect.iscoroutinefunction(fun):
             fun = with_models(self, fun, name or fun.__name__, options)
+        if "retry" in options:
+            # As an attribute it would hide the method.
+            options["retry_strategy"] = options.pop("retry")
         return super()._task_from_fun(fun, name, *args, **options)
 
     def _connection(self, url: str, *args: Any, transport_options: dict[str, Any] | None = None, **kwargs: Any) -> Any:
@@ -148,6 +160,31 @@ class Hive(Celery):
             finally:
                 self._batching.producer = before
             gathered.send()
+
+    def breaker(
+        self,
+        name: str,
+        rules: BreakerSettings | None = None,
+        *,
+        counts_as_failure: Callable[[BaseException], bool] | None = None,
+    ) -> Breaker:
+        """Return the circuit breaker of a dependency: a context manager, plain and asynchronous, and a decorator.
+
+        All processes of the fleet share its state. Entering it raises ``BreakerOpenError`` while it is open.
+
+        Args:
+            name: the dependency.
+            rules: when it opens and closes; those of the settings if not given. The first that a process gives stay.
+            counts_as_failure: says whether an error is the dependency's; by default network, timeout, rate limit,
+                resource and dependency are, by :func:`hive.resilience.causes.classify`.
+
+        Example:
+            >>> with app.breaker("openai"):  # doctest: +SKIP
+            ...     client.responses.create(...)
+        """
+        if rules is not None:
+            self.circuits.declare(name, rules)
+        return Breaker(name, self.circuits, judged_by(counts_as_failure) if counts_as_failure else outcome_of)
 
     @contextmanager
     def _producer(self) -> Iterator[Any]:

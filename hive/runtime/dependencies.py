@@ -1,0 +1,38 @@
+"""The dependencies that an application's tasks declare, and the breakers of their process."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from pydantic import ValidationError
+
+from hive.errors import SettingsError
+from hive.guards.breaker import BreakerGuard
+from hive.guards.circuits import Circuits
+from hive.guards.guard import Guard
+from hive.settings.model import Settings
+from hive.settings.parts import BreakerSettings
+
+
+def circuits_of(app: Any) -> Circuits:
+    """Return the breakers of a process of the application; the broker is reached on first use."""
+    return Circuits(lambda: app.access.store, lambda name: rules_of(app.settings, name))
+
+
+def rules_of(settings: Settings, name: str) -> BreakerSettings:
+    """Return the rules of a dependency: those of ``[breaker]``, with what ``[breakers.NAME]`` changes.
+
+    Raises:
+        SettingsError: one of them is unknown or out of range.
+    """
+    own = settings.breakers.get(name, {})
+    try:
+        return BreakerSettings.model_validate({**settings.breaker.model_dump(), **own})
+    except ValidationError as error:
+        raise SettingsError(f"breakers.{name}: {error}") from error
+
+
+def breaker_guards(app: Any, task: Any) -> Sequence[Guard]:
+    """Return the guards of the dependencies that a task declares with ``breaker=``."""
+    declared = getattr(task, "breaker", None) or ()
+    names = (declared,) if isinstance(declared, str) else tuple(declared)
+    return [BreakerGuard(name, app.circuits) for name in names]
