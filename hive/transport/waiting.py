@@ -31,11 +31,15 @@ class Waiting:
     _no_ack: set[str]
     _ready: deque[Delivery]
     _may_have_more: bool
-    _due_in_s: float | None
+    #: When the next scheduled message is due, by the monotonic clock.
+    _due_at_s: float = float("inf")
     _in_poll: Any = None
     _brpop_sent_at: float | None = None
     #: The queues whose messages are waited for without a record; none: tokens are.
     _popping: tuple[str, ...] = ()
+    #: The queue of the token that came, as long as the claim that follows may be of it alone.
+    _woken: str | None = None
+    _all_claimed_s = float("-inf")
 
     def _brpop_start(self, timeout: float | None = None) -> None:
         """Wait for a wake token; nothing is taken by it, so nothing is lost with its reply.
@@ -50,8 +54,7 @@ class Waiting:
         self._in_poll = self.client.connection
         self._brpop_sent_at = self.connection.clock.monotonic_s()
         wait_s = (self.brpop_timeout if timeout is None else timeout) or self.settings.poll_every_s
-        if self._due_in_s is not None:
-            wait_s = min(wait_s, max(self._due_in_s, SHORTEST_WAIT_S))
+        wait_s = min(wait_s, max(self._due_at_s - self._brpop_sent_at, SHORTEST_WAIT_S))
         self._popping = tuple(queues) if self._no_ack.issuperset(queues) else ()
         keys = popping.lists(self.store, queues) if self._popping else self.store.wake_keys(queues)
         self.client.connection.send_command("BRPOP", *keys, wait_s)
@@ -73,10 +76,24 @@ class Waiting:
             while self.connection.cycle.has_loop and self.deliver_one():
                 continue
             return True
-        self.turn()
+        self._woken = self._queue_of(reply[0]) if reply else None
+        try:
+            self.turn()
+        finally:
+            self._woken = None
         if not self._ready:
             raise Empty
         return True
+
+    def _queue_of(self, wake_key: bytes) -> str | None:
+        """Return whose token it is, unless it is time to look at all queues: some producers leave no tokens."""
+        now_s = self.connection.clock.monotonic_s()
+        if now_s >= min(self._all_claimed_s + self.settings.poll_every_s, self._due_at_s):
+            return None
+        recorded = (queue for queue in self.active_queues if queue not in self._no_ack)
+        return next(
+            (queue for queue in recorded if self.store.queue_keys(queue).key("wake") == wake_key.decode()), None
+        )
 
     def drop_overdue(self, now_s: float) -> None:
         """Drop the waiting connection if its reply is overdue by a socket timeout: nobody answers there."""

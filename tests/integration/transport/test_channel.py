@@ -392,3 +392,32 @@ def test_starts_wait_again_when_the_broker_does_not_answer(own_redis: RedisServe
                 consumer.settle()
             assert [start.id for start in gate.due()] == [message.delivery_tag for message in requests]
             own_redis.start()
+
+
+def test_a_queue_that_wakes_its_consumer_again_and_again_does_not_hide_what_nobody_woke_it_for(
+    connection: kombu.Connection, queue: kombu.Queue, redis_server: RedisServer
+) -> None:
+    """Stock producers leave no tokens; the claims that follow a token of another queue must not be of that alone."""
+    quiet = kombu.Queue(f"{queue.name}-quiet", kombu.Exchange(f"{queue.name}-quiet"), routing_key="quiet")
+    publish(connection, quiet, "from stock")
+    client = redis_server.client()
+    (unseen,) = client.lrange(quiet.name, 0, -1)
+    client.delete(quiet.name, f"{{{quiet.name}}}:hive:wake")
+    busy, seldom = Inbox(), Inbox()
+    with (
+        connection.channel() as channel,
+        kombu.Consumer(channel, [queue], on_message=busy),
+        kombu.Consumer(channel, [quiet], on_message=seldom),
+    ):
+        with pytest.raises(socket.timeout):
+            connection.drain_events(timeout=0.1)
+        client.lpush(quiet.name, unseen)
+        with Connection(redis_server.url) as producing:
+            for turn in range(1_000):
+                publish(producing, queue, turn)
+                drain(connection, 1)
+                channel.consumer.settle()  # an idle process is what asks one queue alone
+                if seldom.bodies:
+                    break
+    assert seldom.bodies == ["from stock"]
+    assert len(busy.bodies) > 1, "it was not woken by the other queue meanwhile"
