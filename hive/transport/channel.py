@@ -56,7 +56,6 @@ class Channel(Waiting, Bindings):
         self._consumer: Consumer | None = None
         self._may_have_more = True
         self._waits_for_idle = False
-        self._due_in_s: float | None = None
         super().__init__(*args, **kwargs)
         if self.connection.polling_interval is None:
             self.brpop_timeout = self.settings.poll_every_s
@@ -164,9 +163,9 @@ class Channel(Waiting, Bindings):
             priority=self._get_message_priority(message, reverse=False),
             dedup_id=envelope.publish_id(message) if follows is None else envelope.step_id(message),
             due_ms=due_ms,
+            follows=follows,
             # What follows from a task is part of what was accepted before.
             guard=message["properties"].get(envelope.GUARD) if follows is None else None,
-            follows=follows,
         )
 
     def _source(self, message: dict[str, Any]) -> Source | None:
@@ -286,8 +285,11 @@ class Channel(Waiting, Bindings):
             elif self._consumer.arm() or self._consumer.is_urgent:
                 self.connection.cycle.nudge()
 
-    @property
     def _claimed_queues(self) -> list[str]:
+        """Return what to claim from: all queues, in turn; one that woke an idle process is quicker asked alone."""
+        if self._woken is not None and self.consumer.is_idle:
+            return [self._woken]
+        self._all_claimed_s = self.connection.clock.monotonic_s()
         queues = self._queue_cycle.consume(len(self.active_queues))
         return [queue for queue in queues if queue not in self._no_ack]
 
@@ -303,7 +305,7 @@ class Channel(Waiting, Bindings):
             return
         credit = self._credit()
         popped_count = self._pop_unacknowledged(credit)
-        queues = self._claimed_queues
+        queues = self._claimed_queues()
         if not queues:
             self._may_have_more = popped_count >= credit
             return
@@ -322,7 +324,8 @@ class Channel(Waiting, Bindings):
     def _take(self, claim: Claim) -> None:
         self._may_have_more = claim.more or claim.status in {ClaimStatus.UNREGISTERED, ClaimStatus.LATE}
         self._waits_for_idle = claim.suspects_waiting or claim.status in {ClaimStatus.DRAIN, ClaimStatus.ALONE}
-        self._due_in_s = claim.due_in_s
+        due_at_s = float("inf") if claim.due_in_s is None else self.connection.clock.monotonic_s() + claim.due_in_s
+        self._due_at_s = due_at_s if self._woken is None else min(self._due_at_s, due_at_s)
         wanted = self.consumer.adopt(claim, self.active_queues)
         self._ready.extend(wanted)
         if wanted:
