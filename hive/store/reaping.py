@@ -26,8 +26,13 @@ class Reaping(Caller):
         keys = [key for queue in wanted for key in self.queue_keys(queue).keys(*_TICKED)]
         reply = self.call("tick", keys, self.now_argument(), self.run_id_argument(), self.lease_ms)
         return tuple(
-            Tick(queue=queue, forgiven=bool(forgiven), expired=tuple(name.decode() for name in expired))
-            for queue, (forgiven, *expired) in zip(wanted, reply, strict=True)
+            Tick(
+                queue=queue,
+                forgiven=bool(forgiven),
+                consumers=consumers,
+                expired=tuple(name.decode() for name in expired),
+            )
+            for queue, (forgiven, consumers, *expired) in zip(wanted, reply, strict=True)
         )
 
     def reap(self, queue: str, consumer: str) -> Reap:

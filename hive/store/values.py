@@ -1,7 +1,11 @@
-"""What goes into the store and comes out of it: values without behaviour."""
+"""What goes into the store and comes out of it: values without behaviour.
+
+Those of which there is one or more for every message are named tuples: they are made, hashed and compared in C.
+"""
 
 from dataclasses import dataclass
 from enum import Enum
+from typing import NamedTuple
 
 from hive.store.guard import Guard
 
@@ -47,8 +51,7 @@ class Fate(Enum):
     """The consumer is not registered any more; nothing was counted."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeliveryId:
+class DeliveryId(NamedTuple):
     """Names one delivery.
 
     Attributes:
@@ -60,8 +63,7 @@ class DeliveryId:
     token: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
+class Delivery(NamedTuple):
     """One handing of a message to one consumer.
 
     Attributes:
@@ -215,8 +217,7 @@ class Renewal:
     promoted: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Start:
+class Start(NamedTuple):
     """Says that the body of a delivery is about to run.
 
     Attributes:
@@ -243,8 +244,7 @@ class Due:
     due_ms: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Started:
+class Started(NamedTuple):
     """The reply to a start.
 
     Attributes:
@@ -282,11 +282,13 @@ class Tick:
     Attributes:
         queue: the queue.
         forgiven: a gap, another run id or time running backwards was seen, and all leases were extended by one term.
+        consumers: how many are registered, those to be reaped among them.
         expired: consumers to be reaped, at most a hundred.
     """
 
     queue: str
     forgiven: bool
+    consumers: int
     expired: tuple[str, ...] = ()
 
 

@@ -20,6 +20,9 @@ ADOPT_EVERY_S = 15.0
 #: Seconds that one look for the dead takes at most: the rest of what they left is for the others, or the next look.
 LOOK_S = 1.0
 
+#: Leases between two looks of a consumer that is alone on its queues; below the half that counts as a gap.
+LOOK_ALONE_LEASES = 0.2
+
 #: Leases without an answer after which a broker that the process has left is given up.
 GIVEN_UP_LEASES = 10
 
@@ -79,6 +82,7 @@ class Lease:
         self._mutex = threading.Lock()
         self._rng = rng or random.SystemRandom()
         self._renewed_s = float("-inf")
+        self._look_from_s = float("-inf")
         self._answered_s = self.clock.monotonic_s()
         self._adopted_s = self.clock.monotonic_s()
         self._adopting = adopting
@@ -150,7 +154,7 @@ class Lease:
         self._keep_expiring(renewed=due)
         # Enough looks fall between two renewals; an idle worker should leave the broker alone.
         looks = not due or self.settings.renew_every_s < 2 * self.settings.reap_every_s
-        if looks and self.consumer.queues:
+        if looks and self.consumer.queues and self.clock.monotonic_s() >= self._look_from_s:
             self._look()
             if self._adopting and self.clock.monotonic_s() - self._adopted_s >= ADOPT_EVERY_S:
                 self._adopt(self._adopting)
@@ -208,8 +212,13 @@ class Lease:
 
     def _look(self) -> None:
         """Return what the dead held: in an order of our own, within bounds, and never at the cost of our own lease."""
-        until_s = self.clock.monotonic_s() + LOOK_S
-        found = [(tick.queue, dead) for tick in self.store.tick(self.consumer.queues) for dead in tick.expired]
+        began_s = self.clock.monotonic_s()
+        until_s = began_s + LOOK_S
+        ticks = self.store.tick(self.consumer.queues)
+        # With nobody else there nobody can die; whoever joins now is alive for a lease.
+        alone = all(tick.consumers <= 1 for tick in ticks)
+        self._look_from_s = began_s + self.settings.lease_s * LOOK_ALONE_LEASES if alone else began_s
+        found = [(tick.queue, dead) for tick in ticks for dead in tick.expired]
         self._rng.shuffle(found)
         for queue, dead in found:
             if dead != self.consumer.id:

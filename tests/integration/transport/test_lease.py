@@ -237,3 +237,20 @@ def test_a_broker_that_was_left_is_given_up_and_one_that_is_awaited_is_not(own_r
     worker.lease.give_up_if_in_vain()
     assert not worker.consumer.outbox
     assert not worker.lease.open_channel()
+
+
+def test_a_lone_consumer_looks_seldom_and_still_in_time_for_whoever_joins_and_dies(
+    redis_server: RedisServer, queue: str
+) -> None:
+    clock = ManualClock()
+    alone = Worker(redis_server, clock)
+    alone.consumer.claim([queue], 1)
+    looks: list[str] = []
+    alone.store.at = lambda name, moment: looks.append(name) if moment == "before" else None
+    live(clock, 30, alone)
+    assert 30 / 0.5 / 5 < looks.count("tick") <= 30 / (SETTINGS.lease_s / 5)
+    newcomer = Worker(redis_server, clock)
+    put(newcomer, queue, 2)
+    assert len(newcomer.consumer.claim([queue], 2).deliveries) == 2
+    live(clock, SETTINGS.lease_s + 1, alone)
+    assert len(alone.consumer.claim([queue], 2).deliveries) == 2
