@@ -152,7 +152,9 @@ class DeadSettings(Part):
         2_592_000.0, description="Seconds a dead letter stays on the broker before it goes to the archive."
     )
     watch_every_s: PositiveFloat = Field(
-        2.0, description="Seconds between two looks of each worker for dead letters to tell of and to archive."
+        10.0,
+        description="Seconds between two looks of each worker for dead letters of others to tell of and to archive; "
+        "at its own it looks at once.",
     )
 
 
