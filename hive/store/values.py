@@ -390,6 +390,7 @@ class Released:
         suspects: waited to be run alone.
         dead: were dead letters.
         remaining: how many are still to be moved; call again until 0.
+        behind: waited for their key's turn.
     """
 
     in_flight: int
@@ -397,6 +398,7 @@ class Released:
     suspects: int
     dead: int
     remaining: int
+    behind: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -422,11 +424,13 @@ class Purged:
         ready: from the ready lists.
         scheduled: from the scheduled set.
         suspects: from those that were to be run alone.
+        behind: from those that waited for their key's turn.
     """
 
     ready: int
     scheduled: int
     suspects: int
+    behind: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -445,6 +449,8 @@ class QueueStats:
         counters: totals since the queue exists, by name (see ``hive.store.keys``).
         oldest: the ready message that waited longest, for its age; ``None`` if there is none.
         epoch: grows whenever the broker is seen with another run id.
+        behind: messages that wait for their key's turn, behind the ready lists.
+        oldest_behind: the one of them that waited longest.
     """
 
     queue: str
@@ -458,6 +464,8 @@ class QueueStats:
     counters: dict[str, int]
     oldest: bytes | None
     epoch: int
+    behind: int = 0
+    oldest_behind: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
