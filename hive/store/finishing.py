@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from hive.store.caller import Caller
 from hive.store.condemned import Condemned, Postponed
 from hive.store.keys import distinct
+from hive.store.turn import mark_of
 from hive.store.values import DeliveryId, Due, Fate, Outcome, Outgoing, Start, Started, StoredResult
 
 DEATHS_KEPT_MS = 7 * 86_400_000
@@ -139,7 +140,7 @@ class Finishing(Caller):
                 id_.token,
                 message.message_id,
                 message.due_ms or 0,
-                self.layout.priority_steps[step],
+                f"{self.layout.priority_steps[step]}{mark_of(message.fair)}",
                 message.payload,
                 int(message.queue == id_.queue),
             )
@@ -165,7 +166,7 @@ class Finishing(Caller):
             ]
             arguments: list[str | int] = []
             for one in mine:
-                arguments += [one.id.token, one.message_id, one.due_ms]
+                arguments += [one.id.token, one.message_id, one.due_ms, mark_of(one.fair)]
             codes = self.call("reschedule", keys, consumer, *arguments)
             outcomes.update(zip((one.id for one in mine), map(Outcome, codes), strict=True))
         return tuple(outcomes[one.id] for one in waiting)

@@ -9,6 +9,7 @@ from hive.errors import QueueFull
 from hive.store.caller import Caller
 from hive.store.dedup import digest_of
 from hive.store.guard import Admission, Admittance, Bound, Guard
+from hive.store.turn import mark_of
 from hive.store.values import Outgoing
 
 _NOTHING = Guard()
@@ -40,7 +41,7 @@ class Guarding(Caller):
         for message in messages:
             arguments += [self.layout.step(message.priority) + 1, message.message_id]
             arguments += ["" if message.due_ms is None else message.due_ms, digest_of(message.dedup_id)]
-            arguments += [*_asked(message.guard or _NOTHING), message.payload]
+            arguments += [*_asked(message.guard or _NOTHING), mark_of(message.fair), message.payload]
         admissions = [_admission(reply) for reply in self.call("publish_guarded", keys, *arguments)]
         for message, admission in zip(messages, admissions, strict=True):
             if message.guard is not None and message.guard.tell is not None:

@@ -4,17 +4,19 @@ from collections.abc import Iterator, Sequence
 
 from hive.errors import QueueFull
 from hive.store.dedup import digest_of
+from hive.store.fairness import Fairness
 from hive.store.faults import BatchPublishError, BrokerFullError, BrokerGoneError
 from hive.store.finishing import DEATHS_KEPT_MS
 from hive.store.guard import Admittance
 from hive.store.guarding import Guarding, refusal
+from hive.store.turn import mark_of
 from hive.store.values import Following, Outgoing, Source
 
 CHUNK_MESSAGES = 500
 CHUNK_BYTES = 1_048_576
 
 
-class Publishing(Guarding):
+class Publishing(Guarding, Fairness):
     """Puts messages on the broker."""
 
     def publish(self, message: Outgoing) -> bool:
@@ -101,7 +103,7 @@ class Publishing(Guarding):
             round(self.settings.publish_dedup_s * 1000),
             message.message_id,
             "" if message.due_ms is None else message.due_ms,
-            self.layout.priority_steps[step],
+            f"{self.layout.priority_steps[step]}{mark_of(message.fair)}",
             message.payload,
         )
         return Following(code)
@@ -113,6 +115,8 @@ class Publishing(Guarding):
                 refusal(message, admission) or admission.kind is not Admittance.REPEAT
                 for message, admission in zip(chunk, self.admit(chunk), strict=True)
             ]
+        if chunk[0].fair is not None and chunk[0].due_ms is None:
+            return self.publish_in_turn(chunk)
         names = self.queue_keys(chunk[0].queue)
         arguments: list[str | bytes | int] = [
             self.now_argument(),
@@ -127,16 +131,16 @@ class Publishing(Guarding):
         keys = names.keys("published:0", "published:1", "counters", "scheduled", "scheduled:messages", "wake")
         for message in chunk:
             priority = self.layout.priority_steps[self.layout.step(message.priority)]
-            head = f"{priority}:".encode()
+            head = f"{priority}{mark_of(message.fair)}:".encode()
             arguments += [message.message_id, message.due_ms or 0, digest_of(message.dedup_id), head + message.payload]
         return [bool(taken) for taken in self.call("schedule", keys, *arguments)]
 
 
 def _chunks(messages: Sequence[Outgoing]) -> Iterator[list[int]]:
     """Yield positions of messages that go into one script call: same queue and kind, bounded by count and bytes."""
-    groups: dict[tuple[str, bool, bool], list[int]] = {}
+    groups: dict[tuple[str, bool, bool, bool], list[int]] = {}
     for position, message in enumerate(messages):
-        kind = (message.queue, message.due_ms is None, message.guard is None)
+        kind = (message.queue, message.due_ms is None, message.guard is None, message.fair is None)
         groups.setdefault(kind, []).append(position)
     for positions in groups.values():
         chunk: list[int] = []

@@ -8,6 +8,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from hive.store.guard import Guard
+from hive.store.turn import Fair
 
 
 class ClaimStatus(Enum):
@@ -139,6 +140,7 @@ class Outgoing:
         due_ms: instant on the broker's clock before which it is not claimable; ``None``: now.
         follows: the delivery it follows from; ``None``: it stands alone.
         guard: the key it asks for and the bound of its queue; ``None``: it is published as it is.
+        fair: whose turn it waits for once it is due; ``None``: it goes to the end of the ready list.
     """
 
     queue: str
@@ -149,6 +151,7 @@ class Outgoing:
     due_ms: int | None = None
     follows: "Source | None" = None
     guard: Guard | None = None
+    fair: Fair | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,11 +240,13 @@ class Due:
         id: the delivery.
         message_id: name of its message.
         due_ms: until when, in milliseconds since 1970.
+        fair: whose turn it waits for then.
     """
 
     id: DeliveryId
     message_id: str
     due_ms: int
+    fair: Fair | None = None
 
 
 class Started(NamedTuple):

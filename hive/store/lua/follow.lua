@@ -5,7 +5,7 @@
 --   to: 5 published:0 SET, 6 published:1 SET, 7 counters HASH, 8 scheduled ZSET, 9 scheduled:messages HASH, 10 wake LIST,
 --   11 ready LIST of its step
 -- ARGV: 1 now ms or '', 2 consumer, 3 token, 4 message id of the delivery, 5 how long a record is kept ms, 6 digest of the
---   step, 7 dedup window ms, 8 new message id, 9 due ms or '', 10 priority step, 11 new envelope
+--   step, 7 dedup window ms, 8 new message id, 9 due ms or '', 10 `<priority step>[;<key>;<weight>]`, 11 new envelope
 -- Reply: 1 published, 2 repeat, 0 ended before, -1 stale
 -- Cost: O(steps of the delivery + log scheduled)
 --include now
@@ -36,13 +36,14 @@ if repeated then
   redis.call('HINCRBY', KEYS[7], 'deduplicated', 1)
   return 2
 end
-if ARGV[9] == '' or tonumber(ARGV[9]) <= now_ms then
+local due_ms = tonumber(ARGV[9]) or now_ms
+if due_ms <= now_ms and not string.find(ARGV[10], ';', 1, true) then
   redis.call('LPUSH', KEYS[11], ARGV[11])
 else
-  redis.call('ZADD', KEYS[8], ARGV[9], ARGV[8])
+  redis.call('ZADD', KEYS[8], due_ms, ARGV[8])
   redis.call('HSET', KEYS[9], ARGV[8], ARGV[10] .. ':' .. ARGV[11])
 end
-if ARGV[9] == '' or tonumber(ARGV[9]) < now_ms + 5000 then
+if due_ms < now_ms + 5000 then
   wake(KEYS[10])
 end
 return 1

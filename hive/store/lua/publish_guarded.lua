@@ -6,7 +6,7 @@
 --   14 dead:records HASH, 15 dead:messages HASH, 16 dead:untold ZSET, 17.. ready LIST of each priority step
 -- ARGV: 1 now ms or '', 2 dedup window ms, 3 queue name, 4 bound in messages or 0, 5 sheds 1|0, 6 number of priority steps,
 --   7.. the steps, then for each message: place of its step from 1, id, due ms or '', dedup digest or '', key or '', task id,
---   how long the key is held ms, the key ends with the task 1|0, envelope
+--   how long the key is held ms, the key ends with the task 1|0, `;<key>;<weight>` of its turn or '', envelope
 -- Reply: for each message {1 taken | 0 repeat} or {2 its key is held, by which task} or {3 full | 4 shed itself, length}
 -- Cost: O(messages log scheduled), and for what is shed O(its bytes)
 --include now
@@ -23,10 +23,10 @@ local limit, steps = tonumber(ARGV[4]), tonumber(ARGV[6])
 local keys = { counters = KEYS[3], scheduled = KEYS[5], unique = KEYS[7], unique_expiry = KEYS[8], deaths = KEYS[9],
   expiry = KEYS[10], suspects = KEYS[11], dead = KEYS[13], records = KEYS[14], messages = KEYS[15], untold = KEYS[16], state = KEYS[12] }
 
-local function put(step, id, due_ms, payload)
-  if due_ms and due_ms > now_ms then
-    redis.call('ZADD', keys.scheduled, due_ms, id)
-    redis.call('HSET', KEYS[6], id, ARGV[6 + step] .. ':' .. payload)
+local function put(step, id, due_ms, mark, payload)
+  if mark ~= '' or due_ms and due_ms > now_ms then
+    redis.call('ZADD', keys.scheduled, due_ms or now_ms, id)
+    redis.call('HSET', KEYS[6], id, ARGV[6 + step] .. mark .. ':' .. payload)
   else
     redis.call('LPUSH', KEYS[FIRST_READY + step - 1], payload)
   end
@@ -35,7 +35,7 @@ local function put(step, id, due_ms, payload)
   end
 end
 
-local function admit(step, id, due_ms, digest, key, task_id, within_ms, until_done, payload)
+local function admit(step, id, due_ms, digest, key, task_id, within_ms, until_done, mark, payload)
   local holder = key ~= '' and holder_of(keys, key, now_ms)
   if holder and holder ~= task_id then
     redis.call('HINCRBY', keys.counters, 'twins', 1)
@@ -61,7 +61,7 @@ local function admit(step, id, due_ms, digest, key, task_id, within_ms, until_do
     end
     shed(keys, ARGV[3], now_ms, now_us, ARGV[6 + lowest], id_of(victim), victim, limit)
   end
-  put(step, id, due_ms, payload)
+  put(step, id, due_ms, mark, payload)
   if key ~= '' then
     local message_id = until_done and id or nil
     hold(keys, key, math.max(now_ms, due_ms or 0), { task_id = task_id, message_id = message_id, within_ms = within_ms })
@@ -72,9 +72,9 @@ end
 expire(keys.unique, keys.unique_expiry, now_ms)
 expire(keys.deaths, keys.expiry, now_ms)
 local reply = {}
-for place = 7 + steps, #ARGV, 9 do
-  local step, id, due_ms, digest, key, task_id, within_ms, until_done, payload = unpack(ARGV, place, place + 8)
+for place = 7 + steps, #ARGV, 10 do
+  local step, id, due_ms, digest, key, task_id, within_ms, until_done, mark, payload = unpack(ARGV, place, place + 9)
   reply[#reply + 1] =
-    admit(tonumber(step), id, tonumber(due_ms), digest, key, task_id, tonumber(within_ms), until_done == '1', payload)
+    admit(tonumber(step), id, tonumber(due_ms), digest, key, task_id, tonumber(within_ms), until_done == '1', mark, payload)
 end
 return reply
