@@ -7,7 +7,7 @@ from typing import Any
 
 from hive.errors import BrokerRefusedError
 from hive.store.caller import Caller
-from hive.store.keys import FORMAT_VERSION, distinct
+from hive.store.keys import FAIR, FORMAT_VERSION, distinct
 from hive.store.values import Claim, ClaimStatus, ConsumerInfo, Delivery, DeliveryId, Registration, Renewal
 
 PROMOTE_LIMIT = 200
@@ -108,7 +108,7 @@ class Claiming(Caller):
             names = self.queue_keys(queue)
             keys += names.keys(
                 "state", "consumers", "scheduled", "scheduled:messages", "wake", "suspects", "counters",
-                f"inflight:{consumer}", f"claimed:{consumer}",
+                f"inflight:{consumer}", f"claimed:{consumer}", *FAIR,
             )  # fmt: skip
             keys += names.ready
         return keys
@@ -142,7 +142,7 @@ class Claiming(Caller):
         for queue in wanted:
             names = self.queue_keys(queue)
             keys += names.keys("consumers", "scheduled", "scheduled:messages", "wake", "counters")
-            keys += [names.key("inflight", consumer), names.key("suspects"), *names.ready]
+            keys += [names.key("inflight", consumer), *names.keys("suspects", "state", *FAIR), *names.ready]
         reply = self.call(
             "renew", keys, self.now_argument(), consumer, self.lease_ms, PROMOTE_LIMIT, *self.layout.priority_steps
         )

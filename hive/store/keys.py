@@ -14,7 +14,8 @@ key                      type   members                                        w
 ``…:published:0|1``      SET    digests of dedup ids of one window, its number publish, schedule    next window but one
 ``…:state``              HASH   ``format``, ``fence``, ``epoch``, ``run_id``,  register, claim,     delete
                                 ``ticked_ms``, ``tick_run_id``, ``turn``,      tick
-                                ``turn_until_ms``
+                                ``turn_until_ms``; of keys that take turns
+                                ``number`` and ``turn:<priority>``
 ``…:counters``           HASH   totals by name (below)                         most                 delete
 ``…:consumers``          ZSET   consumer id by end of its lease in ms, 0 while register, renew      reap, unregister
                                 it is being reaped
@@ -49,6 +50,10 @@ names``
 ``{hive:retry:<d>}:…``   HASH   ``budget``: a retry account; ``gate``: who     retry_*              expiry
                                 probes a dependency; ``outcomes`` of retries
 ``{hive:retry:<d>}:held`` ZSET  ``<message id> <queue>`` by due time in ms     retry_park           release, expiry
+``…:fair``               ZSET   number of a message by priority and turn       publish, promotion   claim, refill
+``…:fair:turns``         ZSET   ``<priority>:<key>`` by its next turn          publish, promotion   claim, refill
+``…:fair:messages``      STREAM key and envelope, by number                    publish, promotion   claim, refill
+``…:fair:waiting``       HASH   key to how many of its messages wait           publish, promotion   claim, refill
 ======================== ====== ============================================== ==================== ==================
 
 Of limits, under one tag of their own, ``<l>`` = ``{hive:limits}:hive:``; ``<n>`` is ``<unit>:<window ms>:<key>``:
@@ -77,6 +82,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 FORMAT_VERSION = 1
+
+#: What stands behind the ready lists of a queue whose messages have keys.
+FAIR = ("fair", "fair:turns", "fair:messages", "fair:waiting")
 KOMBU_SEPARATOR = "\x06\x16"
 KOMBU_STEPS = (0, 3, 6, 9)
 

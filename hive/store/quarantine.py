@@ -6,6 +6,7 @@ from typing import Any
 
 from hive.store.caller import Caller
 from hive.store.faults import translated
+from hive.store.keys import FAIR
 from hive.store.values import Adopted, DeadLetter, Death, Released
 
 RELEASE_MESSAGES = 200
@@ -47,15 +48,20 @@ class Quarantine(Caller):
         names = self.queue_keys(queue)
         keys = [
             *names.keys("scheduled", "scheduled:messages", "suspects", "dead", "dead:records", "dead:messages", "wake"),
-            *names.keys("counters", "dead:untold"),
+            *names.keys("counters", "dead:untold", "state", *FAIR),
             *names.ready,
         ]
         freed = self._release_dead_consumers(queue)
-        scheduled, suspects, dead, remaining = self.call(
+        scheduled, suspects, dead, remaining, behind = self.call(
             "release_queue", keys, RELEASE_MESSAGES, *self.layout.priority_steps
         )
         return Released(
-            in_flight=freed[0], scheduled=scheduled, suspects=suspects, dead=dead, remaining=remaining + freed[1]
+            in_flight=freed[0],
+            scheduled=scheduled,
+            suspects=suspects,
+            dead=dead,
+            behind=behind,
+            remaining=remaining + freed[1],
         )
 
     def _release_dead_consumers(self, queue: str) -> tuple[int, int]:

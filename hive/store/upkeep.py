@@ -9,14 +9,14 @@ import redis
 
 from hive.store.caller import Caller
 from hive.store.faults import translated
-from hive.store.keys import distinct
+from hive.store.keys import FAIR, distinct
 from hive.store.values import ConsumerInfo, ConsumerRecord, Purged, QueueStats, ScheduledMessage
 
 #: What ends with a queue with ``x-expires``, besides its ready lists.
 _ENDING = (
     "scheduled", "scheduled:messages", "wake", "published:0", "published:1", "deaths", "deaths:expiry", "suspects",
     "dead", "dead:records", "dead:messages", "dead:untold", "graces",
-    "unique", "unique:expiry",
+    "unique", "unique:expiry", *FAIR,
 )  # fmt: skip
 
 #: What is there for those who consume it, and ends by their leases.
@@ -41,11 +41,13 @@ class Upkeep(Caller):
             pipeline.zcard(names.key("dead"))
             pipeline.hgetall(names.key("counters"))
             pipeline.hget(names.key("state"), "epoch")
+            pipeline.zcard(names.key("fair"))
+            pipeline.xrange(names.key("fair", "messages"), count=1)
             for key in names.ready:
                 pipeline.lindex(key, -1)
             reply = pipeline.execute()
         steps = len(names.ready)
-        scheduled, suspects, dead, counters, epoch = reply[steps : steps + 5]
+        scheduled, suspects, dead, counters, epoch, behind, first = reply[steps : steps + 7]
         return QueueStats(
             queue=queue,
             ready=dict(zip(self.layout.priority_steps, reply[:steps], strict=True)),
@@ -56,8 +58,10 @@ class Upkeep(Caller):
             dead=dead,
             consumers=len(records),
             counters={name.decode(): int(total) for name, total in counters.items()},
-            oldest=next((payload for payload in reply[steps + 5 :] if payload is not None), None),
+            oldest=next((payload for payload in reply[steps + 7 :] if payload is not None), None),
             epoch=int(epoch or 0),
+            behind=behind,
+            oldest_behind=first[0][1][b"envelope"] if first else None,
         )
 
     def consumers(self, queue: str) -> tuple[ConsumerRecord, ...]:
@@ -97,7 +101,7 @@ class Upkeep(Caller):
             ScheduledMessage(
                 message_id=id_.decode(errors="replace"),
                 due_ms=int(due_ms),
-                priority=int(record.partition(b":")[0].rstrip(b"!")),
+                priority=int(record.partition(b":")[0].partition(b";")[0].rstrip(b"!")),
                 payload=record.partition(b":")[2],
             )
             for (id_, due_ms), record in zip(found, records, strict=True)
@@ -139,15 +143,15 @@ class Upkeep(Caller):
             self.client.rpush(self.queue_keys(queue).ready[0], payload)
 
     def purge(self, queue: str) -> Purged:
-        """Remove all messages that wait: ready, scheduled and suspects. In flight and dead letters stay.
+        """Remove all messages that wait: ready, for their key's turn, scheduled and suspects. In flight and dead letters stay.
 
         No key is held any more, those of tasks in flight neither. A repeat finds nothing.
         """
         names = self.queue_keys(queue)
         keys = names.keys("scheduled", "scheduled:messages", "suspects", "wake", "published:0", "published:1")
-        keys += [*names.keys("unique", "unique:expiry"), *names.ready]
-        ready, scheduled, suspects = self.call("purge", keys)
-        return Purged(ready=ready, scheduled=scheduled, suspects=suspects)
+        keys += [*names.keys("unique", "unique:expiry", *FAIR), *names.ready]
+        ready, scheduled, suspects, behind = self.call("purge", keys)
+        return Purged(ready=ready, scheduled=scheduled, suspects=suspects, behind=behind)
 
     def delete_queue(self, queue: str) -> Purged:
         """Purge a queue and remove what stood beside its messages; with consumers or dead letters left, only purge.

@@ -2,7 +2,8 @@
 -- Takes messages of several queues for a consumer, priority step by step over all queues, oldest first, and records them
 -- in flight. The same sequence number returns the same batch. A suspect goes only to an idle process, and alone.
 -- KEYS: for each queue: state HASH, consumers ZSET, scheduled ZSET, scheduled:messages HASH, wake LIST, suspects LIST,
---   counters HASH, inflight:<consumer> HASH, claimed:<consumer> HASH, ready LIST of each priority step
+--   counters HASH, inflight:<consumer> HASH, claimed:<consumer> HASH, fair ZSET, fair:turns ZSET,
+--   fair:messages STREAM, fair:waiting HASH, ready LIST of each priority step
 -- ARGV: 1 now ms or '', 2 run id or '', 3 consumer, 4 sequence, 5 credit in messages, 6 bytes after which to stop,
 --   7 idle 1|0, 8 lease ms, 9 messages to promote at most, 10.. priority steps
 -- Reply: status (1 taken, 2 drain, 3 alone, -1 unregistered, -2 late), more left 1|0, suspects waiting 1|0, ms until the
@@ -14,6 +15,7 @@
 --include standing
 --include wake
 --include lists
+--include fair
 --include promote
 --include claim_repeat
 --include claim_suspect
@@ -21,12 +23,12 @@
 local now_ms, now_us = clock(ARGV[1])
 local steps = #ARGV - 9
 local queues = {}
-for first = 1, #KEYS, 9 + steps do
+for first = 1, #KEYS, 13 + steps do
   if not registered(KEYS[first + 1], ARGV[3]) then
     return { -1, 0, 0, -1 }
   end
   local queue = { place = #queues + 1, first = first, state = KEYS[first], wake = KEYS[first + 4],
-    suspects = KEYS[first + 5], inflight = KEYS[first + 7], claimed = KEYS[first + 8], tokens = {} }
+    suspects = KEYS[first + 5], inflight = KEYS[first + 7], claimed = KEYS[first + 8], tokens = {}, is_odd = tonumber(ARGV[4]) % 2 == 1 }
   queue.last = redis.call('HMGET', queue.claimed, 'sequence', 'tokens', 'alone')
   queues[queue.place] = queue
 end
@@ -37,8 +39,10 @@ end
 local run_id, due_ms = server_run_id(ARGV[2]), -1
 for _, queue in ipairs(queues) do
   queue.fence = enter_epoch(queue.state, run_id, now_us)
-  queue.ready = ready_lists(queue.first + 9, 10, steps)
-  promote(now_ms, ARGV[9], KEYS[queue.first + 2], KEYS[queue.first + 3], KEYS[queue.first + 6], queue.ready, queue.suspects)
+  queue.ready = ready_lists(queue.first + 13, 10, steps)
+  queue.fair = fair_keys(queue.state, queue.first + 9)
+  promote(now_ms, ARGV[9], KEYS[queue.first + 2], KEYS[queue.first + 3], KEYS[queue.first + 6], queue.ready, queue.suspects, queue.fair)
+  queue.has_keys = redis.call('EXISTS', queue.fair.order) == 1
   due_ms = sooner(due_ms, KEYS[queue.first + 2])
 end
 local reply, waiting = suspect_first(queues, steps, ARGV[7] == '1', now_ms, now_us)

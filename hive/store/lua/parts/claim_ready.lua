@@ -1,10 +1,23 @@
+-- The next message of a priority step, or nil. Where some wait for their key's turn and more is ready than was put there in
+-- turn, they alternate: messages without a key are not to keep them waiting.
+local function next_message(queue, step)
+  local ready = KEYS[queue.first + 13 + step]
+  if not queue.has_keys then
+    return redis.call('RPOP', ready)
+  end
+  local priority = tonumber(ARGV[10 + step])
+  queue.is_odd = not queue.is_odd
+  local passes = queue.is_odd and redis.call('LLEN', ready) > WINDOW
+  return passes and fair_next(queue.fair, priority) or redis.call('RPOP', ready) or fair_next(queue.fair, priority)
+end
+
 -- Pops up to the credit, or until the bytes are reached, step by step over all queues. Returns the reply.
 local function take_ready(queues, steps, now_us, waiting)
   local credit, bytes_left, reply = tonumber(ARGV[5]), tonumber(ARGV[6]), { 1, 0, waiting, -1 }
   for step = 0, steps - 1 do
     for _, queue in ipairs(queues) do
       while credit > 0 and bytes_left > 0 do
-        local payload = redis.call('RPOP', KEYS[queue.first + 9 + step])
+        local payload = next_message(queue, step)
         if not payload then
           break
         end
@@ -15,6 +28,9 @@ local function take_ready(queues, steps, now_us, waiting)
   end
   for _, queue in ipairs(queues) do
     keep_claim(queue, ARGV[4], '')
+    if queue.has_keys then
+      fair_refill(queue.fair, queue.ready, 10, steps)
+    end
     if (credit == 0 or bytes_left <= 0) and ready_left(queue, steps) then
       reply[2] = 1
       wake(queue.wake)

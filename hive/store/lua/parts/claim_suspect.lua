@@ -10,8 +10,8 @@ end
 
 -- Whether ready messages are left in a queue.
 local function ready_left(queue, steps)
-  local first = queue.first + 9
-  return redis.call('EXISTS', unpack(KEYS, first, first + steps - 1)) > 0
+  local first = queue.first + 13
+  return redis.call('EXISTS', queue.fair.order, unpack(KEYS, first, first + steps - 1)) > 0
 end
 
 -- The reply to a claim that suspects decide, or nil and whether any wait, to go on with the ready lists.

@@ -1,5 +1,6 @@
--- Makes due scheduled messages ready, or suspects again, at most `limit` and about 1 MB. Returns how many.
-local function promote(now_ms, limit, scheduled, messages, counters, ready, suspects)
+-- Makes due scheduled messages ready, or suspects again, or lets them wait for their key's turn, at most `limit` and about
+-- 1 MB. Returns how many.
+local function promote(now_ms, limit, scheduled, messages, counters, ready, suspects, fair)
   local due = redis.call('ZRANGEBYSCORE', scheduled, '-inf', now_ms, 'LIMIT', 0, limit)
   local count, bytes = 0, 0
   for _, id in ipairs(due) do
@@ -8,9 +9,11 @@ local function promote(now_ms, limit, scheduled, messages, counters, ready, susp
     end
     local record = redis.call('HGET', messages, id)
     if record then
-      local priority, payload, mark = split_waiting(record)
+      local priority, payload, mark, fair_mark = split_waiting(record)
       if mark == '!' then
         redis.call('LPUSH', suspects, priority .. ':' .. payload)
+      elseif fair_mark ~= '' then
+        fair_add(fair, priority, fair_mark, payload)
       else
         redis.call('LPUSH', ready[priority], payload)
       end
