@@ -17,6 +17,7 @@ from hive.runtime.fence import Fence
 from hive.runtime.gate import Gate
 from hive.runtime.inspection import BROKEN, examine, invalid, undecodable
 from hive.runtime.rejection import Rejection
+from hive.runtime.request import HiveRequest
 from hive.store.values import DeliveryId
 from hive.transport.channel import Channel
 from hive.transport.consumer import Consumer as Holder
@@ -117,16 +118,23 @@ class HiveConsumer(Consumer):
         """Drop or cancel tasks whose lease is gone: another worker has them, and our results would be refused."""
         if self.hub is None:
             self._cancel(deliveries)
-        else:
-            self.hub.call_soon(self._cancel, deliveries)
+            return
+        self.hub.call_soon(self._cancel, deliveries)
+        consumer = self.task_consumer
+        if consumer is not None and isinstance(consumer.channel, Channel):
+            # Before the loop takes the end of a task for a reason to begin the next one.
+            consumer.channel.connection.cycle.nudge()
 
     def _cancel(self, deliveries: list[DeliveryId]) -> None:
         lost = set(deliveries)
         self.gate.drop(lost)
-        for request in tuple(state.active_requests):
-            fence = Fence.of_message(request.message)
-            if fence is not None and fence.delivery in lost:
+        for request in tuple(state.reserved_requests):
+            if request.message.delivery_tag not in lost:
+                continue
+            if request in state.active_requests:
                 self._cancel_one(request)
+            elif isinstance(request, HiveRequest):
+                request.withdraw(self.pool)
 
     def _cancel_one(self, request: Request) -> None:
         try:

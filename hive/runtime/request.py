@@ -4,12 +4,14 @@ import logging
 from typing import Any
 
 from billiard.exceptions import TimeLimitExceeded, WorkerLostError
+from billiard.pool import ApplyResult
 from celery.app.task import Context
 from celery.worker.request import Request
 from celery.worker.state import task_ready
 from kombu.exceptions import OperationalError
 
-from hive.errors import BrokerError
+from hive.errors import BrokerError, StaleLeaseError
+from hive.pools.job import Job
 from hive.runtime.unique import DIGEST_HEADER, KEY_HEADER
 from hive.store.faults import BrokerGoneError
 from hive.transport.envelope import is_scheduled_by_us
@@ -25,6 +27,9 @@ class HiveRequest(Request):
 
     A task that is acknowledged early has no fence: its delivery ends before its body begins.
     """
+
+    _is_withdrawn = False
+    _awaits_pool = False
 
     def __init__(self, message: Any, **opts: Any) -> None:
         super().__init__(message, **opts)
@@ -44,6 +49,45 @@ class HiveRequest(Request):
         if message.channel.consumer.shares_memory and not self._decoded:
             # The pool runs in this process, so it need not decode again what was decoded here.
             self._body, self._content_type, self._content_encoding = message.payload, None, None
+
+    def withdraw(self, pool: Any) -> None:
+        """Keep a task from starting that was handed over and has not begun: its delivery is another worker's now.
+
+        A repeat changes nothing.
+
+        Args:
+            pool: Celery's.
+        """
+        self._is_withdrawn = True
+        task_ready(self)
+        job = self._apply_result() if self._apply_result is not None else None
+        if isinstance(job, ApplyResult):
+            # Billiard sends no job that counts as accepted; one that is under way to a child ends with that child.
+            job._accepted = True
+            job.discard()
+            if job._scheduled_for is not None:
+                pool.terminate_job(job._scheduled_for.pid)
+        elif isinstance(job, Job):
+            self._awaits_pool = True
+            job.terminate()
+
+    def revoked(self) -> bool:
+        """Whether it is not to be handed to the pool; Celery asks right before, and may have let it wait till then."""
+        return self._is_withdrawn or bool(super().revoked())
+
+    def on_accepted(self, pid: int, time_accepted: float) -> None:
+        """Note that the body is about to begin.
+
+        Raises:
+            StaleLeaseError: it must not, in a pool of threads, which begins no body whose acceptance fails.
+        """
+        if not self._is_withdrawn:
+            super().on_accepted(pid, time_accepted)
+            return
+        task_ready(self)
+        if not self._awaits_pool:
+            fence = self._message.fence
+            raise StaleLeaseError(fence["queue"], fence["token"], fence["message"])
 
     def on_timeout(self, soft: bool, timeout: float) -> Any:
         """End a task past its hard time limit; one that asks to be delivered again counts it as a death.

@@ -295,9 +295,12 @@ class Consumer:
 
     def _note_start(self, started: Started) -> Outcome:
         held = self._held.get(started.id)
-        if started.outcome is Outcome.DONE and held is not None:
+        if held is None:
+            # The lease was found gone while the reply was under way.
+            return Outcome.STALE
+        if started.outcome is Outcome.DONE:
             held.started, held.deaths = True, started.deaths
-        elif started.outcome is not Outcome.DONE:
+        else:
             self._refused("start", started.id)
             self._held.pop(started.id, None)
         return started.outcome

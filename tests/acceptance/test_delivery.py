@@ -106,6 +106,33 @@ def test_a_running_task_survives_the_broker_s_restart_and_is_acknowledged(
     assert sorted(starts) == sorted(result.id for result in naps + waiting)
 
 
+@pytest.mark.parametrize("pool", ["prefork", "threads", "custom"])
+def test_what_the_pool_has_not_begun_when_the_lease_is_lost_does_not_begin(
+    app: Any, own_redis: RedisServer, pool: str
+) -> None:
+    handed = {
+        "DELIVERY_HANDS": "6", "HIVE_DELIVERY_LEASE_S": "20", "CELERY_CUSTOM_WORKER_POOL": "hive.pools:AsyncioPool",
+    }  # fmt: skip
+    options = ("--prefetch-multiplier", "10")
+    with WorkerProcess(own_redis, pool=pool, concurrency=1, environment=handed, options=options).ready() as worker:
+        running = call(app, "wait_for", "end")
+        eventually(lambda: traces(own_redis) == [running.id])
+        waiting = [call(app, "add", n, 1) for n in range(5)]
+        eventually(lambda: own_redis.client().keys("*hive:started*") and _started(own_redis) == 6)
+        own_redis.client().rpush("lose", 1)
+        own_redis.client().blpop(["lost"], 10)
+        own_redis.client().rpush("end", *range(5))
+        # In its next life it consumes on; what it held in the last one is nobody's until that lease ends.
+        assert [call(app, "add", n, n).get(timeout=15) for n in range(10)] == [2 * n for n in range(10)]
+        started = set(traces(own_redis))
+        assert not [place for place, result in enumerate(waiting) if result.id in started], worker.text()
+        assert worker.process.poll() is None
+
+
+def _started(server: RedisServer) -> int:
+    return sum(server.client().hlen(key) for key in server.client().keys("*hive:started*"))
+
+
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_a_stopped_worker_hands_back_what_it_has_not_started(app: Any, own_redis: RedisServer, pool: str) -> None:
     with WorkerProcess(own_redis, pool=pool, concurrency=1).ready() as first:

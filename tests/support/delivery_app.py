@@ -11,7 +11,7 @@ from typing import Any
 import redis
 from pydantic import BaseModel
 
-from hive import Hive
+from hive import Hive, Unique
 from hive.settings.load import load_settings
 
 url = os.environ.get("DELIVERY_URL", "redis://127.0.0.1:1/0")
@@ -49,6 +49,12 @@ def kill_until(self: Any, key: str) -> str:
     if not redis.Redis.from_url(url).exists(key):
         os.kill(os.getpid(), signal.SIGKILL)
     return "spared"
+
+
+@app.task(bind=True)
+def wait_for(self: Any, key: str) -> None:
+    trace(self.request, "start")
+    redis.Redis.from_url(url).blpop([key], timeout=30)
 
 
 @app.task(bind=True)
@@ -105,6 +111,35 @@ def overtime(self: Any) -> None:
     trace(self.request, "start")
     threading.Event().wait(60)
 
+
+@app.task(bind=True, unique=Unique(within_s=600, until="time"))
+def once(self: Any, key: int) -> int:
+    trace(self.request, "start")
+    threading.Event().wait(0.005)
+    return key
+
+
+if os.environ.get("DELIVERY_HANDS"):
+    from celery import bootsteps
+
+    class LosesOnRequest(bootsteps.StartStopStep):
+        """Hands its pool more than that has slots for, and loses its lease once there is a key ``lose``."""
+
+        requires = ("hive.runtime.consuming:Delivery",)
+
+        def start(self, consumer: Any) -> None:
+            consumer.gate.slots = lambda: int(os.environ["DELIVERY_HANDS"])
+
+            def watch() -> None:
+                client = redis.Redis.from_url(url)
+                while not client.blpop(["lose"], timeout=1):
+                    continue
+                consumer.holder.lose(consumer.holder.id)
+                client.rpush("lost", 1)
+
+            threading.Thread(target=watch, daemon=True).start()
+
+    app.steps["consumer"].add(LosesOnRequest)
 
 if os.environ.get("DELIVERY_DIES_AT"):
     step, _, once_there_is = os.environ["DELIVERY_DIES_AT"].partition(" once ")
