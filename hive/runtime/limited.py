@@ -16,6 +16,7 @@ from hive.errors import InputError, LimitedError
 from hive.guards.guard import RUN, Answer, Guard, GuardedCall, Verdict
 from hive.guards.limits import Limiter, Reservation, WhenAway
 from hive.resilience.limiter import Limit, Unit
+from hive.runtime.arguments import named
 from hive.store.limiting import Refused
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -100,7 +101,7 @@ class Limits:
             signature = inspect.signature(function)
 
             def held(args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hold:
-                return Hold(self.limiter, limits, _named(signature, args, kwargs), {}, wait_s, self._clock)
+                return Hold(self.limiter, limits, named(signature, args, kwargs), {}, wait_s, self._clock)
 
             @functools.wraps(function)
             async def waiting(*args: Any, **kwargs: Any) -> Any:
@@ -241,22 +242,12 @@ class TaskLimits:
 
     def _fields(self, call: GuardedCall) -> dict[str, Any]:
         args, kwargs = call.arguments()
-        return {**call.headers, "task": call.task, **_named(self._signature, args, kwargs)}
+        return {**call.headers, "task": call.task, **named(self._signature, args, kwargs)}
 
 
 def limits_of(app: Any, task: Any) -> tuple[Guard, ...]:
     """Return the guard of a task that declares limits, for admission."""
     return (TaskLimits(app.limits, task),) if getattr(task, "limits", ()) else ()
-
-
-def _named(signature: inspect.Signature, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
-    """Return arguments by name, defaults included; a call that does not fit has those it names."""
-    try:
-        bound = signature.bind_partial(*args, **kwargs)
-    except TypeError:
-        return dict(kwargs)
-    bound.apply_defaults()
-    return dict(bound.arguments)
 
 
 def _used(tokens: int | None, money: float | None) -> dict[Unit, float]:

@@ -16,6 +16,7 @@ local function fair_add(fair, priority, mark, payload)
   local turn = math.max(reached, tonumber(redis.call('ZSCORE', fair.turns, field) or 0))
   local number = redis.call('HINCRBY', fair.state, 'number', 1)
   redis.call('ZADD', fair.turns, string.format('%.0f', turn + math.max(math.floor(SHARE / weight + 0.5), 1)), field)
+  redis.call('PERSIST', fair.turns)
   redis.call('ZADD', fair.order, string.format('%.0f', turn), string.format('%016.0f', number))
   redis.call('XADD', fair.messages, string.format('%.0f-0', number), 'key', key, 'envelope', payload)
   redis.call('HINCRBY', fair.waiting, key, 1)
@@ -39,7 +40,9 @@ local function fair_next(fair, priority)
     redis.call('HDEL', fair.waiting, fields[2])
   end
   if redis.call('ZCARD', fair.order) == 0 then
-    redis.call('DEL', fair.turns, fair.messages, fair.waiting)
+    redis.call('DEL', fair.messages, fair.waiting)
+    -- Who publishes one by one must not be first each time: what came before is known for a while.
+    redis.call('PEXPIRE', fair.turns, 60000)
   end
   return fields[4], tostring(own)
 end
