@@ -33,6 +33,7 @@ from hive.runtime.dependencies import breaker_guards
 from hive.runtime.fallback import FALLBACK_TASK, REFUSAL, Refusal, is_fallback, sources_of
 from hive.runtime.limited import limits_of
 from hive.telemetry.events import GuardRefused, fields_of
+from hive.transport.envelope import fair_of
 
 logger = logging.getLogger(__name__)
 
@@ -140,7 +141,8 @@ class Admission:
         message = request.message
         message.is_set_aside = True
         state.task_ready(request)
-        message.channel.qos.reschedule(message.delivery_tag, message.fence["message"], due_ms)
+        fair = fair_of(request.request_dict)
+        message.channel.qos.reschedule(message.delivery_tag, message.fence["message"], due_ms, fair)
         self._tell(request, verdict, "wait")
 
     def _tell(self, request: Any, verdict: Verdict, action: str) -> None:

@@ -34,6 +34,7 @@ from hive.runtime.publishers import Publishers
 from hive.runtime.results import fenced
 from hive.runtime.retry_policy import RetryPolicy
 from hive.runtime.unique import asks_for_key, send_keyed
+from hive.runtime.turns import takes_turns, with_turn
 from hive.settings.load import load_settings
 from hive.settings.model import Settings
 from hive.settings.parts import BreakerSettings
@@ -217,11 +218,14 @@ class Hive(Celery):
 
         Besides Celery's options it takes ``deadline_s``: seconds from now within which the task must begin; one that has not
         begun then gives its fallback, or fails with ``DeadlineExceededError``; and ``idempotency_key``: a second call of the
-        task with the same key is handed the first one's result (:mod:`hive.runtime.unique`).
+        task with the same key is handed the first one's result (:mod:`hive.runtime.unique`); and ``fair_key``, whose turn it
+        waits for behind the ready list, with ``fair_weight`` (:mod:`hive.runtime.turns`).
 
         Raises:
             QueueFull: the queue has a bound, and as many messages wait there as that allows.
         """
+        if takes_turns(options.get("task_type"), options):
+            options = with_turn(options.get("task_type"), args or (), kwargs or {}, options)
         if options.get("deadline_s") is not None:
             options = with_deadline(options, self.process.clock)
         if self.backpressure.bounds:

@@ -1,6 +1,6 @@
 """The task class of every task of a Hive application."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import CoroutineType
 from typing import Any, ClassVar
 
@@ -29,6 +29,8 @@ class HiveTask(AwaitableTask, Task):
     Attributes:
         agent_type: name of the agent type whose pool runs it; none: Celery's default queue.
         limits: which must have room before it takes a slot; until then it waits on the broker.
+        fair_key: template of the key whose turn its calls wait for, such as ``"{tenant}"``; none: they wait for nobody's.
+        fair_weights: how often a key's turn comes, by key; 1 for all others.
         unique: says when a second call is handed the result of the first; none: never.
         breaker: name of the dependency whose breaker must be closed for it to run, or names of several.
         fallback: what its result is when a guard refuses it; several are tried in order.
@@ -36,6 +38,8 @@ class HiveTask(AwaitableTask, Task):
 
     agent_type: str | None = None
     limits: Sequence[Limit] = ()
+    fair_key: str | None = None
+    fair_weights: Mapping[str, float] | None = None
     unique: Unique | None = None
     breaker: str | Sequence[str] | None = None
     fallback: Source | Sequence[Source] | None = None

@@ -40,6 +40,11 @@ class Fairness(Caller):
             arguments += [step, digest_of(message.dedup_id), mark_of(message.fair), message.payload]
         return [bool(taken) for taken in self.call("publish_fair", keys, *arguments)]
 
+    def behind(self, queue: str) -> int:
+        """Return how many messages wait for their key's turn."""
+        with translated("behind"):
+            return int(self.client.zcard(self.queue_keys(queue).key("fair")))
+
     def waiting_by_key(self, queue: str) -> dict[str, int]:
         """Return how many messages of each key wait behind the ready lists, most first."""
         with translated("waiting_by_key"):

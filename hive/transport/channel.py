@@ -152,7 +152,8 @@ class Channel(Waiting, Bindings):
         envelope.stamp_published(message, now_ms)
         # Stock applications of this process come through here too, and their workers may be stock ones: these look for
         # what is due in the ready lists only.
-        due_ms = envelope.due_at_ms(message) if OPTION in self.connection.client.transport_options else None
+        is_ours = OPTION in self.connection.client.transport_options
+        due_ms = envelope.due_at_ms(message) if is_ours else None
         if due_ms is not None:
             envelope.mark_scheduled(message)
         follows = self._source(message)
@@ -166,6 +167,7 @@ class Channel(Waiting, Bindings):
             follows=follows,
             # What follows from a task is part of what was accepted before.
             guard=message["properties"].get(envelope.GUARD) if follows is None else None,
+            fair=envelope.fair_of(message.get("headers")) if is_ours else None,
         )
 
     def _source(self, message: dict[str, Any]) -> Source | None:
@@ -397,7 +399,8 @@ class Channel(Waiting, Bindings):
         if expires_ms is not None and expires_ms <= now_ms:
             self.consumer.finish(delivery.id)
         elif due_ms is not None and due_ms > now_ms + DUE_MARGIN_MS and self.consumer.may_reschedule(found):
-            self.consumer.reschedule(delivery.id, envelope.message_id(found), due_ms)
+            fair = envelope.fair_of(found.get("headers"))
+            self.consumer.reschedule(delivery.id, envelope.message_id(found), due_ms, fair)
         else:
             return True
         return False
@@ -439,7 +442,11 @@ class Channel(Waiting, Bindings):
 
     def _purge(self, queue: str) -> int:
         purged = self.store.purge(queue)
-        return purged.ready + purged.scheduled + purged.suspects
+        return purged.ready + purged.scheduled + purged.suspects + purged.behind
+
+    def _size(self, queue: str) -> int:
+        """Return how many messages may be claimed, those that wait for their key's turn included."""
+        return int(super()._size(queue)) + self.store.behind(queue)
 
     def _delete(self, queue: str, exchange: str, routing_key: str, pattern: str, *args: Any, **kwargs: Any) -> None:
         super()._delete(queue, exchange, routing_key, pattern, *args, **kwargs)

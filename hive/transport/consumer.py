@@ -13,6 +13,7 @@ from hive.errors import BrokerError, BrokerRefusedError
 from hive.store.condemned import Condemned
 from hive.store.pipelining import Pipeline
 from hive.store.store import Store
+from hive.store.turn import Fair
 from hive.store.values import Claim, ClaimStatus, ConsumerInfo, Delivery, DeliveryId, Outcome, Start, Started
 from hive.transport.envelope import Envelope, is_scheduled_by_us, message_id
 from hive.transport.outbox import Outbox
@@ -346,10 +347,10 @@ class Consumer:
         if self._expects("postponement", condemned.id):
             self.outbox.postpone(condemned, grace_s, look_s, on_over)
 
-    def reschedule(self, delivery: DeliveryId, message_id: str, due_ms: int) -> None:
-        """Note that a message waits on the broker until ``due_ms``."""
+    def reschedule(self, delivery: DeliveryId, message_id: str, due_ms: int, fair: Fair | None = None) -> None:
+        """Note that a message waits on the broker until ``due_ms``, and for its key's turn then."""
         if self._expects("reschedule", delivery):
-            self.outbox.reschedule(delivery, message_id, due_ms)
+            self.outbox.reschedule(delivery, message_id, due_ms, fair)
 
     def may_reschedule(self, found: Envelope) -> bool:
         """Whether a message whose time is not come, by this host's clock, is to wait on the broker.

@@ -8,6 +8,8 @@ from typing import Any
 from kombu.utils.json import loads as kombu_loads
 
 from hive.deadletter.poison import Reason
+from hive.errors import InputError
+from hive.store.turn import Fair
 
 #: kombu writes Python types it knows (dates, bytes) as objects with this key.
 TYPE_MARK = b'"__type__"'
@@ -15,6 +17,10 @@ TYPE_MARK = b'"__type__"'
 #: Properties that never leave the process: the id of one publish, and the fence of the delivery it follows from.
 PUBLISH_ID = "hive_publish_id"
 FOLLOWS = "hive_follows"
+
+#: Headers of a message that waits for its key's turn.
+FAIR_KEY = "hive_fair_key"
+FAIR_WEIGHT = "hive_fair_weight"
 
 #: Another of them: the guard a message is published under (:class:`hive.store.guard.Guard`).
 GUARD = "hive_guard"
@@ -118,6 +124,17 @@ def outgoing(envelope: Envelope) -> Envelope:
     """Return an envelope without what only its publishing needs, so that nobody publishes it along with a copy."""
     properties = {name: value for name, value in envelope["properties"].items() if name not in (PUBLISH_ID, FOLLOWS, GUARD)}
     return {**envelope, "properties": properties}
+
+
+def fair_of(headers: object) -> Fair | None:
+    """Return whose turn a message with these headers waits for, or None: nobody's, or they are not of our making."""
+    found = headers.get(FAIR_KEY) if isinstance(headers, dict) else None
+    if found is None:
+        return None
+    try:
+        return Fair.checked(found, headers.get(FAIR_WEIGHT, 1.0))
+    except (InputError, TypeError):
+        return None
 
 
 def due_at_ms(envelope: Envelope) -> int | None:

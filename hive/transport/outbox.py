@@ -7,6 +7,7 @@ from typing import Any
 
 from hive.store.condemned import Condemned, Postponed
 from hive.store.store import Store
+from hive.store.turn import Fair
 from hive.store.values import DeliveryId, Due, Fate, Outcome
 
 Outcomes = dict[DeliveryId, Outcome]
@@ -91,9 +92,9 @@ class Outbox:
 
         self._add("postponement", condemned.id, act)
 
-    def reschedule(self, delivery: DeliveryId, message_id: str, due_ms: int) -> None:
+    def reschedule(self, delivery: DeliveryId, message_id: str, due_ms: int, fair: Fair | None = None) -> None:
         """Note that a delivery waits for its time."""
-        self._waiting.append(Due(id=delivery, message_id=message_id, due_ms=due_ms))
+        self._waiting.append(Due(id=delivery, message_id=message_id, due_ms=due_ms, fair=fair))
 
     def _add(self, word: str, delivery: DeliveryId, act: Callable[[Store, str], Outcome]) -> None:
         def send(store: Store, consumer: str) -> Outcomes:

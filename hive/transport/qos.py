@@ -6,6 +6,7 @@ from typing import Any
 from kombu.transport.virtual import base
 
 from hive.store.condemned import Condemned
+from hive.store.turn import Fair
 from hive.store.values import DeliveryId
 
 
@@ -66,10 +67,10 @@ class QoS(base.QoS):
         self.channel.consumer.postpone(condemned, grace_s, look_s, on_over)
         self.channel.settle_soon()
 
-    def reschedule(self, delivery: DeliveryId, message_id: str, due_ms: int) -> None:
+    def reschedule(self, delivery: DeliveryId, message_id: str, due_ms: int, fair: Fair | None = None) -> None:
         """End a delivery that may not run now: its message waits on the broker, uncounted, until ``due_ms``."""
         super().ack(delivery)
-        self.channel.consumer.reschedule(delivery, message_id, due_ms)
+        self.channel.consumer.reschedule(delivery, message_id, due_ms, fair)
         self.channel.settle_soon()
 
     def restore_unacked(self) -> list[Any]:
