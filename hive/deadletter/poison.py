@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-
 # Every message is asked; `list | tuple` would be built anew each time, and the common types come first.
 _LISTS = (list, tuple)
 _MAPPINGS = (dict, Mapping)

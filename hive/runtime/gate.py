@@ -7,7 +7,6 @@ from typing import Any
 from celery.worker import state
 
 from hive.clock import Clock, SystemClock
-from hive.runtime.fence import Fence
 from hive.runtime.pace import Pace
 from hive.store.values import DeliveryId, Outcome, Start
 
@@ -44,7 +43,7 @@ class Gate:
 
     def admit(self, request: Any) -> None:
         """Take a reserved task; it goes to the pool when a slot is free and its start is recorded."""
-        if Fence.of_message(request.message) is None:
+        if getattr(request.message, "fence", None) is None:
             self.process(request)
         elif self.start_now is None:
             self._waiting.append(request)
@@ -107,11 +106,11 @@ class Gate:
         self._starting.clear()
         for request in requests:
             state.task_ready(request)
-        return [_start(request).id for request in requests]
+        return [request.message.delivery_tag for request in requests]
 
     def drop(self, lost: Collection[DeliveryId]) -> None:
         """Forget those that wait and are another worker's now."""
-        gone = [request for request in self._waiting if _start(request).id in lost]
+        gone = [request for request in self._waiting if request.message.delivery_tag in lost]
         for request in gone:
             self._waiting.remove(request)
             state.task_ready(request)
@@ -119,7 +118,7 @@ class Gate:
     def _pass(self, request: Any, outcome: Outcome) -> None:
         if outcome is Outcome.DONE:
             self._passed_count += 1
-            if request.message.channel.consumer.deaths(_start(request).id):
+            if request.message.channel.consumer.deaths(request.message.delivery_tag):
                 # Celery looks here before it trusts a result that the task may have stored before it died.
                 request.delivery_info["redelivered"] = True
             self.process(request)
@@ -132,5 +131,5 @@ def _all(_: Any) -> bool:
 
 
 def _start(request: Any) -> Start:
-    fence = request.message.fence
-    return Start(id=DeliveryId(queue=fence["queue"], token=fence["token"]), message_id=fence["message"])
+    message = request.message
+    return Start(id=message.delivery_tag, message_id=message.fence["message"])

@@ -2,6 +2,7 @@
 
 import traceback
 from collections.abc import Mapping
+from functools import cache
 from itertools import pairwise
 from types import TracebackType
 from typing import Any
@@ -63,6 +64,8 @@ def invalid(error: Exception) -> Poison:
 
 def _depth_problem(body: Any, payload: object, max_depth: int) -> Poison | None:
     raw = body.encode("utf-8", "replace") if isinstance(body, str) else bytes(body or b"")
+    if len(raw) <= max_depth:
+        return None
     # Counting brackets costs little, and hardly any message has so many.
     if raw.count(b"[") + raw.count(b"{") <= max_depth or not is_deeper(payload, max_depth):
         return None
@@ -72,7 +75,12 @@ def _depth_problem(body: Any, payload: object, max_depth: int) -> Poison | None:
 def _argument_problem(task: Any, payload: Any) -> Poison | None:
     check = getattr(task, "__header__", None)
     # A class of the user's own that is called in its own way may give its function other arguments.
-    if isinstance(payload, Mapping) or not task.typing or check is None or _is_called_its_own_way(task):
+    if (
+        not isinstance(payload, (list, tuple))
+        or not task.typing
+        or check is None
+        or _is_called_its_own_way(task.__class__)
+    ):
         return None
     try:
         check(*payload[0], **payload[1])
@@ -81,8 +89,9 @@ def _argument_problem(task: Any, payload: Any) -> Poison | None:
     return None
 
 
-def _is_called_its_own_way(task: Any) -> bool:
-    return not type(task).__call__.__module__.startswith(("hive.runtime.", "celery.app."))
+@cache
+def _is_called_its_own_way(kind: type[Any]) -> bool:
+    return not kind.__call__.__module__.startswith(("hive.runtime.", "celery.app."))
 
 
 def is_refused_by_schema(error: ValidationError) -> bool:
