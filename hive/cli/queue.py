@@ -19,6 +19,7 @@ from hive.telemetry.events import QueueObserved, fields_of
 #: What is shown of a queue, under headings that leave room for its whole name in 80 columns.
 COLUMNS = {
     "ready": "ready",
+    "behind": "behind",
     "scheduled": "scheduled",
     "in_flight": "in\nflight",
     "suspects": "suspect",
@@ -41,7 +42,7 @@ def queue() -> None:
 @app_option
 @json_option
 def list_queues(names: tuple[str, ...], app_path: str, as_json: bool) -> None:
-    """Show what is ready, scheduled, in flight, suspect and dead in each queue of the application."""
+    """Show what is ready, behind it for its key's turn, scheduled, in flight, suspect and dead in each queue."""
     app, store = reached(app_path)
     observed = [observe_queue(store, name) for name in chosen(app, names)]
     if as_json:
@@ -77,7 +78,7 @@ def release(names: tuple[str, ...], app_path: str, as_json: bool, anyway: bool) 
         require_no_consumers([observe_queue(store, name) for name in queues])
     report(
         [{"queue": name, **release_all(store, name)} for name in queues],
-        ("scheduled", "in_flight", "suspects", "dead", "held"),
+        ("scheduled", "in_flight", "suspects", "dead", "behind", "held"),
         as_json,
     )
 
@@ -98,7 +99,7 @@ def require_no_consumers(observed: Sequence[QueueObserved]) -> None:
 
 def release_all(store: Store, name: str) -> dict[str, int]:
     """Release a queue batch by batch; returns how many were moved from where, and what living workers hold still."""
-    moved = dict.fromkeys(("scheduled", "in_flight", "suspects", "dead"), 0)
+    moved = dict.fromkeys(("scheduled", "in_flight", "suspects", "dead", "behind"), 0)
     while True:
         batch = store.release_queue(name)
         counts = {key: getattr(batch, key) for key in moved}

@@ -5,7 +5,6 @@ from typing import Any
 from celery.worker import state
 
 from hive.store.store import Store
-from hive.store.values import QueueStats
 from hive.telemetry.events import QueueObserved, WorkerObserved
 from hive.transport.envelope import UnreadableError, read, ready_since_ms
 
@@ -19,6 +18,7 @@ def observe_queue(store: Store, queue: str) -> QueueObserved:
     stats = store.stats(queue)
     now_ms = store.server_time_ms()
     counters = stats.counters
+    ages_s = [_age_s(payload, now_ms) for payload in (stats.oldest, stats.oldest_behind)]
     return QueueObserved(
         queue=queue,
         ready=sum(stats.ready.values()),
@@ -29,7 +29,8 @@ def observe_queue(store: Store, queue: str) -> QueueObserved:
         started=stats.started,
         dead=stats.dead,
         consumers=stats.consumers,
-        oldest_age_s=_age_s(stats, now_ms),
+        behind=stats.behind,
+        oldest_age_s=max((age_s for age_s in ages_s if age_s is not None), default=None),
         deduplicated_total=counters.get("deduplicated", 0),
         promoted_total=counters.get("promoted", 0),
         redelivered_total=counters.get("redelivered", 0),
@@ -41,11 +42,11 @@ def observe_queue(store: Store, queue: str) -> QueueObserved:
     )
 
 
-def _age_s(stats: QueueStats, now_ms: int) -> float | None:
-    if stats.oldest is None:
+def _age_s(payload: bytes | None, now_ms: int) -> float | None:
+    if payload is None:
         return None
     try:
-        since_ms = ready_since_ms(read(stats.oldest))
+        since_ms = ready_since_ms(read(payload))
     except UnreadableError:
         # Its consumer will set it aside; until then nobody knows how old it is.
         return None

@@ -13,13 +13,14 @@ from hive.telemetry.events import QueueObserved, WorkerObserved
 
 #: Metric -> (field of the event, help).
 QUEUE_GAUGES = {
+    "hive_queue_behind": ("behind", "Messages that wait for their key's turn, behind the ready ones."),
     "hive_queue_scheduled": ("scheduled", "Messages that wait for their time."),
     "hive_queue_suspects": ("suspects", "Messages that wait to be run alone."),
     "hive_queue_in_flight": ("in_flight", "Messages that consumers hold."),
     "hive_queue_started": ("started", "Messages whose tasks run."),
     "hive_queue_dead_letters": ("dead", "Dead letters."),
     "hive_queue_consumers": ("consumers", "Registered worker processes."),
-    "hive_queue_oldest_age_seconds": ("oldest_age_s", "How long the message to be claimed next has been ready."),
+    "hive_queue_oldest_age_seconds": ("oldest_age_s", "How long the message to be claimed next, or the oldest behind, waits."),
 }
 QUEUE_COUNTERS = {
     "hive_deduplicated": ("deduplicated_total", "Publishes dropped as repeats."),

@@ -16,14 +16,15 @@ class QueueObserved:
         queue: its name.
         ready: messages that may be claimed now.
         ready_by_priority: the same by priority step.
+        behind: messages that wait for their key's turn, behind the ready ones; they may be claimed as well.
         scheduled: messages that wait for their time.
         suspects: messages that wait to be run alone, because they were started under deaths before.
         in_flight: messages that consumers hold.
         started: those of them whose bodies run.
         dead: dead letters.
         consumers: registered worker processes.
-        oldest_age_s: seconds the ready message that is claimed next has been ready; ``None`` if nothing is ready or its
-            producer left no time (stock Celery).
+        oldest_age_s: seconds the ready message that is claimed next has been ready, or the oldest behind it if that is
+            more; ``None`` if nothing is ready or its producer left no time (stock Celery).
         deduplicated_total: publishes dropped as repeats.
         promoted_total: scheduled messages made ready.
         redelivered_total: messages returned by a reap or a death.
@@ -54,6 +55,7 @@ class QueueObserved:
     deaths_total: int
     dead_total: int
     forgiven_total: int
+    behind: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
