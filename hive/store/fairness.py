@@ -14,6 +14,7 @@ from hive.store.keys import FAIR
 from hive.store.turn import mark_of
 from hive.store.values import Outgoing
 
+
 class Fairness(Caller):
     """Publishes behind the ready lists, and counts what waits there."""
 
