@@ -17,19 +17,21 @@ from hive.store.keys import Layout
 from hive.store.limiting import Wanted
 from hive.store.scripts import INCLUDE, load
 from hive.store.store import Store
+from hive.store.turn import Fair
 from hive.store.values import ConsumerInfo, DeadLetter, DeliveryId, Outgoing, Source, Start, StoredResult
 
 FOLDER = Path(str(hive.store.__file__)).parent / "lua"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.lua"))
 PARTS = sorted(path.stem for path in (FOLDER / "parts").glob("*.lua"))
 TYPES = ("LIST", "HASH", "ZSET", "SET", "STRING", "any")
-MAY_REFUSE_WHEN_FULL = {"publish", "publish_guarded", "schedule", "dead_import", "keep_answer"}
+MAY_REFUSE_WHEN_FULL = {"publish", "publish_fair", "publish_guarded", "schedule", "dead_import", "keep_answer"}
 STEPS = len(Layout().priority_steps)
 
 INFO = ConsumerInfo(node="n", pid=1, version="0", started_ms=0)
 RULES = BreakerSettings()
 ID = DeliveryId(queue="q", token=1)
 MESSAGE = Outgoing(queue="q", payload=b"p", message_id="m")
+IN_TURN = Outgoing(queue="q", payload=b"p", message_id="m", fair=Fair("k"))
 LATER = Outgoing(queue="q", payload=b"p", message_id="m", due_ms=1)
 GUARDED = Outgoing(queue="q", payload=b"p", message_id="m", guard=Guard(bound=Bound(max_length=1)))
 LETTER = DeadLetter(
@@ -59,7 +61,7 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "bind": (lambda store: store.bind(["a", "b"], "m"), 2),
     "cancel_scheduled": (lambda store: store.cancel_scheduled("q", ["m"]), 2),
     "check": (lambda store: store.check("c", ID), 3),
-    "claim": (lambda store: store.claim("c", ["q", "r"], sequence=1, credit=1), 2 * (9 + STEPS)),
+    "claim": (lambda store: store.claim("c", ["q", "r"], sequence=1, credit=1), 2 * (13 + STEPS)),
     "dead_letter": (lambda store: store.dead_letter("c", ID, reason="r", cause="c"), 10),
     "dead_arrivals": (lambda store: store.dead_arrivals("q"), 4),
     "dead_told": (lambda store: store.dead_told("q", ["1"]), 1),
@@ -77,17 +79,18 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "limit_settle": (lambda store: store.settle_limits([(WINDOW, 1, 1)]), 1),
     "pop": (lambda store: store.pop(["q", "r"]), 2 * STEPS),
     "publish": (lambda store: store.publish(MESSAGE), 4 + STEPS),
+    "publish_fair": (lambda store: store.publish(IN_TURN), 9 + STEPS),
     "postpone": (lambda store: store.postpone("c", ID, "m", grace_s=1, look_s=1), 7),
     "publish_guarded": (lambda store: store.publish(GUARDED), 16 + STEPS),
     "free_key": (lambda store: store.free_key("q", "d", "t"), 3),
-    "purge": (lambda store: store.purge("q"), 8 + STEPS),
+    "purge": (lambda store: store.purge("q"), 12 + STEPS),
     "reap": (lambda store: store.reap("q", "c"), 15 + STEPS),
     "reconcile": (lambda store: store.reconcile("c", "q", [], 1), 5 + STEPS),
     "redrive": (lambda store: store.redrive("q", ["1"], to="r"), 7 + STEPS),
     "register": (lambda store: store.register("c", ["q"], INFO), 3),
     "reject": (lambda store: store.reject("c", ID, "killed"), 13 + STEPS),
-    "release_queue": (lambda store: store.release_queue("q"), 9 + STEPS),
-    "renew": (lambda store: store.renew("c", ["q", "r"]), 2 * (7 + STEPS)),
+    "release_queue": (lambda store: store.release_queue("q"), 14 + STEPS),
+    "renew": (lambda store: store.renew("c", ["q", "r"]), 2 * (12 + STEPS)),
     "requeue": (lambda store: store.requeue("c", [ID]), 6 + STEPS),
     "reschedule": (lambda store: store.reschedule("c", ID, "m", 1), 6),
     "retry": (lambda store: store.retry("c", ID, LATER), 12),
@@ -99,7 +102,7 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "schedule": (lambda store: store.publish(LATER), 6),
     "start": (lambda store: store.start("c", [Start(id=ID, message_id="m")]), 5),
     "tick": (lambda store: store.tick(["q", "r"]), 2 * 4),
-    "touch": (lambda store: store.touch({"q": 1, "r": 1}, "c"), 2 * (STEPS + 19 + 3)),
+    "touch": (lambda store: store.touch({"q": 1, "r": 1}, "c"), 2 * (STEPS + 23 + 3)),
     "unregister": (lambda store: store.unregister("c", ["q"]), 5),
 }
 # These two need something on the broker to be called with; their keys are counted in the integration tests.
