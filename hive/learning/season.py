@@ -19,7 +19,7 @@ class SeasonFinder:
     Args:
         history: of the series, fed before each update.
         longest: the longest lag that is looked at, in intervals; each update costs as many steps.
-        known: further lags to look at, such as the intervals of a day or a week.
+        known: lags above that to look at too, such as the intervals of a day or a week.
         memory: number of intervals after which a difference counts about a third.
     """
 
@@ -28,7 +28,8 @@ class SeasonFinder:
 
     def __init__(self, history: History, longest: int, known: Iterable[int] = (), memory: int = 500) -> None:
         self._history = history
-        self._lags = [*range(2, longest + 1), *sorted({lag for lag in known if lag > longest})]
+        self._longest = longest
+        self._lags = [*range(1, longest + 1), *sorted({lag for lag in known if lag > longest})]
         self._errors = [0.0] * len(self._lags)
         self._weights = [0.0] * len(self._lags)
         self._kept = 1.0 - 1.0 / memory
@@ -54,15 +55,24 @@ class SeasonFinder:
             self._choose(reach)
 
     def _choose(self, reach: int) -> None:
+        """Take the least of the dips: of a smooth series the shortest lags differ least, and are no season."""
+        means = [
+            self._errors[index] / self._weights[index] if self._is_believed(index) else float("inf")
+            for index in range(reach)
+        ]
         best, season = float("inf"), self._season
-        for index in range(reach):
-            if weights_enough(self._weights[index], self._lags[index]):
-                mean = self._errors[index] / self._weights[index]
-                if mean < best * self.MARGIN:
-                    best, season = mean, self._lags[index]
+        for index, mean in enumerate(means):
+            if mean < best * self.MARGIN and self._is_dip(means, index):
+                best, season = mean, self._lags[index]
         self._season = season
 
+    def _is_believed(self, index: int) -> bool:
+        """Whether a lag has been compared often enough: over two seasons, or 50 intervals of a long one."""
+        return self._weights[index] >= min(2 * self._lags[index], 50)
 
-def weights_enough(weight: float, lag: int) -> bool:
-    """Whether a lag has been compared often enough to be believed: two seasons, or 50 intervals of a long one."""
-    return weight >= min(2 * lag, 50)
+    def _is_dip(self, means: list[float], index: int) -> bool:
+        """Whether a lag is better than both its neighbours; one that is known to be a season always is."""
+        if self._lags[index] > self._longest:
+            return True
+        last = index + 1 >= min(len(means), self._longest)
+        return index > 0 and means[index] < means[index - 1] and (last or means[index] <= means[index + 1])

@@ -1,9 +1,9 @@
 """How many slots a pool should have: one pure function for every scaler.
 
 Demand is arrival rate times service time, in busy slots (Little, "A proof for the queuing formula L = lambda W",
-Operations Research 9, 1961). Spare slots grow with the root of it (Halfin and Whitt, "Heavy-traffic limits for queues
-with many exponential servers", Operations Research 29, 1981). What waits adds the slots that clear it within the
-target wait. More slots than tasks that could run in them are never asked for.
+Operations Research 9, 1961). Over it come as many spare slots as random arrivals need for the target wait
+(:mod:`hive.scaling.staffing`), or, where that is more, those that clear what waits already within the target. More
+slots than tasks that could run in them are never asked for.
 
 The wanted size then passes bounds, hysteresis, the window, cooldowns and steps, in this order::
 
@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 
 from hive.scaling.observation import Decision, Observation, Reason
 from hive.scaling.rules import ScalingRules
+from hive.scaling.staffing import least_slots, pace
 
 #: Part of the target wait that is left at least to clear a backlog whose oldest task has waited longer.
 LEAST_LEFT = 0.25
@@ -65,25 +66,27 @@ def decide(rules: ScalingRules, state: ScalingState, seen: Observation) -> tuple
 def wanted_slots(rules: ScalingRules, seen: Observation) -> tuple[int, Reason]:
     """Return the slots that demand and backlog ask for, within the bounds, and which of them asks."""
     service_s = seen.service_s if seen.service_s is not None else rules.assumed_service_s
+    bound = upper_bound(rules, seen)
     rate = planned_rate(rules, seen)
-    demand = rate * service_s
-    steady = demand + rules.headroom * math.sqrt(demand)
+    kept = math.exp(-rules.plan_ahead_s / service_s) if service_s > 0.0 else 0.0
+    demand = seen.busy * kept + rate * service_s * (1.0 - kept)
+    steady = least_slots(demand, pace(service_s, seen.service_high_s), rules.target_wait_s, rules.late_share, bound)
     left_s = max(rules.target_wait_s - seen.oldest_wait_s, LEAST_LEFT * rules.target_wait_s)
-    clearing = seen.backlog * service_s / left_s
+    clearing = math.ceil(demand + seen.backlog * service_s / left_s - ROUNDING)
     # A slot more than there are tasks to run in the meantime would stand idle.
-    runnable = seen.busy + seen.backlog + math.ceil(rate * max(service_s, rules.target_wait_s))
-    wanted = min(math.ceil(steady + clearing - ROUNDING), runnable)
-    bounded = min(max(wanted, rules.minimum), upper_bound(rules, seen))
-    return bounded, Reason.BACKLOG if clearing >= 1.0 else Reason.DEMAND
+    coming = rate * rules.plan_ahead_s
+    runnable = seen.busy + seen.backlog + math.ceil(coming + 2.0 * math.sqrt(coming))
+    wanted = min(max(steady, clearing), runnable)
+    return min(max(wanted, rules.minimum), bound), Reason.BACKLOG if clearing > steady else Reason.DEMAND
 
 
 def planned_rate(rules: ScalingRules, seen: Observation) -> float:
     """Return the arrivals a second that a pool is sized for."""
     if seen.forecast_per_s is None:
-        return seen.arrivals_per_s
+        return seen.arrivals_per_s * (1.0 + rules.headroom)
     high = seen.forecast_high_per_s if seen.forecast_high_per_s is not None else seen.forecast_per_s
     forecast = seen.forecast_per_s + rules.caution * max(0.0, high - seen.forecast_per_s)
-    return max(forecast, rules.follow * seen.arrivals_per_s)
+    return max(forecast, rules.follow * seen.arrivals_per_s) * (1.0 + rules.headroom)
 
 
 def upper_bound(rules: ScalingRules, seen: Observation) -> int:

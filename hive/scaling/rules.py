@@ -14,9 +14,11 @@ class ScalingRules:
     Attributes:
         minimum: slots that are always there.
         maximum: slots that are never exceeded.
-        target_wait_s: a backlog is to be cleared within this time. Less costs slots, more lets tasks wait.
-        headroom: spare slots, as a multiple of the square root of the busy ones: the spread of random arrivals grows
-            with that root. 0 plans for the mean alone, under which a queue grows.
+        target_wait_s: the wait that is aimed at; a backlog is to be cleared within it. Less costs slots.
+        late_share: share of the tasks that may wait for longer while the load is as expected.
+        headroom: share by which the load may exceed what is expected; 0 plans for just that.
+        plan_ahead_s: how far ahead demand is planned for; at least the time from the order of a slot until it serves,
+            plus that between two decisions. Of tasks that take much longer, only those that come until then count.
         caution: place between the expected rate (0) and the upper bound of its forecast (1) that is planned for.
         follow: share of the late rate that is planned for even if the forecast is lower; 1 never trusts a forecast
             that says less than what is.
@@ -37,7 +39,9 @@ class ScalingRules:
     minimum: int = 1
     maximum: int = 100
     target_wait_s: float = 5.0
-    headroom: float = 0.5
+    late_share: float = 0.01
+    headroom: float = 0.0
+    plan_ahead_s: float = 15.0
     caution: float = 0.5
     follow: float = 0.5
     hysteresis: float = 0.1
@@ -59,7 +63,9 @@ class ScalingRules:
             (self.minimum >= 0, f"minimum is at least 0, not {self.minimum}"),
             (self.maximum >= max(1, self.minimum), f"maximum {self.maximum} is below 1 or the minimum {self.minimum}"),
             (self.target_wait_s > 0, "target_wait_s is above 0"),
+            (self.plan_ahead_s > 0, "plan_ahead_s is above 0"),
             (self.assumed_service_s > 0, "assumed_service_s is above 0"),
+            (0 < self.late_share < 1, "late_share is above 0 and below 1"),
             (self.headroom >= 0, "headroom is at least 0"),
             (0 <= self.caution <= 1, "caution is within 0..1"),
             (0 <= self.follow <= 1, "follow is within 0..1"),
