@@ -4,14 +4,13 @@ import json
 import os
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from hive import Hive
+from hive import Hive, SystemClock
 from hive.deadletter import DeadLetters
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
@@ -129,7 +128,7 @@ def test_adaptive_stores_what_became_of_its_retries_for_the_fleet(worker: Worker
 
 
 def test_retries_keep_to_the_budget_of_their_dependency(worker: Worker) -> None:
-    began = time.time()
+    began = SystemClock().wall_ms() / 1000
     results = [worker.call("budgeted", "network", 1) for _ in range(8)]
 
     assert {result.get(timeout=30) for result in results} == {"done after 1"}

@@ -2,13 +2,20 @@
 
 import json
 import sys
-import time
 from typing import Any
 
 import redis
 
-from hive import BatchedRetry, ExponentialRetry, Hive, ImmediateRetry, RetryBudget, Settings
-from hive.resilience.strategies import AdaptiveRetry
+from hive import (
+    AdaptiveRetry,
+    BatchedRetry,
+    ExponentialRetry,
+    Hive,
+    ImmediateRetry,
+    RetryBudget,
+    Settings,
+    SystemClock,
+)
 from hive.settings.parts import DeliverySettings
 
 
@@ -34,13 +41,14 @@ ERRORS = {
 
 def build(url: str, queue: str) -> Hive:
     """Return the application; ``queue`` also names its lists."""
+    clock = SystemClock()
     settings = Settings(delivery=DeliverySettings(lease_s=3.0, renew_every_s=0.5))
     app = Hive("retries", broker=url, backend=url, settings=settings, set_as_current=False)
     app.conf.update(task_queues=None, task_default_queue=queue, worker_hijack_root_logger=False)
     client = redis.Redis.from_url(url, decode_responses=True)
 
     def fail(task: Any, kind: str, times: int) -> str:
-        client.rpush(f"{queue}:{task.request.id}", json.dumps([time.time(), task.request.retries]))
+        client.rpush(f"{queue}:{task.request.id}", json.dumps([clock.wall_ms() / 1000, task.request.retries]))
         if task.request.retries < times:
             raise ERRORS[kind](kind)
         return f"done after {task.request.retries}"
@@ -69,9 +77,11 @@ def build(url: str, queue: str) -> Hive:
 def _batched(app: Hive, client: Any, queue: str) -> None:
     batched = BatchedRetry(dependency="stock", probe_s=0.3, probe_cap_s=0.3, release_per_s=20.0, hold_s=60.0)
 
+    clock = SystemClock()
+
     @app.task(name="calls", bind=True, retry=batched, shared=False)
     async def calls(self):
-        client.rpush(f"{queue}:calls", json.dumps([time.time(), self.request.id]))
+        client.rpush(f"{queue}:calls", json.dumps([clock.wall_ms() / 1000, self.request.id]))
         if not client.exists(f"{queue}:up"):
             raise ConnectionRefusedError("down")
 
