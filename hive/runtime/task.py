@@ -74,6 +74,21 @@ class HiveTask(AwaitableTask, Task):
                 cls.time_limit, cls.soft_time_limit = agent.time_limit_s, agent.soft_time_limit_s
         return super().bind(app)
 
+    def apply_async(
+        self, args: Any = None, kwargs: Any = None, task_id: Any = None, producer: Any = None, **options: Any
+    ) -> Any:
+        """Call the task, with the arguments, the result and the errors of Celery's ``apply_async``.
+
+        A plain call (:mod:`hive.runtime.plain_call`) takes a shorter way to the same message.
+        """
+        if task_id is not None:
+            options["task_id"] = task_id
+        if producer is None:
+            sent = self.app.plain_calls.send(self, args, kwargs, options)
+            if sent is not None:
+                return sent
+        return super().apply_async(args, kwargs, producer=producer, **options)
+
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Run the body; in a worker, a coroutine is run to its end on the loop of the process."""
         try:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import hiredis
 import redis
 
 
@@ -28,7 +29,8 @@ class Line(redis.Redis):
         if connection is None or not _is_quiet(connection):
             connection = self._renew()
         try:
-            connection.send_packed_command(connection.pack_command(*args), check_health=False)
+            # redis-py's packer looks at every argument once more, for kinds that the store does not use.
+            connection.send_packed_command([hiredis.pack_command(args)], check_health=False)
             return connection.read_response()
         except redis.ResponseError:
             raise

@@ -10,7 +10,6 @@ from functools import cached_property
 from typing import Any
 
 from kombu.transport import redis as kombu_redis
-from kombu.utils.json import dumps
 
 from hive.settings.parts import DeliverySettings
 from hive.store.condemned import Condemned
@@ -159,7 +158,7 @@ class Channel(Waiting, Bindings):
         follows = self._source(message)
         return Outgoing(
             queue=queue,
-            payload=dumps(envelope.outgoing(message)).encode(),
+            payload=envelope.written(message),
             message_id=envelope.message_id(message),
             priority=self._get_message_priority(message, reverse=False),
             dedup_id=envelope.publish_id(message) if follows is None else envelope.step_id(message),

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from json import JSONDecodeError, JSONDecoder
 from typing import Any
 
+from kombu.utils.json import JSONEncoder
 from kombu.utils.json import loads as kombu_loads
 
 from hive.deadletter.poison import Reason
@@ -25,7 +26,11 @@ FAIR_WEIGHT = "hive_fair_weight"
 #: Another of them: the guard a message is published under (:class:`hive.store.guard.Guard`).
 GUARD = "hive_guard"
 
+#: None of them is published: a copy of the message would be taken for its repeat.
+_OURS = frozenset({PUBLISH_ID, FOLLOWS, GUARD})
+
 _decode = JSONDecoder().decode
+_encode = JSONEncoder().encode
 
 
 def _refuse(constant: str) -> None:
@@ -120,19 +125,22 @@ def step_id(envelope: Envelope) -> str:
     return f"{headers.get('id')}:{headers.get('retries') or 0}:{headers.get('replaced_task_nesting') or 0}:{headers.get('task')}"
 
 
-def outgoing(envelope: Envelope) -> Envelope:
-    """Return an envelope without what only its publishing needs, so that nobody publishes it along with a copy."""
-    properties = {name: value for name, value in envelope["properties"].items() if name not in (PUBLISH_ID, FOLLOWS, GUARD)}
-    return {**envelope, "properties": properties}
+def written(envelope: Envelope) -> bytes:
+    """Return an envelope as it lies on the broker, without what only its publishing needs.
+
+    Raises:
+        TypeError: kombu's JSON cannot express it.
+    """
+    properties = {name: value for name, value in envelope["properties"].items() if name not in _OURS}
+    return _encode({**envelope, "properties": properties}).encode()
 
 
 def fair_of(headers: object) -> Fair | None:
     """Return whose turn a message with these headers waits for, or None: nobody's, or they are not of our making."""
-    found = headers.get(FAIR_KEY) if isinstance(headers, dict) else None
-    if found is None:
+    if not isinstance(headers, dict) or FAIR_KEY not in headers:
         return None
     try:
-        return Fair.checked(found, headers.get(FAIR_WEIGHT, 1.0))
+        return Fair.checked(headers[FAIR_KEY], headers.get(FAIR_WEIGHT, 1.0))
     except (InputError, TypeError):
         return None
 

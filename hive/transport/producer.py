@@ -5,10 +5,12 @@ import os
 import uuid
 from typing import Any
 
-from kombu import Producer
+from kombu import Producer, serialization
+from kombu.utils.uuid import uuid as uuid4_text
 
 from hive.store.line import Line
 from hive.store.store import Store
+from hive.transport.batch import Gathered
 from hive.transport.channel import Channel
 from hive.transport.envelope import PUBLISH_ID
 
@@ -35,14 +37,64 @@ class DirectProducer(Producer):
             result = super().publish(body, *args, retry=retry, **options)
             self._keep_line()
             return result
-        # With the process: a child forked from this one counts on from the same number.
-        options.setdefault(PUBLISH_ID, f"{self._name}.{os.getpid()}.{next(self._numbers)}")
+        options.setdefault(PUBLISH_ID, self.next_publish_id())
         try:
             return super().publish(body, *args, **options)
         except self.connection.recoverable_connection_errors:
             if not retry:
                 raise
         return super().publish(body, *args, retry=True, **options)
+
+    def next_publish_id(self) -> str:
+        """Return an id that no other publish has."""
+        # With the process: a child forked from this one counts on from the same number.
+        return f"{self._name}.{os.getpid()}.{next(self._numbers)}"
+
+    def is_ready(self, queue: str) -> bool:
+        """Whether a message for ``queue`` needs nothing but to be sent: connected, declared, and no batch of kombu's."""
+        channel = self._lined
+        return (
+            channel is not None
+            and channel is self._channel
+            and queue in channel.declared
+            and isinstance(getattr(self._batch_local, "current", None), Gathered | None)
+        )
+
+    def publish_plain(
+        self, queue: str, body: Any, headers: dict[str, Any], properties: dict[str, Any], serializer: str
+    ) -> None:
+        """Publish to a queue this producer is ready for, or add the message to the batch this thread gathers.
+
+        Args:
+            queue: its name.
+            body: what is written with the serializer.
+            headers: of the message.
+            properties: kombu's, with the id of the publish; what the broker's address and the body add is added.
+            serializer: kombu's name of it.
+
+        Raises:
+            MessageTooLargeError: it is over the limit; nothing was sent.
+            BrokerError: as the broker gave it; the message may be published again under the same id.
+        """
+        channel: Any = self._lined
+        content_type, content_encoding, data = serialization.dumps(body, serializer)
+        written, body_encoding = channel.encode_body(data, channel.body_encoding)
+        properties |= {
+            "delivery_info": {"exchange": "", "routing_key": queue},
+            "body_encoding": body_encoding,
+            "delivery_tag": uuid4_text(),
+        }
+        message = {
+            "body": written,
+            "content-encoding": content_encoding,
+            "content-type": content_type,
+            "headers": headers,
+            "properties": properties,
+        }
+        gathered = getattr(self._batch_local, "current", None)
+        if gathered is not None:
+            gathered.channel = channel
+        channel._put(queue, message, _publish_batch=gathered)
 
     def _keep_line(self) -> None:
         """Let the channel keep its connection to the broker between two messages: nobody else uses it."""
