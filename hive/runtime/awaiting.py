@@ -8,12 +8,14 @@ event loop listens for all who wait. With another result backend the result is a
 import asyncio
 import weakref
 from collections.abc import AsyncIterator, Callable
+from functools import cached_property
 from typing import Any
 
 from celery import states
 from celery.backends.redis import RedisBackend, SentinelBackend
 from celery.exceptions import TimeoutError as ResultTimeoutError
 from celery.result import AsyncResult, GroupResult
+from vine import promise
 
 from hive.guards.fallback import Fallback
 from hive.pools.network import Network
@@ -82,7 +84,39 @@ class Awaiting:
 
 
 class HiveResult(AsyncResult):
-    """Celery's result, which a coroutine can wait for, and which says if it is a fallback."""
+    """Celery's result, which a coroutine can wait for, and which says if it is a fallback.
+
+    Takes the arguments of Celery's. What is called when the task has ended is made once somebody asks for it.
+    """
+
+    app: Any
+
+    def __init__(
+        self,
+        id: str,  # noqa: A002 - Celery's name
+        backend: Any = None,
+        task_name: str | None = None,
+        app: Any = None,
+        parent: Any = None,
+    ) -> None:
+        app = app or self.app
+        if id is None or app is None:
+            super().__init__(id, backend, task_name, app, parent)
+            return
+        self.app, self.id, self.parent = app, id, parent
+        self.backend = backend or app.backend
+        self._cache = None
+        self._ignored = False
+
+    @cached_property
+    def on_ready(self) -> Any:
+        """The promise that is kept when the task has ended."""
+        return promise(self._on_fulfilled, weak=True)
+
+    def __del__(self) -> None:
+        # Nobody waits for a result that is ignored, unless it was asked to call somebody.
+        if not (getattr(self, "_ignored", None) and "on_ready" not in self.__dict__):
+            super().__del__()
 
     @property
     def fallback(self) -> Fallback | None:
