@@ -7,22 +7,31 @@
 --include now
 --include wake
 --include dedup
-local now_ms = clock(ARGV[1])
-local reply, repeats = {}, 0
-for place = 3, #ARGV, 3 do
-  local digest = ARGV[place + 1]
-  if digest ~= '' and taken_before(digest, now_ms, tonumber(ARGV[2]), KEYS[1], KEYS[2]) then
-    repeats = repeats + 1
-    reply[#reply + 1] = 0
+local digests = {}
+for place = 4, #ARGV, 3 do
+  digests[#digests + 1] = ARGV[place]
+end
+local repeats = repeats_among(digests, clock(ARGV[1]), tonumber(ARGV[2]), KEYS[1], KEYS[2])
+local reply, lists, repeat_count = {}, {}, 0
+for number = 1, #digests do
+  local place = 3 * number
+  if repeats[number] then
+    repeat_count = repeat_count + 1
+    reply[number] = 0
   else
-    redis.call('LPUSH', KEYS[4 + ARGV[place]], ARGV[place + 2])
-    reply[#reply + 1] = 1
+    local list = lists[ARGV[place]] or {}
+    lists[ARGV[place]] = list
+    list[#list + 1] = ARGV[place + 2]
+    reply[number] = 1
   end
 end
-if repeats > 0 then
-  redis.call('HINCRBY', KEYS[3], 'deduplicated', repeats)
+for step, payloads in pairs(lists) do
+  redis.call('LPUSH', KEYS[4 + step], unpack(payloads))
 end
-if repeats < #reply then
+if repeat_count > 0 then
+  redis.call('HINCRBY', KEYS[3], 'deduplicated', repeat_count)
+end
+if repeat_count < #digests then
   wake(KEYS[4])
 end
 return reply
