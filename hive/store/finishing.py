@@ -41,8 +41,8 @@ class Finishing(Caller):
             arguments += [queues.index(start.id.queue) + 1, start.id.token, start.message_id]
         reply = self.call("start", keys, consumer, *arguments)
         return tuple(
-            Started(id=start.id, outcome=Outcome(code), deaths=deaths)
-            for start, (code, deaths) in zip(starts, reply, strict=True)
+            Started(id=start.id, outcome=Outcome(code), deaths=deaths, put_back=bool(put_back))
+            for start, (code, deaths, put_back) in zip(starts, reply, strict=True)
         )
 
     def finish(self, consumer: str, ids: Sequence[DeliveryId]) -> tuple[Outcome, ...]:
@@ -188,10 +188,11 @@ class Finishing(Caller):
             keys = [
                 *names.keys("consumers", "counters", "wake", "suspects"),
                 *names.of_consumer(consumer)[:2],
+                *names.keys("deaths", "deaths:expiry"),
                 *names.ready,
             ]
             codes = self.call(
-                "requeue", keys, consumer, int(to_end), len(self.layout.priority_steps), *self.layout.priority_steps,
+                "requeue", keys, self.now_argument(), consumer, int(to_end), DEATHS_KEPT_MS, len(self.layout.priority_steps), *self.layout.priority_steps,
                 *(id_.token for id_ in mine),
             )  # fmt: skip
             outcomes.update(zip(mine, map(Outcome, codes), strict=True))

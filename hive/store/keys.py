@@ -24,7 +24,7 @@ key                      type   members                                        w
 ``…:started:<c>``        HASH   token to message id                            start                finish, reap, …
 ``…:claimed:<c>``        HASH   ``sequence`` and ``tokens`` of the last claim, claim                reap, unregister
                                 ``alone``: token of the suspect it holds
-``…:deaths``             HASH   message id to JSON: ``count``, ``history``,    reap, reject, follow finish, expiry
+``…:deaths``             HASH   message id to JSON: ``count``, ``history``,    reap, reject, …     finish, expiry
                                 ``steps`` published from its deliveries
 ``…:deaths:expiry``      ZSET   message id by when its count is forgotten      reap, reject         expiry
 ``…:suspects``           LIST   ``<priority>:<envelope>``, oldest right        reap, reject         claim

@@ -256,11 +256,13 @@ class Started(NamedTuple):
         id: the delivery.
         outcome: ``DONE``: run it; otherwise it must not run.
         deaths: starts of this message that ended with a death before.
+        put_back: whether its task asked before to have it delivered again.
     """
 
     id: DeliveryId
     outcome: Outcome
     deaths: int = 0
+    put_back: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -33,11 +33,11 @@ class Held:
 
     Attributes:
         started: whether its start is on record, so that it survives the loss of the connection.
-        deaths: starts of its message that ended with a death before this one.
+        is_redelivered: whether a start of its message ended before this one, with a death or put back by its task.
     """
 
     started: bool = False
-    deaths: int = 0
+    is_redelivered: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -124,10 +124,10 @@ class Consumer:
         """Whether a delivery is still ours, as far as we know."""
         return delivery in self._held
 
-    def deaths(self, delivery: DeliveryId) -> int:
-        """Return how many starts of a started delivery's message ended with a death before; 0 if it is not ours."""
+    def is_redelivered(self, delivery: DeliveryId) -> bool:
+        """Whether a delivery's message was started before; false if it is not ours."""
         held = self._held.get(delivery)
-        return held.deaths if held else 0
+        return held is not None and held.is_redelivered
 
     def claim(self, queues: Sequence[str], credit: int) -> Claim:
         """Take up to ``credit`` messages; registers on queues it sees for the first time.
@@ -300,7 +300,7 @@ class Consumer:
             # The lease was found gone while the reply was under way.
             return Outcome.STALE
         if started.outcome is Outcome.DONE:
-            held.started, held.deaths = True, started.deaths
+            held.started, held.is_redelivered = True, started.deaths > 0 or started.put_back
         else:
             self._refused("start", started.id)
             self._held.pop(started.id, None)

@@ -42,7 +42,7 @@ def test_tasks_results_retries_and_canvas_work_on_every_pool(app: Any, own_redis
         results = [call(app, "add", n, n) for n in range(50)]
         assert [result.get(timeout=20) for result in results] == [2 * n for n in range(50)]
         assert call(app, "again", 2, 0.1).get(timeout=20) == 2
-        assert call(app, "put_back").get(timeout=10) == "done"
+        assert call(app, "put_back").get(timeout=10) == "redelivered"
         add = app.signature("tests.support.delivery_app.add")
         assert (add.clone((1, 2)) | add.clone((3,)) | add.clone((4,))).apply_async().get(timeout=20) == 10
     assert len(traces(own_redis)) == 50 + 3 + 2 + 3

@@ -91,7 +91,7 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "reject": (lambda store: store.reject("c", ID, "killed"), 13 + STEPS),
     "release_queue": (lambda store: store.release_queue("q"), 14 + STEPS),
     "renew": (lambda store: store.renew("c", ["q", "r"]), 2 * (12 + STEPS)),
-    "requeue": (lambda store: store.requeue("c", [ID]), 6 + STEPS),
+    "requeue": (lambda store: store.requeue("c", [ID]), 8 + STEPS),
     "reschedule": (lambda store: store.reschedule("c", ID, "m", 1), 6),
     "retry": (lambda store: store.retry("c", ID, LATER), 12),
     "retry_advance": (lambda store: store.advance_scheduled("q", [(1, "m")]), 2),

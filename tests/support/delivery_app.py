@@ -85,7 +85,7 @@ def put_back(self: Any) -> str:
 
     if redis.Redis.from_url(url).incr("put_back") == 1:
         raise Reject("not now", requeue=True)
-    return "done"
+    return "redelivered" if self.request.delivery_info["redelivered"] else "first"
 
 
 @app.task
