@@ -144,10 +144,10 @@ def _grid(scale: _Scale, across: str) -> list[str]:
         y = scale.y(mark)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{mark:,.6g}</text>')
-    for part in range(7):
-        value = scale.left + (scale.right - scale.left) * part / 6
-        label = f"{value:,.4g}" + (f" {across}" if part == 6 else "")
-        anchor = "end" if part == 6 else "middle"
+    for part in range(6):
+        value = scale.left + (scale.right - scale.left) * part / 5
+        label = f"{value:,.0f}" + (f" {across}" if part == 5 else "")
+        anchor = "end" if part == 5 else "middle"
         parts.append(f'<text x="{scale.x(value):.1f}" y="{HEIGHT - 10}" text-anchor="{anchor}">{label}</text>')
     return parts
 
@@ -155,7 +155,7 @@ def _grid(scale: _Scale, across: str) -> list[str]:
 def _legend(lines: Sequence[Line]) -> list[str]:
     parts, x = [], float(WIDTH - RIGHT)
     for line in reversed(lines):
-        x -= 7.0 * len(line.name) + 22
+        x -= 7.5 * len(line.name) + 28
         parts.append(f'<rect x="{x:.0f}" y="9" width="12" height="4" fill="{COLOURS[line.colour]}"/>')
         parts.append(f'<text x="{x + 16:.0f}" y="16">{html.escape(line.name)}</text>')
     return parts

@@ -87,7 +87,7 @@ def _ratios(tests: list[Backtest]) -> dict[str, float]:
 
 def _table(tests: list[Backtest]) -> Table:
     table = Table("series", box=None, header_style="bold")
-    for heading in ("ahead", "last value", "seasonal naive", "hive", "ratio", "within 90 %", "next"):
+    for heading in ("ahead", "last value", "seasonal naive", "hive", "ratio", "in 90 %", "outlook"):
         table.add_column(heading, justify="right")
     for test in tests:
         for score in test.scores:
@@ -95,8 +95,9 @@ def _table(tests: list[Backtest]) -> Table:
             expected = test.outlook[score.horizon - 1]
             mase = [f"{score.mase[name]:.3f}" for name in (LAST_VALUE, SEASONAL_NAIVE, ENSEMBLE)]
             coverage = f"{score.coverage:.0%}"
-            bounds = f"{expected.value:,.4g} ({expected.low:,.4g}..{expected.high:,.4g})"
-            table.add_row(named, str(score.horizon), *mase, f"{score.ensemble_ratio:.3f}", coverage, bounds)
+            table.add_row(
+                named, str(score.horizon), *mase, f"{score.ensemble_ratio:.3f}", coverage, f"{expected.value:,.1f}"
+            )
     return table
 
 

@@ -14,6 +14,7 @@ from hive.cli.forecast import forecast
 from hive.cli.metrics import metrics
 from hive.cli.queue import queue
 from hive.cli.serving import beat, flower, worker
+from hive.cli.simulate import simulate_command
 from hive.errors import HiveError
 
 #: Entry point group under which an installed package names click commands.
@@ -29,6 +30,7 @@ OWN = (
     flower,
     metrics,
     queue,
+    simulate_command,
     status,
     up,
     worker,

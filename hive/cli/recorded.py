@@ -1,30 +1,44 @@
 """Recorded arrivals in a file, as ``hive forecast`` and ``hive simulate`` take them."""
 
 import gzip
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from typing import IO
 
 from hive.errors import InputError
 from hive.learning.series import Series, busiest, read_series
 
 
+@contextmanager
+def opened_text(path: Path) -> Iterator[IO[str]]:
+    """Open a text file, which may be compressed with gzip.
+
+    Raises:
+        InputError: it cannot be opened or read; also for what goes wrong while it is read.
+    """
+    opened = gzip.open if path.suffix == ".gz" else open
+    try:
+        with opened(path, "rt", encoding="utf-8", newline="") as lines:
+            yield lines
+    except (OSError, UnicodeDecodeError, EOFError) as exc:
+        raise InputError(f"{path} cannot be read: {exc}") from exc
+
+
 def read(path: Path, step_s: float, top: int) -> list[Series]:
-    """Read the busiest series of a file, which may be compressed with gzip.
+    """Read the busiest series of a file.
 
     Args:
-        path: of the file; see :mod:`hive.learning.series` for its forms.
+        path: of the file, possibly ``.gz``; see :mod:`hive.learning.series` for its forms.
         step_s: seconds of an interval where the file does not tell.
         top: how many series at most.
 
     Raises:
         InputError: it cannot be read, or holds no series.
     """
-    opened = gzip.open if path.suffix == ".gz" else open
-    try:
-        with opened(path, "rt", encoding="utf-8", newline="") as lines:
-            found = read_series(lines, path.name.removesuffix(".gz").removesuffix(".csv"), step_s)
-    except (OSError, UnicodeDecodeError, EOFError) as exc:
-        raise InputError(f"{path} cannot be read: {exc}") from exc
-    return busiest(found, top)
+    name = path.name.removesuffix(".gz").removesuffix(".csv")
+    with opened_text(path) as lines:
+        return busiest(read_series(lines, name, step_s), top)
 
 
 def written(path: Path, text: str) -> None:

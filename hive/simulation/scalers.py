@@ -155,6 +155,8 @@ class HiveScaler:
         every_s: seconds between two decisions.
     """
 
+    #: Seconds between two decisions unless said otherwise.
+    EVERY_S = 5.0
     #: Seconds over which the late rate is taken.
     RATE_WINDOW_S = 60.0
 
@@ -164,7 +166,7 @@ class HiveScaler:
         outlooks: Sequence[Sequence[Forecast]] = (),
         step_s: float = 60.0,
         start_delay_s: float = 0.0,
-        every_s: float = 5.0,
+        every_s: float = EVERY_S,
     ) -> None:
         self._rules, self._outlooks = rules, outlooks
         self._step_s, self._lead_s = step_s, start_delay_s + every_s
