@@ -15,13 +15,12 @@ from rich.table import Table
 
 from hive.cli.queue import chosen, reached
 from hive.cli.serving import app_option
-from hive.database.archive import LetterArchive
 from hive.deadletter.letter import Letter
 from hive.deadletter.letters import DeadLetters
 from hive.deadletter.selection import Selection
 from hive.deadletter.transfer import exported, of_archive, put_back
 from hive.errors import InputError
-from hive.runtime.home import Home
+from hive.runtime.home import archive_of
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 queue_option = click.option("--queue", "-q", "queues", multiple=True, help="A queue; all of the application if none.")
@@ -194,7 +193,7 @@ def _letters(app_path: str, queues: tuple[str, ...]) -> DeadLetters:
 
 def _archived(app_path: str, queues: tuple[str, ...], selection: Selection) -> Iterator[Letter]:
     app, _ = reached(app_path)
-    archive = LetterArchive(Home(app.settings.home).dead_letters)
+    archive = archive_of(app.settings)
     letters = (of_archive(one) for queue in chosen(app, queues) for one in archive.letters(queue))
     return (letter for letter in letters if selection.takes(letter))
 

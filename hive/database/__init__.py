@@ -1,9 +1,22 @@
-"""The only package that talks SQL: files of SQLite that outlive what Redis holds.
+"""The only package that talks SQL: archives that outlive what Redis holds, in a file of SQLite or in PostgreSQL.
 
-Every call opens its own connection and closes it, so a file may be used by threads, forks and several processes; a
-write has reached the disk when the call returns.
+Every call opens its own connection and closes it, so an archive may be used by threads, forks and several processes; a
+write has reached the disk when the call returns. What goes wrong is an ``ArchiveError``, whatever is behind it.
+
+A file of SQLite lies on the host of the worker that archived, so a fleet on several hosts has several; PostgreSQL is one
+for all of them (``dead.archive_url``).
 """
 
-from hive.database.archive import ArchivedLetter, LetterArchive
+from hive.database.archive import ArchivedLetter, ArchiveError, LetterArchive
+from hive.database.opening import open_archive
+from hive.database.postgres import PostgresArchive
+from hive.database.sqlite import SqliteArchive
 
-__all__ = ["ArchivedLetter", "LetterArchive"]
+__all__ = [
+    "ArchiveError",
+    "ArchivedLetter",
+    "LetterArchive",
+    "PostgresArchive",
+    "SqliteArchive",
+    "open_archive",
+]

@@ -1,25 +1,16 @@
-"""The archive of dead letters that were too many, too large or too old for the broker."""
+"""The archive of dead letters that were too many, too large or too old for the broker: what every archive does."""
 
-import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from pathlib import Path
+from typing import Protocol
 
-_SCHEMA = """
-CREATE TABLE IF NOT EXISTS dead_letters (
-    queue TEXT NOT NULL,
-    id TEXT NOT NULL,
-    at_ms INTEGER NOT NULL,
-    priority INTEGER NOT NULL,
-    record BLOB NOT NULL,
-    payload BLOB NOT NULL,
-    PRIMARY KEY (queue, id)
-)
-"""
+from hive.errors import HiveError
 
-#: Seconds a call waits for another process that writes.
-_BUSY_S = 30.0
+
+class ArchiveError(HiveError):
+    """The archive of dead letters cannot be read or written; what was to go there is still on the broker."""
+
+    retryable = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,56 +34,30 @@ class ArchivedLetter:
     payload: bytes
 
 
-class LetterArchive:
-    """A file of dead letters; made, readable by its owner only, when something is added first.
+class LetterArchive(Protocol):
+    """Where dead letters lie for good. May be used by threads, forks and several hosts' workers at a time."""
 
-    Args:
-        path: the file.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    @property
+    def place(self) -> str:
+        """Where it is, for an operator; says no password."""
 
     def add(self, letters: Sequence[ArchivedLetter]) -> None:
         """Keep letters, all or none; they are on disk when this returns. One that is there already stays as it is.
 
         Raises:
-            OSError: the directory cannot be made.
-            sqlite3.Error: the file cannot be written.
+            ArchiveError: it cannot be written.
         """
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self.path.touch(mode=0o600, exist_ok=True)
-        rows = [(one.queue, one.id, one.at_ms, one.priority, one.record, one.payload) for one in letters]
-        with self._open() as connection, connection:
-            connection.execute(_SCHEMA)
-            connection.executemany("INSERT OR IGNORE INTO dead_letters VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def count(self, queue: str | None = None) -> int:
-        """Return how many letters are kept, of one queue or of all."""
-        if not self.path.exists():
-            return 0
-        with self._open() as connection:
-            found = connection.execute(
-                "SELECT COUNT(*) FROM dead_letters WHERE ?1 IS NULL OR queue = ?1", (queue,)
-            ).fetchone()
-        return int(found[0])
+        """Return how many letters are kept, of one queue or of all.
+
+        Raises:
+            ArchiveError: it cannot be read.
+        """
 
     def letters(self, queue: str) -> Iterator[ArchivedLetter]:
-        """Yield the letters of a queue, oldest first."""
-        if not self.path.exists():
-            return
-        with self._open() as connection:
-            rows = connection.execute(
-                "SELECT queue, id, at_ms, priority, record, payload FROM dead_letters WHERE queue = ? ORDER BY at_ms, id",
-                (queue,),
-            )
-            for name, id_, at_ms, priority, record, payload in rows:
-                yield ArchivedLetter(queue=name, id=id_, at_ms=at_ms, priority=priority, record=record, payload=payload)
+        """Yield the letters of a queue, oldest first, a few at a time in memory.
 
-    @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(self.path, timeout=_BUSY_S)) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
-            # A letter is removed from the broker after this: it must survive the machine, not only the process.
-            connection.execute("PRAGMA synchronous=FULL")
-            yield connection
+        Raises:
+            ArchiveError: it cannot be read.
+        """

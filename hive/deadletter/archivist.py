@@ -1,11 +1,10 @@
 """The service that tells of arrivals and moves the oldest letters past the bounds into the archive."""
 
 import logging
-import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Sequence
 
-from hive.database.archive import ArchivedLetter, LetterArchive
+from hive.database.archive import ArchivedLetter, ArchiveError, LetterArchive
 from hive.settings.parts import DeadSettings
 from hive.store.condemned import Arrival, Arrivals
 from hive.store.deadletters import BATCH_LETTERS
@@ -85,8 +84,8 @@ class Archivist:
             except (BrokerGoneError, BrokerFullError) as error:
                 # The worker's consumer notices by itself; nothing is lost meanwhile, arrivals wait on the broker.
                 logger.debug("dead letters are looked at later: %s", error)
-            except (sqlite3.Error, OSError) as error:
-                logger.warning("dead letters stay on the broker, %s cannot be written: %s", self._archive.path, error)
+            except ArchiveError as error:
+                logger.warning("dead letters stay on the broker: %s", error)
             except Exception:  # a result backend may raise anything; what was not told of comes again
                 logger.exception("dead letters are looked at again in %g s", self._settings.watch_every_s)
 
@@ -95,7 +94,7 @@ class Archivist:
 
         Raises:
             BrokerGoneError: no reply; it may be repeated.
-            sqlite3.Error: the archive cannot be written; its letters are still on the broker.
+            ArchiveError: the archive cannot be written; its letters are still on the broker.
         """
         store = self._store()
         archived = 0
@@ -137,7 +136,7 @@ class Archivist:
             held_bytes += len(letter.payload)
         self._archive.add([_archived(letter) for letter in chosen])
         removed = store.dead_remove(seen.queue, [letter.id for letter in chosen], "archived")
-        logger.warning("%d dead letters of queue %r went to %s", removed, seen.queue, self._archive.path)
+        logger.warning("%d dead letters of queue %r went to %s", removed, seen.queue, self._archive.place)
         return removed
 
 

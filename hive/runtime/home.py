@@ -5,7 +5,10 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from hive.database.archive import LetterArchive
+from hive.database.opening import open_archive
 from hive.errors import BrokerLockedError
+from hive.settings.model import Settings
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +79,16 @@ class Home:
                     f"hive's directory {directory} cannot be written by this user; set HIVE_HOME to another one"
                 )
         return self
+
+
+def archive_of(settings: Settings) -> LetterArchive:
+    """Return the archive of dead letters that the settings mean; nothing is connected or made yet.
+
+    Raises:
+        SettingsError: its address is none, or what it needs is not installed.
+    """
+    url = settings.dead.archive_url
+    return open_archive(url.get_secret_value() if url is not None else None, Home(settings.home).dead_letters)
 
 
 def kept_secret(path: Path) -> str:

@@ -7,10 +7,9 @@ from typing import Any
 
 from celery import bootsteps
 
-from hive.database.archive import LetterArchive
 from hive.deadletter.archivist import Archivist
 from hive.runtime.dead_results import DeadResults
-from hive.runtime.home import Home
+from hive.runtime.home import archive_of
 from hive.store.condemned import Arrival
 from hive.telemetry.events import DeadLettered, fields_of
 from hive.transport.channel import Channel
@@ -41,7 +40,7 @@ class DeadLetterWatch(bootsteps.StartStopStep):
             self._archivist = Archivist(
                 lambda: app.access.store,
                 lambda: tuple(app.amqp.queues.consume_from),
-                LetterArchive(Home(app.settings.home).dead_letters),
+                archive_of(app.settings),
                 app.settings.dead,
                 lambda queue, arrivals: _tell(consumer, results, queue, arrivals),
             )

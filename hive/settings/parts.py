@@ -151,6 +151,11 @@ class DeadSettings(Part):
     max_age_s: PositiveFloat = Field(
         2_592_000.0, description="Seconds a dead letter stays on the broker before it goes to the archive."
     )
+    archive_url: SecretStr | None = Field(
+        None,
+        description="Where they go then: postgresql://user:password@host/database (extra `postgres`) is one archive for "
+        "all hosts, sqlite:///path a file of each. Unset: a file under `home` of the worker's host.",
+    )
     watch_every_s: PositiveFloat = Field(
         10.0,
         description="Seconds between two looks of each worker for dead letters of others to tell of and to archive; "

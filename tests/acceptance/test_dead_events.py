@@ -11,7 +11,7 @@ import pytest
 from celery.events import EventReceiver
 
 from hive import Hive
-from hive.database import LetterArchive
+from hive.database import SqliteArchive
 from hive.runtime.home import Home
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
@@ -53,7 +53,7 @@ def test_arrivals_are_events_and_the_oldest_are_archived_and_brought_back(app: A
             for number in range(COUNT):
                 own_redis.client().lpush("celery", f"no JSON {number}")
             eventually(lambda: len(events) == COUNT, 20, what="an event for each letter")
-            eventually(lambda: LetterArchive(home.dead_letters).count("celery") == COUNT - KEPT, 20)
+            eventually(lambda: SqliteArchive(home.dead_letters).count("celery") == COUNT - KEPT, 20)
     finally:
         receivers[0].should_stop = True
         listener.join(10)

@@ -15,7 +15,8 @@ import pytest
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from hive.database.archive import LetterArchive
+from hive.database.archive import ArchiveError
+from hive.database.sqlite import SqliteArchive
 from hive.deadletter import DeadLetters, Selection
 from hive.deadletter.archivist import Archivist
 from hive.deadletter.transfer import exported, of_archive, put_back
@@ -255,7 +256,7 @@ def test_the_oldest_past_the_bounds_are_archived_counted_and_come_back(
     for id_ in ids:
         clock.now_ms += 1_000
         bury(store, [id_], "c")
-    archive = LetterArchive(tmp_path / "home" / "letters.sqlite")
+    archive = SqliteArchive(tmp_path / "home" / "letters.sqlite")
     told: list[Arrival] = []
 
     def tell(arrivals: Sequence[Arrival]) -> list[str]:
@@ -292,9 +293,9 @@ def test_an_archive_that_cannot_be_written_leaves_the_letters_on_the_broker(stor
     publish(store, range(3))
     bury(store, claim(store, "c"), "c")
     (tmp_path / "file").write_text("no directory")
-    archive = LetterArchive(tmp_path / "file" / "letters.sqlite")
+    archive = SqliteArchive(tmp_path / "file" / "letters.sqlite")
     archivist = Archivist(lambda: store, lambda: ["q"], archive, DeadSettings(max_count=1), lambda *_: [])
-    with pytest.raises(OSError):
+    with pytest.raises(ArchiveError):
         archivist.run_once()
     assert store.dead_count("q") == 3
 
