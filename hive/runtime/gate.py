@@ -57,14 +57,21 @@ class Gate:
         room = self._room()
         starts: list[Start] = []
         while self._waiting and len(starts) < room:
-            is_admitted = self.admits(self._waiting[0])
             request = self._waiting.popleft()
-            if not is_admitted:
+            if not self._is_admitted(request):
                 continue
             start = _start(request)
             self._starting[start.id] = request
             starts.append(start)
         return starts
+
+    def _is_admitted(self, request: Any) -> bool:
+        try:
+            # Off the list before it is asked: one that is sent away must not count as one that has ended.
+            return self.admits(request)
+        except Exception:
+            self._waiting.appendleft(request)
+            raise
 
     def has_due(self) -> bool:
         """Whether a task waits for which there is a free slot."""

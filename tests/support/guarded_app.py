@@ -1,6 +1,7 @@
 """An application whose tasks declare guards and fallbacks; configured by DELIVERY_URL like the delivery tests' one."""
 
 import os
+import threading
 from typing import Any
 
 import redis
@@ -38,3 +39,26 @@ def review(self: Any, path: str) -> str:
 @app.task
 def shout(text: str) -> str:
     return text.upper()
+
+
+@app.task(bind=True, breaker="flaky")
+def call_flaky(self: Any, number: int) -> int:
+    trace(self.request)
+    if redis.Redis.from_url(url).exists("flaky:down"):
+        raise ConnectionError("flaky is down")
+    return number
+
+
+@app.task(bind=True, breaker="flaky")
+def hold_flaky(self: Any, seconds: float) -> str:
+    trace(self.request)
+    threading.Event().wait(seconds)
+    return "held"
+
+
+@app.task(bind=True, breaker=("flaky",), fallback=[LastGood(), Default(value="nothing known")])
+async def ask_flaky(self: Any, question: str) -> str:
+    trace(self.request)
+    if redis.Redis.from_url(url).exists("flaky:down"):
+        raise ConnectionError("flaky is down")
+    return f"{question}!"

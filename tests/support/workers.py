@@ -25,6 +25,7 @@ class WorkerProcess:
         url: another way to the broker, such as through a proxy.
         options: further command line arguments.
         environment: further environment, such as ``HIVE_DELIVERY_LEASE_S``.
+        app: the application, configured by DELIVERY_URL.
     """
 
     def __init__(
@@ -36,11 +37,12 @@ class WorkerProcess:
         url: str | None = None,
         options: tuple[str, ...] = (),
         environment: dict[str, str] | None = None,
+        app: str = "tests.support.delivery_app",
     ) -> None:
         self.server = server
         self.log = server.directory / f"worker-{os.urandom(4).hex()}.log"
         command = [
-            sys.executable, "-m", "celery", "-A", "tests.support.delivery_app", "worker", "-P", pool,
+            sys.executable, "-m", "celery", "-A", app, "worker", "-P", pool,
             "-c", str(concurrency), "-l", "INFO", "-n", f"{os.urandom(4).hex()}@test", "-Q", "celery",
             "--without-mingle", "--without-gossip", *options,
         ]  # fmt: skip

@@ -1,0 +1,147 @@
+"""Tasks whose breaker is open wait on the broker, without an attempt or a slot, or give their fallback."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from celery import chain
+from celery.result import AsyncResult
+
+from hive.errors import DeadlineExceededError
+from hive.guards import Fallback
+from hive.resilience.breaker import BreakerState
+from tests.support.eventually import eventually
+from tests.support.redis_server import RedisServer
+from tests.support.workers import WorkerProcess, traces
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
+
+RULES = {
+    "HIVE_BREAKER_WINDOW_S": "10",
+    "HIVE_BREAKER_MIN_CALLS": "4",
+    "HIVE_BREAKER_OPEN_S": "1",
+    "HIVE_BREAKER_PROBES": "2",
+}
+APP = "tests.support.guarded_app"
+QUEUES = ("-Q", "celery,agent.code_reviewer,agent.general_developer")
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[RedisServer]:
+    server = RedisServer().start()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def tasks(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """The guarded application, on this module's broker; imported anew because it reads its address at import."""
+    import importlib
+
+    import tests.support.guarded_app as module
+
+    monkeypatch.setenv("DELIVERY_URL", server.url)
+    yield importlib.reload(module)
+    server.client().delete("trace", "flaky:down")
+
+
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+def test_a_task_whose_breaker_is_open_waits_without_a_start_until_the_dependency_answers(
+    server: RedisServer, tasks: Any, pool: str
+) -> None:
+    client, store = server.client(), tasks.app.access.store
+    client.set("flaky:down", 1)
+    with WorkerProcess(server, pool=pool, app=APP, options=QUEUES, environment=RULES).ready():
+        failed = [tasks.call_flaky.delay(number) for number in range(4)]
+        eventually(lambda: all(result.failed() for result in failed), 10)
+        eventually(lambda: store.breaker("flaky").view.state is BreakerState.OPEN, 5)
+        client.delete("trace")
+        waiting = [tasks.call_flaky.delay(number) for number in range(20)]
+        eventually(lambda: store.stats("celery").scheduled == len(waiting), 5, what="all wait in the scheduled set")
+        # Nothing of them began, so nothing holds a slot: a task without that breaker runs at once.
+        assert tasks.plain.delay("free").get(timeout=5) == "free"
+        assert len(traces(server)) == 1
+        # The dependency is still down when the probe time comes: what probes fails, the rest waits on.
+        eventually(lambda: store.breaker("flaky").opened_total >= 2, 10)
+        probes = store.breaker("flaky").probes_total
+        assert 1 <= probes <= 2 * (store.breaker("flaky").opened_total - 1)
+        client.delete("flaky:down")
+        eventually(lambda: all(result.ready() for result in waiting), 20, what="all done after it answers again")
+    done = [result for result in waiting if result.successful()]
+    assert len(waiting) - len(done) <= store.breaker("flaky").probes_total
+    assert {result.get() for result in done} <= set(range(20))
+    # Each began exactly once, however often it was looked at, and none was counted as a death.
+    assert all(len(traces(server, task_id=result.id)) == 1 for result in waiting)
+    assert store.stats("celery").counters.get("deaths", 0) == 0
+    store.breaker_force("flaky", BreakerState.CLOSED)
+
+
+def test_a_fallback_is_marked_with_its_source_and_age_and_goes_on_through_a_chain(
+    server: RedisServer, tasks: Any
+) -> None:
+    store = tasks.app.access.store
+    with WorkerProcess(server, app=APP, options=QUEUES, environment=RULES).ready():
+        good = tasks.ask_flaky.delay("why")
+        assert good.get(timeout=10) == "why!"
+        assert not good.is_fallback
+        store.breaker_force("flaky", BreakerState.OPEN)
+        stale = eventually(lambda: _stale(tasks), 10, what="the worker knows that the breaker is open")
+        assert stale.get() == "why!"
+        assert (stale.fallback.source, stale.fallback.guard) == ("last_good", "breaker:flaky")
+        assert 0 < stale.fallback.age_s < 30
+        # Another question has no last answer; a chain goes on with the default, and a stock reader sees the value.
+        chained = chain(tasks.ask_flaky.s("how"), tasks.shout.s())()
+        assert chained.get(timeout=10) == "NOTHING KNOWN"
+        assert chained.parent.fallback == Fallback(source="default", guard="breaker:flaky", reason="it is open")
+        assert AsyncResult(chained.parent.id, app=tasks.app).get() == "nothing known"
+        assert not chained.is_fallback
+        # A fallback is no good answer: it is not kept as one.
+        store.breaker_force("flaky", BreakerState.CLOSED)
+        fresh = eventually(lambda: _fresh(tasks), 10)
+        assert fresh.get() == "how!"
+
+
+def _stale(tasks: Any) -> Any:
+    result = tasks.ask_flaky.delay("why")
+    result.get(timeout=10)
+    return result if result.is_fallback else None
+
+
+def _fresh(tasks: Any) -> Any:
+    result = tasks.ask_flaky.delay("how")
+    result.get(timeout=10)
+    return None if result.is_fallback else result
+
+
+def test_past_its_deadline_a_task_gives_its_fallback_or_fails(server: RedisServer, tasks: Any) -> None:
+    with WorkerProcess(server, app=APP, options=QUEUES, environment=RULES).ready():
+        late = tasks.answer.apply_async(("now",), deadline_s=-1)
+        assert late.get(timeout=10) == "nothing known"
+        assert late.fallback.guard == "deadline"
+        moved = tasks.review.apply_async(("src",), deadline_s=-1)
+        assert moved.get(timeout=10) == "src by agent.general_developer"
+        assert moved.fallback.source == "agent:general_developer"
+        hopeless = tasks.plain.apply_async(("late",), deadline_s=-1)
+        with pytest.raises(DeadlineExceededError, match="its deadline has passed"):
+            hopeless.get(timeout=10)
+        assert tasks.plain.apply_async(("in time",), deadline_s=60).get(timeout=10) == "in time"
+    assert traces(server, task_id=hopeless.id) == []
+    assert len(traces(server, task_id=moved.id)) == 1
+
+
+def test_a_killed_worker_frees_its_probe(server: RedisServer, tasks: Any) -> None:
+    store = tasks.app.access.store
+    environment = {**RULES, "HIVE_BREAKER_PROBES": "1", "HIVE_BREAKER_PROBE_LEASE_S": "2"}
+    store.breaker_force("flaky", BreakerState.OPEN, for_s=0)
+    worker = WorkerProcess(server, app=APP, options=QUEUES, environment=environment).ready()
+    with worker:
+        tasks.hold_flaky.delay(60)
+        eventually(lambda: store.breaker("flaky").probes_out == 1, 10, what="the task won the only probe")
+        # It takes longer than the lease of its probe, and keeps it.
+        seen = store.breaker("flaky").view.now_ms
+        eventually(lambda: store.breaker("flaky").view.now_ms > seen + 2_500, 5)
+        assert store.breaker("flaky").probes_out == 1
+    with WorkerProcess(server, app=APP, options=QUEUES, environment=environment).ready():
+        assert tasks.call_flaky.delay(1).get(timeout=15) == 1
+        eventually(lambda: store.breaker("flaky").view.state is BreakerState.CLOSED, 5)
+    assert store.breaker("flaky").lost_probes_total == 1
