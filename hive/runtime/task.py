@@ -13,12 +13,13 @@ from hive.deadletter.poison import Reason
 from hive.errors import BrokerError
 from hive.guards.fallback import Source, sources
 from hive.resilience.limiter import Limit
+from hive.resilience.strategies import RetryStrategy
 from hive.runtime.awaiting import AwaitableTask
 from hive.runtime.coroutines import run_to_end
 from hive.runtime.fence import Fence
 from hive.runtime.inspection import is_refused_by_schema, trace_of
 from hive.runtime.next_steps import fix_ids
-from hive.runtime.retries import Retrying
+from hive.runtime.retries import Booking, Retrying
 from hive.runtime.unique import KEY_HEADER, Unique
 from hive.store.values import Outcome
 
@@ -33,6 +34,8 @@ class HiveTask(AwaitableTask, Task):
         fair_weights: how often a key's turn comes, by key; 1 for all others.
         unique: says when a second call is handed the result of the first; none: never.
         breaker: name of the dependency whose breaker must be closed for it to run, or names of several.
+        retry_strategy: what follows a failure, as declared by ``@app.task(retry=...)`` (a strategy, its name, a table;
+            ``False``: none) or by its agent type; none: what Celery does.
         fallback: what its result is when a guard refuses it; several are tried in order.
     """
 
@@ -43,6 +46,7 @@ class HiveTask(AwaitableTask, Task):
     unique: Unique | None = None
     breaker: str | Sequence[str] | None = None
     fallback: Source | Sequence[Source] | None = None
+    retry_strategy: RetryStrategy | None = None
     Request = "hive.runtime.request:HiveRequest"
     # Celery copies these from the class into every call's options.
     from_config: ClassVar[tuple[Any, ...]] = Task.from_config
@@ -65,13 +69,17 @@ class HiveTask(AwaitableTask, Task):
 
         Raises:
             UnknownAgentTypeError: nobody declared ``agent_type``.
+            SettingsError: there is no such retry strategy.
             TypeError: its ``fallback`` is none.
         """
         sources(cls.fallback)
+        agent = None
         if cls.agent_type is not None and hasattr(app, "agent_types"):
             agent = app.agent_types.require(cls.agent_type, task=cls.name)
             if cls.time_limit is None and cls.soft_time_limit is None:
                 cls.time_limit, cls.soft_time_limit = agent.time_limit_s, agent.soft_time_limit_s
+        if hasattr(app, "retry_policy"):
+            cls.retry_strategy = app.retry_policy.adopt(cls.retry_strategy, agent)
         return super().bind(app)
 
     def apply_async(
@@ -93,15 +101,23 @@ class HiveTask(AwaitableTask, Task):
         """Run the body; in a worker, a coroutine is run to its end on the loop of the process."""
         try:
             value = run_to_end(self, args, super().__call__(*args, **kwargs))
-        except ValidationError as error:
-            self._set_aside_if_refused(error)
-            raise
+        except Exception as error:
+            if isinstance(error, ValidationError):
+                self._set_aside_if_refused(error)
+            answer = self.answer_failure(error)
+            if answer is error:
+                raise
+            raise answer from error
         if self.request.called_directly:
             return value
         if type(value) is CoroutineType:
             return self._checked(value)
         self._check()
         return value
+
+    def answer_failure(self, error: Exception) -> Exception:
+        """Return what stands for the outcome of a failed attempt: by the task's retry strategy a Retry, else ``error``."""
+        return error if self.retry_strategy is None else self.app.retry_policy.answer(self, error)
 
     def _set_aside_if_refused(self, error: ValidationError) -> None:
         """Make a dead letter of a call whose arguments its pydantic models refuse; its result is a failure as well."""
@@ -163,12 +179,17 @@ class HiveTask(AwaitableTask, Task):
         return super().add_to_chord(sig, lazy)
 
     def signature_from_request(
-        self, request: Any = None, *args: Any, fence: Fence | None = None, **options: Any
+        self,
+        request: Any = None,
+        *args: Any,
+        fence: Fence | None = None,
+        booking: Booking | None = None,
+        **options: Any,
     ) -> Any:
         """Return a signature of the same call; with a ``fence``, one whose publishing finishes that delivery."""
         signature = super().signature_from_request(request, *args, **options)
         signature["options"].pop("hive", None)
-        return signature if fence is None else Retrying.of(signature, fence)
+        return signature if fence is None else Retrying.of(signature, fence, booking)
 
     def retry(self, *args: Any, throw: bool = True, **options: Any) -> Any:
         """Retry the task, as Celery does; the present delivery is finished and the next attempt published in one step.
@@ -178,6 +199,8 @@ class HiveTask(AwaitableTask, Task):
             Ignore: the delivery is another worker's now, and nothing was published.
             Reject: the broker did not answer; the message goes back to its queue.
         """
+        if self.retry_strategy is not None:
+            self.app.retry_policy.decided(self.request)
         fence = Fence.of(self.request)
         if fence is None or not throw or self.request.called_directly:
             return super().retry(*args, throw=throw, **options)
