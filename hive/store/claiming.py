@@ -7,6 +7,7 @@ from typing import Any
 
 from hive.errors import BrokerRefusedError
 from hive.store.caller import Caller
+from hive.store.faults import BeingReapedError
 from hive.store.keys import FAIR, FORMAT_VERSION, distinct
 from hive.store.values import Claim, ClaimStatus, ConsumerInfo, Delivery, DeliveryId, Registration, Renewal
 
@@ -33,8 +34,8 @@ class Claiming(Caller):
         """Register a consumer on queues, each with a lease that begins now. A repeat renews it.
 
         Raises:
-            BrokerRefusedError: the data on the broker has a newer format than this release knows, or the consumer is
-                being reaped (it needs a fresh id).
+            BrokerRefusedError: the data on the broker has a newer format than this release knows.
+            BeingReapedError: what the consumer held is being taken away; wait for its end, or take a fresh id.
             BrokerGoneError: no reply; it may have been registered.
         """
         wanted = distinct(queues)
@@ -60,7 +61,7 @@ class Claiming(Caller):
                     "upgrade this worker, or set delivery.wire_version lower while old workers run"
                 )
             if code == 0:
-                raise BrokerRefusedError(f"consumer {consumer} lost its lease on {queue!r}: register with a fresh id")
+                raise BeingReapedError(f"consumer {consumer} lost its lease on {queue!r}: register with a fresh id")
             registrations.append(Registration(queue=queue, epoch=int(value)))
         return tuple(registrations)
 

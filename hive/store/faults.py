@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from redis import exceptions
 
-from hive.errors import BrokerError
+from hive.errors import BrokerError, BrokerRefusedError
 
 _PASSING = (
     "READONLY",
@@ -38,6 +38,12 @@ class BrokerFullError(BrokerError):
 
     Workers still claim and finish; publishing succeeds again once there is room.
     """
+
+    retryable = True
+
+
+class BeingReapedError(BrokerRefusedError):
+    """A consumer cannot register on a queue while what it held there is being taken away."""
 
     retryable = True
 

@@ -5,17 +5,18 @@ import os
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any
 
-from hive.errors import BrokerError, BrokerRefusedError
+from hive.errors import BrokerError
 from hive.store.condemned import Condemned
+from hive.store.faults import BeingReapedError
 from hive.store.pipelining import Pipeline
 from hive.store.store import Store
 from hive.store.turn import Fair
 from hive.store.values import Claim, ClaimStatus, ConsumerInfo, Delivery, DeliveryId, Outcome, Start, Started
 from hive.transport.envelope import Envelope, is_scheduled_by_us, message_id
+from hive.transport.held import Asked, Held
 from hive.transport.outbox import Outbox
 
 logger = logging.getLogger(__name__)
@@ -25,29 +26,6 @@ FLUSH_COUNT = 64
 
 #: Messages remembered to have waited on the broker because of their eta.
 RESCHEDULED_KNOWN = 10_000
-
-
-@dataclass(slots=True)
-class Held:
-    """What the consumer knows of a delivery it holds.
-
-    Attributes:
-        started: whether its start is on record, so that it survives the loss of the connection.
-        is_redelivered: whether a start of its message ended before this one, with a death or put back by its task.
-    """
-
-    started: bool = False
-    is_redelivered: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """A claim whose reply has not arrived; it is repeated word for word until one does."""
-
-    queues: tuple[str, ...]
-    sequence: int
-    credit: int
-    idle: bool
 
 
 class Consumer:
@@ -71,7 +49,7 @@ class Consumer:
         self.starts_due: Callable[[], Sequence[Start]] = list
         self.has_starts: Callable[[], bool] = bool
         #: Told that no start it was asked for is on record, because the broker did not answer.
-        self.on_starts_failed: Callable[[], None] = _ignore_failed
+        self.on_starts_failed: Callable[[], None] = _nobody
         #: Asked whether the pool will soon have nothing to do, so that even a small claim is worth its round trip.
         self.is_starving: Callable[[], bool] = _always
         self.on_started: Callable[[dict[DeliveryId, Outcome]], None] = _ignore_started
@@ -178,8 +156,9 @@ class Consumer:
                 self.on_started(noted)
             return self._take(me, asked, claim) if asked is not None else None
 
-    def _ask(self, queues: Sequence[str], credit: int, *, idle: bool) -> Asked:
-        self._register(queues)
+    def _ask(self, queues: Sequence[str], credit: int, *, idle: bool) -> Asked | None:
+        if not self._register(self._asked.queues if self._asked else queues):
+            return None
         if self._asked is None:
             self._sequence += 1
             self._asked = Asked(queues=tuple(queues), sequence=self._sequence, credit=credit, idle=idle)
@@ -198,18 +177,23 @@ class Consumer:
                 # The lease thread found the lease gone while the reply was under way.
                 return Claim(status=ClaimStatus.UNREGISTERED)
             self._asked = None
-            if claim.status is ClaimStatus.UNREGISTERED:
-                self.lose(me)
-            else:
+            if claim.status is not ClaimStatus.UNREGISTERED:
                 self._held.update((delivery.id, Held()) for delivery in claim.deliveries)
                 self._completed = asked.sequence
-            return claim
+                return claim
+        renewals = self.store.renew(me, self.queues)
+        self.lose_on(me, [renewal.queue for renewal in renewals if not renewal.registered])
+        return claim
 
-    def _register(self, queues: Iterable[str]) -> None:
+    def _register(self, queues: Iterable[str]) -> bool:
+        """See that it is registered on queues; false while what it held of one is still being taken away."""
         missing = [queue for queue in queues if queue not in self._queues]
-        if missing:
+        try:
             for registration in self.store.register(self.id, missing, self._info()):
                 self._queues[registration.queue] = registration.epoch
+        except BeingReapedError:
+            return False
+        return True
 
     def want(self, queue: str, ttl_ms: int | None = None) -> None:
         """Note that one more channel consumes a queue.
@@ -265,7 +249,7 @@ class Consumer:
         """
         try:
             self.store.register(life, queues, self._info())
-        except BrokerRefusedError:
+        except BeingReapedError:
             return False
         return True
 
@@ -418,6 +402,23 @@ class Consumer:
         logger.warning("lease lost: %d deliveries are another worker's now", len(lost))
         self.on_lost(lost)
 
+    def lose_on(self, life: str, queues: Collection[str]) -> None:
+        """Drop what was held of some queues, because the lease there is gone; if that is all of them, the life ends."""
+        with self._mutex:
+            if life != self.id or not queues:
+                return
+            is_all = set(queues) >= set(self._queues)
+            lost = [] if is_all else [delivery for delivery in self._held if delivery.queue in queues]
+            for delivery in lost:
+                del self._held[delivery]
+            for queue in () if is_all else queues:
+                self._queues.pop(queue, None)
+        if is_all:
+            self.lose(life)
+            return
+        logger.warning("lease lost on %s: %d deliveries are another worker's now", ", ".join(queues), len(lost))
+        self.on_lost(lost)
+
     def give_up(self) -> None:
         """Drop everything that is held or owed: the broker is gone for good."""
         with self._mutex:
@@ -460,12 +461,8 @@ def _ignore_started(_: dict[DeliveryId, Outcome]) -> None:
     """Nobody asked for starts, so nobody is told."""
 
 
-def _ignore_failed() -> None:
-    """Nobody asked for starts, so nobody is told."""
-
-
 def _nobody() -> None:
-    """A plain kombu consumer looks after no dead letters."""
+    """A plain kombu consumer asks for no starts and looks after no dead letters."""
 
 
 def _claim(store: Store, consumer: str, asked: Asked | None) -> Claim | None:

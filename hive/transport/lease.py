@@ -195,7 +195,8 @@ class Lease:
         self._renewed_s = now_s
         unregistered = [renewal.queue for renewal in renewals if not renewal.registered]
         if any(held[queue] for queue in unregistered) or not self.consumer.register_anew(life, unregistered):
-            self.consumer.lose(life)
+            # What it holds of other queues is still its own.
+            self.consumer.lose_on(life, unregistered)
             return
         self.consumer.leave_cancelled()
         for renewal in renewals:

@@ -12,7 +12,7 @@ from hive.store.connection import connect
 from hive.store.faults import BrokerGoneError
 from hive.store.keys import Layout
 from hive.store.store import Store
-from hive.store.values import Outgoing, Start
+from hive.store.values import ClaimStatus, DeliveryId, Outgoing, Start
 from hive.testing.clock import ManualClock
 from hive.transport.consumer import Consumer
 from hive.transport.lease import ADOPT_EVERY_S, Lease, StockRecords
@@ -86,6 +86,39 @@ def test_what_a_silent_worker_held_is_claimable_after_its_lease_and_the_worker_b
     assert silent.consumer.id != before
     assert silent.consumer.refused_count >= 1
     assert other.consumer.holds(again[0].id)
+
+
+def test_a_lease_that_is_gone_on_one_queue_takes_only_that_queue_s_messages(
+    redis_server: RedisServer, queue: str
+) -> None:
+    clock = ManualClock()
+    holder, other = Worker(redis_server, clock), Worker(redis_server, clock)
+    kept = f"{queue}-kept"
+    put(holder, queue, 2)
+    put(holder, kept, 2)
+    lost: list[DeliveryId] = []
+    holder.consumer.on_lost = lost.extend
+    held = {one.id.queue: one.id for one in holder.consumer.claim([queue, kept], 2).deliveries}
+    claimed = [*held.values(), *(one.id for one in holder.consumer.claim([queue, kept], 2).deliveries)]
+    life = holder.consumer.id
+    holder.store.client.zrem(holder.store.queue_keys(queue).key("consumers"), life)
+    # Found out by a claim, or by the next renewal: here by a claim.
+    assert holder.consumer.claim([queue, kept], 1).status is ClaimStatus.UNREGISTERED
+    assert holder.consumer.id == life
+    assert {one.queue for one in lost} == {queue}
+    mine = [one for one in claimed if one.queue == kept]
+    assert mine
+    assert all(holder.consumer.holds(one) for one in mine)
+    assert holder.consumer.claim([queue, kept], 1).status is ClaimStatus.TAKEN, "registered anew where it was lost"
+
+    holder.store.client.zrem(holder.store.queue_keys(queue).key("consumers"), life)
+    live(clock, 2, holder, other)
+    assert holder.consumer.id == life
+    for one in mine:
+        holder.consumer.finish(one)
+    holder.consumer.flush()
+    assert holder.store.stats(kept).in_flight == 0
+    assert holder.consumer.refused_count == 0
 
 
 def test_messages_of_a_claim_that_never_arrived_go_back_uncounted(redis_server: RedisServer, queue: str) -> None:
