@@ -126,7 +126,7 @@ class KeyCounter(Store):
     def call(self, name: str, keys: Any, *arguments: Any) -> Any:
         if name == self.wanted:
             raise CalledError(len(keys), arguments)
-        return (0, 0, 0)
+        return (0, 0, 0, 0)
 
     def _release_dead_consumers(self, queue: str) -> tuple[int, int]:
         return 0, 0
