@@ -22,6 +22,7 @@ class Destination:
         queue: its declaration.
         name: the queue's name.
         priority: 0 to 9; None: neither task nor route says.
+        inherits_priority: whether the task that makes the call may say; not for a queue that is named, as in Celery.
         delivery_mode: kombu's number.
         serializer: kombu's name for how arguments are written.
         time_limit_s: hard limit the task declares.
@@ -33,6 +34,7 @@ class Destination:
     queue: Any
     name: str
     priority: int | None
+    inherits_priority: bool
     delivery_mode: int
     serializer: str
     time_limit_s: float | None
@@ -47,7 +49,7 @@ class Destination:
         return (
             self.router is built.get("router")
             and self.declared is declared
-            and dict.get(built.get("queues") or {}, self.name) is self.queue
+            and _is_known(built.get("queues") or {}, self.queue)
         )
 
 
@@ -81,19 +83,20 @@ class Destinations:
         named = {name: value for name, value in declared.items() if value is not None}
         if not named.keys() <= _DECLARED or not all(isinstance(route, MapRoute | Router) for route in router.routes):
             return None
-        asked: dict[str, Any] = {name: value for name, value in named.items() if name in _ROUTED}
+        asked = {name: value for name, value in declared.items() if name in _ROUTED}
         if queue is not None:
             asked["queue"] = queue
-        found = router.route(asked, task.name, (), {}, task)
+        found: dict[str, Any] = router.route(asked, task.name, (), {}, task)
         if not found.keys() <= _ROUTED:
             return None
-        target: Any = found["queue"]
-        if target.exchange.type != "direct" or dict.get(app.amqp.queues, target.name) is not target:
+        target = found["queue"]
+        if target.exchange.type != "direct" or not _is_known(app.amqp.queues, target):
             return None
         return Destination(
             queue=target,
             name=target.name,
             priority=found.get("priority"),
+            inherits_priority="priority" not in found,
             delivery_mode=maybe_delivery_mode(target.exchange.delivery_mode or app.conf.task_default_delivery_mode),
             serializer=found.get("serializer") or app.conf.task_serializer,
             time_limit_s=named.get("time_limit"),
@@ -101,3 +104,8 @@ class Destinations:
             router=router,
             declared=declared,
         )
+
+
+def _is_known(queues: Any, queue: Any) -> bool:
+    """Whether a queue is declared under its own name; asked of Celery's mapping without having it add one."""
+    return dict.get(queues, queue.name) is queue

@@ -92,7 +92,7 @@ class Call:
     def properties(self, app: Any) -> dict[str, Any]:
         """Return kombu's properties, less those that it adds by itself."""
         priority = self.options.get("priority", self.destination.priority)
-        if priority is None and self.parent and self._has_no_ancestors and app.conf.task_inherit_parent_priority:
+        if self._may_inherit and priority is None and app.conf.task_inherit_parent_priority:
             priority = self.parent.request.delivery_info.get("priority")
         return {
             "correlation_id": self.id,
@@ -102,8 +102,9 @@ class Call:
         }
 
     @property
-    def _has_no_ancestors(self) -> bool:
-        return not (self.options.get("root_id") and self.options.get("parent_id"))
+    def _may_inherit(self) -> bool:
+        has_ancestors = self.options.get("root_id") and self.options.get("parent_id")
+        return bool(self.parent) and not has_ancestors and self.destination.inherits_priority
 
 
 def _printed(arguments: Any, app: Any, longest: int) -> str:
