@@ -11,6 +11,7 @@ from hive.cli.config import config
 from hive.cli.dead import dead
 from hive.cli.fleet import down, status, up
 from hive.cli.forecast import forecast
+from hive.cli.guards import guards
 from hive.cli.metrics import metrics
 from hive.cli.queue import queue
 from hive.cli.serving import beat, flower, worker
@@ -28,6 +29,7 @@ OWN = (
     down,
     forecast,
     flower,
+    guards,
     metrics,
     queue,
     simulate_command,

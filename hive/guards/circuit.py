@@ -247,7 +247,7 @@ class Circuit:
         if was_local and not is_local:
             logger.warning("breaker %r: the broker is back and decides again", self.name)
         if (before.state if before else BreakerState.CLOSED) is not view.state:
-            logger.warning("breaker %r is %s now", self.name, view.state.name.lower().replace("_", "-"))
+            logger.warning("breaker %r is %s now", self.name, view.state.word)
             self._on_turn(self.name, self.status)
         return view
 

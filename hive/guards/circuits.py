@@ -81,6 +81,11 @@ class Circuits:
         """The dependencies that this process has asked after."""
         return tuple(self._circuits) if self._pid == os.getpid() else ()
 
+    @property
+    def local_count(self) -> int:
+        """How many of them this process decides alone, because the broker is away."""
+        return sum(self._circuits[name].is_local for name in self.names)
+
     def start(self) -> None:
         """Start the thread unless it runs."""
         with self._mutex:

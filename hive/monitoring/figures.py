@@ -62,5 +62,6 @@ def observe_worker(consumer: Any) -> WorkerObserved:
         reserved=len(state.reserved_requests),
         late_renewals_total=sum(member.lease.late_count for member in members),
         refused_total=sum(member.consumer.refused_count for member in members),
+        local_breakers=consumer.app.circuits.local_count,
         reconnects_total=max(consumer.restart_count, 0),
     )

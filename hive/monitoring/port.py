@@ -9,6 +9,7 @@ from wsgiref.simple_server import WSGIServer
 from celery import bootsteps
 from prometheus_client import CollectorRegistry, start_http_server
 
+from hive.monitoring.breakers import BreakerCollector
 from hive.monitoring.figures import observe_queue, observe_worker
 from hive.monitoring.prometheus import QueueCollector, WorkerCollector
 from hive.settings.parts import WorkerSettings
@@ -65,6 +66,7 @@ class Figures(bootsteps.StartStopStep):
         app = consumer.app
         registry.register(QueueCollector(lambda: app.access.store, lambda: tuple(app.amqp.queues.consume_from)))
         registry.register(WorkerCollector(lambda: consumer))
+        registry.register(BreakerCollector(lambda: app.access.store))
         for port in range(first, min(first + PORTS, 65_536)):
             try:
                 self._server, self._thread = start_http_server(port, addr=settings.metrics_address, registry=registry)

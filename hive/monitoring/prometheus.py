@@ -7,6 +7,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from hive.monitoring.breakers import BreakerCollector
 from hive.monitoring.figures import observe_queue, observe_worker
 from hive.store.store import Store
 from hive.telemetry.events import QueueObserved, WorkerObserved
@@ -20,7 +21,10 @@ QUEUE_GAUGES = {
     "hive_queue_started": ("started", "Messages whose tasks run."),
     "hive_queue_dead_letters": ("dead", "Dead letters."),
     "hive_queue_consumers": ("consumers", "Registered worker processes."),
-    "hive_queue_oldest_age_seconds": ("oldest_age_s", "How long the message to be claimed next, or the oldest behind, waits."),
+    "hive_queue_oldest_age_seconds": (
+        "oldest_age_s",
+        "How long the message to be claimed next, or the oldest behind, waits.",
+    ),
 }
 QUEUE_COUNTERS = {
     "hive_deduplicated": ("deduplicated_total", "Publishes dropped as repeats."),
@@ -35,6 +39,7 @@ QUEUE_COUNTERS = {
 WORKER_GAUGES = {
     "hive_worker_running": ("running", "Tasks whose bodies run."),
     "hive_worker_reserved": ("reserved", "Tasks the worker holds."),
+    "hive_worker_local_breakers": ("local_breakers", "Breakers it decides alone, because the broker is away."),
 }
 WORKER_COUNTERS = {
     "hive_worker_late_renewals": ("late_renewals_total", "Renewals that came after half of the lease."),
@@ -120,4 +125,5 @@ def exposition(store: Store, queues: Sequence[str]) -> str:
     """
     registry = CollectorRegistry(auto_describe=False)
     registry.register(QueueCollector(lambda: store, lambda: queues))
+    registry.register(BreakerCollector(lambda: store))
     return generate_latest(registry).decode()

@@ -41,6 +41,11 @@ class BreakerState(IntEnum):
     HALF_OPEN = 2
     """Only probes pass."""
 
+    @property
+    def word(self) -> str:
+        """How it is shown: ``closed``, ``open``, ``half-open``."""
+        return self.name.lower().replace("_", "-")
+
 
 class CallOutcome(Enum):
     """What a call says about its dependency."""

@@ -33,8 +33,8 @@ from hive.runtime.plain_call import PlainCalls
 from hive.runtime.publishers import Publishers
 from hive.runtime.results import fenced
 from hive.runtime.retry_policy import RetryPolicy
-from hive.runtime.unique import asks_for_key, send_keyed
 from hive.runtime.turns import takes_turns, with_turn
+from hive.runtime.unique import asks_for_key, send_keyed
 from hive.settings.load import load_settings
 from hive.settings.model import Settings
 from hive.settings.parts import BreakerSettings
@@ -93,6 +93,7 @@ class Hive(Celery):
         self._conf: Any = Configuration.of(self._conf)
         self.steps["consumer"].add("hive.runtime.consuming:Delivery")
         self.steps["consumer"].add("hive.runtime.watching:DeadLetterWatch")
+        self.steps["consumer"].add("hive.runtime.dependencies:BreakerWatch")
         self.steps["consumer"].add("hive.runtime.garbage:Freeze")
         # By name, as Celery takes steps: a producer needs no Prometheus client.
         self.steps["consumer"].add("hive.monitoring.port:Figures")

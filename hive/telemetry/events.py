@@ -66,6 +66,7 @@ class WorkerObserved:
         worker: its node name.
         running: tasks whose bodies run.
         reserved: tasks it holds.
+        local_breakers: breakers it decides alone, because the broker is away.
         late_renewals_total: renewals of the lease that came after half of it had passed.
         refused_total: its own steps that were refused because the delivery was another's.
         reconnects_total: times it connected to the broker again.
@@ -76,6 +77,7 @@ class WorkerObserved:
     worker: str
     running: int
     reserved: int
+    local_breakers: int
     late_renewals_total: int
     refused_total: int
     reconnects_total: int
@@ -98,6 +100,23 @@ class DeadLettered:
     reason: str
     letter: str
     at_ms: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BreakerTurned:
+    """A worker learned that a breaker stands otherwise; each worker that uses it sends one.
+
+    Attributes:
+        breaker: the dependency.
+        state: ``closed``, ``open`` or ``half-open``.
+        source: ``broker``, or ``local`` while the broker is away and the worker decides alone.
+    """
+
+    name: ClassVar[str] = "hive-breaker"
+
+    breaker: str
+    state: str
+    source: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -144,9 +163,9 @@ class TaskFailed:
     why: str
 
 
-Event = QueueObserved | WorkerObserved | DeadLettered | GuardRefused | TaskFailed
+Event = QueueObserved | WorkerObserved | DeadLettered | BreakerTurned | GuardRefused | TaskFailed
 
-EVENTS: tuple[type[Event], ...] = (QueueObserved, WorkerObserved, DeadLettered, GuardRefused, TaskFailed)
+EVENTS: tuple[type[Event], ...] = (QueueObserved, WorkerObserved, DeadLettered, BreakerTurned, GuardRefused, TaskFailed)
 
 
 def fields_of(event: Event) -> dict[str, Any]:
