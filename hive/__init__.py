@@ -11,7 +11,17 @@ from celery import shared_task
 
 from hive.agents.types import AgentType, Capability, Concurrency, Resources
 from hive.clock import SystemClock
-from hive.errors import HiveError, InputError, LimitedError, QueueFull
+from hive.errors import (
+    BreakerOpenError,
+    DeadlineExceededError,
+    GuardRefusedError,
+    HiveError,
+    InputError,
+    LimitedError,
+    QueueFull,
+)
+from hive.guards.breaker import Breaker
+from hive.guards.fallback import Default, Fallback, LastGood, OtherAgent
 from hive.resilience.budget import RetryBudget
 from hive.resilience.causes import Cause
 from hive.resilience.limiter import Limit
@@ -33,24 +43,34 @@ from hive.runtime.task import HiveTask
 from hive.runtime.unique import Unique
 from hive.settings.load import load_settings
 from hive.settings.model import Settings
+from hive.settings.parts import BreakerSettings
 
 __all__ = [
     "AdaptiveRetry",
     "AgentType",
     "BatchedRetry",
+    "Breaker",
+    "BreakerOpenError",
+    "BreakerSettings",
     "Capability",
     "Cause",
     "Concurrency",
+    "DeadlineExceededError",
+    "Default",
     "ExponentialRetry",
+    "Fallback",
     "FibonacciRetry",
+    "GuardRefusedError",
     "Hive",
     "HiveError",
     "HiveTask",
     "ImmediateRetry",
     "InputError",
+    "LastGood",
     "Limit",
     "LimitedError",
     "LinearRetry",
+    "OtherAgent",
     "PriorityRetry",
     "QueueFull",
     "Resources",

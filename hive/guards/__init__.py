@@ -2,10 +2,60 @@
 
 A guard answers run, wait or refuse (:class:`~hive.guards.guard.Guard`). The worker asks a task's guards after its message
 was read and before it takes a slot (:mod:`hive.runtime.admission`): one that must wait goes back to the scheduled set of
-the broker, uses no attempt and holds no slot meanwhile.
+the broker, uses no attempt and holds no slot meanwhile. One that is refused gives its declared fallback, marked as one, if
+it has any.
+
+Circuit breakers, one for each dependency and shared by the fleet (states: :mod:`hive.resilience.breaker`)::
+
+    caller ── allow ──► Circuit ── closed: pass, count here ──────────────── nothing else
+                          │  └──── open: refuse ──────────────────────────── nothing else
+                          │  └──── probe time: one script, which gives a probe or none
+                          └─ every 0.25 s, at once after five failures ────► report: counts there, state back
+
+* A closed breaker costs a caller a look and a count, and the broker nothing. A process that dies takes at most the counts
+  of a quarter of a second along.
+* The window is on the broker's clock, in ten parts; so is the time of a probe. All processes learn of an opening with their
+  next report, so within 0.25 s (1 s where nobody calls) after the report that caused it.
+* Probes that are out and probes that were answered are together never more than ``probes`` in one half-open time. A probe has
+  a lease, which its process renews however long the call takes; a dead process frees it.
+* What counts is the cause: a caller's own mistake (validation, authorisation, poison, a bug) says nothing about the dependency.
+* For tasks that declare a breaker all this is in the worker's main process, whatever the pool: children report nothing. A
+  breaker around a block counts where the block runs, so in every pool child.
+
+==================================== ================================================================================
+what fails                           what happens
+==================================== ================================================================================
+the broker is away                   each process decides alone from where the breaker stood, and says so: one line in
+                                     the log, ``status.source == "local"``, ``hive_worker_local_breakers``
+it is back                           its state counts again; what was counted alone is forgotten
+a process dies with a probe          the probe is given to another once its lease has ended
+the end of a probe cannot be told    it is told with the next report; until then the probe is kept
+the reply of a report is lost        its calls may count twice, here and in the breaker of this process alone
+a process forks                      the child begins anew, with a thread of its own on first use
+==================================== ================================================================================
+
+Not guaranteed: between a failure and the next report calls pass that an up-to-date breaker would refuse. Only calls that
+end are counted: a dependency that never answers needs a time limit.
 """
 
+from hive.guards.breaker import Breaker, BreakerGuard
+from hive.guards.circuit import BreakerStatus
+from hive.guards.circuits import Circuits
 from hive.guards.fallback import Default, Fallback, LastGood, OtherAgent
 from hive.guards.guard import RUN, Answer, Guard, GuardedCall, Verdict
 
-__all__ = ["RUN", "Answer", "Default", "Fallback", "Guard", "GuardedCall", "LastGood", "OtherAgent", "Verdict"]
+__all__ = [
+    "RUN",
+    "Answer",
+    "Breaker",
+    "BreakerGuard",
+    "BreakerStatus",
+    "Circuits",
+    "Default",
+    "Fallback",
+    "Guard",
+    "GuardedCall",
+    "LastGood",
+    "OtherAgent",
+    "Verdict",
+]
