@@ -22,7 +22,8 @@ lint: install
 	$(BIN)/lint-imports
 
 test: install lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not chaos'
+	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not chaos and not alone'
+	$(BIN)/python -m pytest -p no:xdist -m 'alone and not chaos'
 
 chaos: install
 	$(BIN)/python -m pytest -m chaos -p no:xdist

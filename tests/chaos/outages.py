@@ -97,7 +97,7 @@ def broker_restarts(run: Run, server: RedisServer) -> Report:
     make_durable(server)
     with Fleet(server, delivery=run.delivery) as fleet:
         fleet.start(2)
-        fleet.publish([str(number) for number in range(run.pick(400, 12_000))], arguments=(0.05,))
+        fleet.publish([str(number) for number in range(run.pick(1_200, 12_000))], arguments=(0.05,))
         longest_s = 0.0
         for _ in range(restarts):
             run.pause(0.5)

@@ -64,8 +64,8 @@ class Report:
     figures: dict[str, float] = field(default_factory=dict)
     bounds: dict[str, float] = field(default_factory=dict)
 
-    def broken(self, *, with_times: bool) -> list[str]:
-        """Return what did not hold, as sentences; bounds of time only where the machine has nothing else to do."""
+    def broken(self) -> list[str]:
+        """Return what did not hold, as sentences."""
         words = self.verdict
         said = [
             f"{getattr(words, word)} {word}" for word in ("lost", "duplicated", "unexpected") if getattr(words, word)
@@ -73,7 +73,7 @@ class Report:
         said += [
             f"{name} is {self.figures[name]:g}, over {bound:g}"
             for name, bound in self.bounds.items()
-            if self.figures[name] > bound and (with_times or not name.endswith("_s"))
+            if self.figures[name] > bound
         ]
         return said
 
