@@ -18,6 +18,9 @@ logger = logging.getLogger(__name__)
 ARRIVALS = 100
 BATCHES = 20
 
+#: Seconds from a first arrival to the look for it and what has come since.
+GATHER_S = 0.2
+
 #: Bytes of letters that one batch holds in memory, about.
 ARCHIVE_BYTES = 8_388_608
 
@@ -76,6 +79,8 @@ class Archivist:
     def _run(self, stopped: threading.Event) -> None:
         while not stopped.is_set():
             self._wanted.wait(self._settings.watch_every_s)
+            # What comes together is told of together: a look for each would cost the worker more than the letters do.
+            stopped.wait(GATHER_S)
             self._wanted.clear()
             if stopped.is_set():
                 return

@@ -6,6 +6,7 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from hive.store.values import DeadLetter
@@ -14,42 +15,50 @@ from hive.store.values import DeadLetter
 _VARIABLE = re.compile(r"0x[0-9a-fA-F]+|[0-9a-f]{8}-[0-9a-f-]{27,}|'[^']*'|\"[^\"]*\"|\d[\d,._]*")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Letter:
-    """A dead letter.
+    """A dead letter. What is not looked at is not worked out: whoever tells of thousands needs little of each.
 
     Attributes:
         stored: as the broker has it: reason, cause, traceback, history, raw bytes.
-        task: name of the task; empty if it cannot be read.
-        task_id: id of the invocation; empty if it cannot be read.
-        headers: of the message; empty if they cannot be read.
-        call: the decoded arguments and keyword arguments; ``None`` if they cannot be read.
-        fingerprint: the same for all letters of a kind.
+        envelope: the message, as far as it can be read; empty if it cannot.
     """
 
     stored: DeadLetter
-    task: str
-    task_id: str
-    headers: dict[str, Any]
-    call: tuple[Any, Any] | None
-    fingerprint: str
+    envelope: dict[str, Any]
 
     @classmethod
     def of(cls, stored: DeadLetter) -> "Letter":
         """Read what can be read of a dead letter; nothing it holds can make this fail."""
-        envelope = _envelope(stored.payload)
-        headers = envelope.get("headers")
-        headers = headers if isinstance(headers, dict) else {}
-        task, task_id = headers.get("task"), headers.get("id")
-        name = task if isinstance(task, str) else ""
-        return cls(
-            stored=stored,
-            task=name,
-            task_id=task_id if isinstance(task_id, str) else "",
-            headers=headers,
-            call=_call(envelope),
-            fingerprint=fingerprint(stored.reason, name, stored.cause),
-        )
+        return cls(stored=stored, envelope=_envelope(stored.payload))
+
+    @cached_property
+    def headers(self) -> dict[str, Any]:
+        """The headers of the message; empty if they cannot be read."""
+        headers = self.envelope.get("headers")
+        return headers if isinstance(headers, dict) else {}
+
+    @cached_property
+    def task(self) -> str:
+        """Name of the task; empty if it cannot be read."""
+        name = self.headers.get("task")
+        return name if isinstance(name, str) else ""
+
+    @cached_property
+    def task_id(self) -> str:
+        """Id of the invocation; empty if it cannot be read."""
+        id_ = self.headers.get("id")
+        return id_ if isinstance(id_, str) else ""
+
+    @cached_property
+    def call(self) -> tuple[Any, Any] | None:
+        """The decoded arguments and keyword arguments; ``None`` if they cannot be read."""
+        return _call(self.envelope)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """The same for all letters of a kind."""
+        return fingerprint(self.stored.reason, self.task, self.stored.cause)
 
     def described(self) -> dict[str, Any]:
         """Return all of it, ready for JSON; the raw bytes in base64."""

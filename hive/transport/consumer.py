@@ -133,23 +133,30 @@ class Consumer:
         with self._sending:
             self._send_single()
             self._is_armed = False
-            ended = self.outbox.acknowledgements()
+            ended, condemned = self.outbox.acknowledgements(), self.outbox.condemned()
             wanted = self.starts_due() if starts is None else starts
             due = [start for start in wanted if start.id in self._held]
-            asked = self._ask(queues, credit, idle=not due and len(self._held) == len(ended)) if credit > 0 else None
+            is_idle = not due and len(self._held) == len(ended) + len(condemned)
+            asked = self._ask(queues, credit, idle=is_idle) if credit > 0 else None
             me = self.id
             steps: tuple[Callable[[Store], Any], ...] = (
                 lambda store: store.finish(me, ended),
+                lambda store: store.set_aside(me, condemned),
                 lambda store: store.start(me, due),
                 lambda store: _claim(store, me, asked),
             )
             try:
-                outcomes, started, claim = self._pipeline.run(steps)
+                outcomes, buried, started, claim = self._pipeline.run(steps)
             except BrokerError:
                 if wanted:
                     self.on_starts_failed()
                 raise
-            self._settled(ended, outcomes)
+            self._settled("acknowledgement", ended, outcomes)
+            self.outbox.acknowledged(len(ended))
+            if condemned:
+                self._settled("dead letter", [one.id for one in condemned], buried)
+                self.outbox.buried(condemned)
+                self.on_buried()
             if wanted:
                 noted = {start.id: Outcome.STALE for start in wanted}
                 noted.update((one.id, self._note_start(one)) for one in started)
@@ -164,12 +171,11 @@ class Consumer:
             self._asked = Asked(queues=tuple(queues), sequence=self._sequence, credit=credit, idle=idle)
         return self._asked
 
-    def _settled(self, ended: Sequence[DeliveryId], outcomes: Sequence[Outcome]) -> None:
+    def _settled(self, what: str, ended: Sequence[DeliveryId], outcomes: Sequence[Outcome]) -> None:
         for delivery, outcome in zip(ended, outcomes, strict=True):
             if outcome is Outcome.STALE:
-                self._refused("acknowledgement", delivery)
+                self._refused(what, delivery)
             self._held.pop(delivery, None)
-        self.outbox.acknowledged(len(ended))
 
     def _take(self, me: str, asked: Asked, claim: Claim) -> Claim:
         with self._mutex:
@@ -188,6 +194,8 @@ class Consumer:
     def _register(self, queues: Iterable[str]) -> bool:
         """See that it is registered on queues; false while what it held of one is still being taken away."""
         missing = [queue for queue in queues if queue not in self._queues]
+        if not missing:
+            return True
         try:
             for registration in self.store.register(self.id, missing, self._info()):
                 self._queues[registration.queue] = registration.epoch
@@ -297,7 +305,7 @@ class Consumer:
                     self._refused(step.word, delivery)
                 self._held.pop(delivery, None)
             self.outbox.done(step)
-            if step.word in {"death", "dead letter", "postponement"}:
+            if step.word in {"death", "postponement"}:
                 self.on_buried()
 
     def finish(self, delivery: DeliveryId) -> None:

@@ -110,14 +110,26 @@ class Outbox:
         """Take the first acknowledgements off the list: the broker has confirmed them."""
         _drop(self._finishing, count)
 
+    def condemned(self) -> list[Condemned]:
+        """Return deliveries to be set aside, of one queue, as many as one round trip takes; see :meth:`buried`."""
+        chosen: list[Condemned] = []
+        for one in self._condemned:
+            if len(chosen) == STEP_DEAD_LETTERS or (chosen and chosen[0].id.queue != one.id.queue):
+                break
+            chosen.append(one)
+        return chosen
+
+    def buried(self, condemned: list[Condemned]) -> None:
+        """Take those off the list: the broker has set them aside. What was forgotten meanwhile is passed over."""
+        for one in condemned:
+            if self._condemned and self._condemned[0] is one:
+                self._condemned.popleft()
+
     def steps(self) -> list[Step]:
         """Return what else is owed now, gathered into few round trips; :meth:`done` takes each off the list."""
         steps = []
         if self._returning:
             steps.append(_gathered("requeue", self._returning, _requeue))
-        if self._condemned:
-            chosen = [self._condemned[place] for place in range(min(len(self._condemned), STEP_DEAD_LETTERS))]
-            steps.append(Step(word="dead letter", deliveries=[one.id for one in chosen], send=_bury(chosen)))
         if self._waiting:
             due = [self._waiting[place] for place in range(min(len(self._waiting), STEP_DELIVERIES))]
             steps.append(Step(word="reschedule", deliveries=[one.id for one in due], send=_reschedule(due)))
@@ -127,8 +139,6 @@ class Outbox:
         """Take a confirmed step off the list."""
         if step.word == "requeue":
             _drop(self._returning, len(step.deliveries))
-        elif step.word == "dead letter":
-            _drop(self._condemned, len(step.deliveries))
         elif step.word == "reschedule":
             _drop(self._waiting, len(step.deliveries))
         elif step in self._single:
@@ -150,13 +160,6 @@ def _gathered(word: str, queue: deque[DeliveryId], act: Callable[[Store, str, li
 
 def _requeue(store: Store, consumer: str, deliveries: list[DeliveryId]) -> Outcomes:
     return dict(zip(deliveries, store.requeue(consumer, deliveries), strict=True))
-
-
-def _bury(condemned: list[Condemned]) -> Callable[[Store, str], Outcomes]:
-    def send(store: Store, consumer: str) -> Outcomes:
-        return dict(zip((one.id for one in condemned), store.set_aside(consumer, condemned), strict=True))
-
-    return send
 
 
 def _reschedule(waiting: list[Due]) -> Callable[[Store, str], Outcomes]:
