@@ -18,6 +18,7 @@ from hive.runtime.gate import Gate
 from hive.runtime.inspection import BROKEN, examine, invalid, undecodable
 from hive.runtime.rejection import Rejection
 from hive.runtime.request import HiveRequest
+from hive.runtime.strategy import takes
 from hive.store.values import DeliveryId
 from hive.transport.channel import Channel
 from hive.transport.consumer import Consumer as Holder
@@ -85,7 +86,8 @@ class HiveConsumer(Consumer):
             poison = examine(message, self.app.tasks, max_depth)
             if poison is None:
                 try:
-                    receive(message)
+                    if not takes(self.strategies, message):
+                        receive(message)
                     return
                 except BROKEN as error:
                     # Celery trusts headers to be what it wrote: this would stop its consumer, again and again.

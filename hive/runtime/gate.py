@@ -125,7 +125,7 @@ class Gate:
     def _pass(self, request: Any, outcome: Outcome) -> None:
         if outcome is Outcome.DONE:
             self._passed_count += 1
-            if request.message.channel.consumer.is_redelivered(request.message.delivery_tag):
+            if request.message.consumer.is_redelivered(request.message.delivery_tag):
                 # Celery looks here before it trusts a result that the task may have stored before it died.
                 request.delivery_info["redelivered"] = True
             self.process(request)

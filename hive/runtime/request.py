@@ -37,7 +37,11 @@ class HiveRequest(Request):
         if "headers" not in request:
             # Celery's context finds the user's headers by copying the request twice, for every task.
             request["headers"] = {name: value for name, value in request.items() if name not in CELERY_HEADERS}
-        request.setdefault(KEY_HEADER, self.id)
+        self._join(message)
+
+    def _join(self, message: Any) -> None:
+        """Take over what hive's message knows of its delivery."""
+        self._request_dict.setdefault(KEY_HEADER, self.id)
         fence = getattr(message, "fence", None)
         if fence is None:
             return
@@ -46,7 +50,7 @@ class HiveRequest(Request):
             self._eta = None
         if self._task.acks_late:
             self._delivery_info["hive"] = fence
-        if message.channel.consumer.shares_memory and not self._decoded:
+        if message.consumer.shares_memory and not self._decoded:
             # The pool runs in this process, so it need not decode again what was decoded here.
             self._body, self._content_type, self._content_encoding = message.payload, None, None
 

@@ -48,6 +48,7 @@ class HiveTask(AwaitableTask, Task):
     fallback: Source | Sequence[Source] | None = None
     retry_strategy: RetryStrategy | None = None
     Request = "hive.runtime.request:HiveRequest"
+    Strategy = "hive.runtime.strategy:Strategy"
     # Celery copies these from the class into every call's options.
     from_config: ClassVar[tuple[Any, ...]] = Task.from_config
 

@@ -376,9 +376,10 @@ class Channel(Waiting, Bindings):
             if not self._is_current(delivery, found):
                 self.settle_soon()
                 return None
+            consumer = message.consumer = self.consumer
             message.delivery_tag = delivery.id
             message.fence = {
-                "consumer": self.consumer.id,
+                "consumer": consumer.id,
                 "queue": delivery.id.queue,
                 "token": delivery.id.token,
                 "message": envelope.message_id(found),

@@ -22,11 +22,13 @@ class HiveMessage(base.Message):
 
     Attributes:
         fence: what a task must present before it changes anything; None for fanout and unacknowledged messages.
+        consumer: who holds the delivery; None as above.
         cause_of_death: set where a rejection means that the pool child was lost under it.
         is_set_aside: whether it has become a dead letter.
     """
 
     fence: dict[str, Any] | None = None
+    consumer: Any = None
     cause_of_death: str = ""
     is_set_aside: bool = False
 
