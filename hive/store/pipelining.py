@@ -79,10 +79,8 @@ class Pipeline:
             return {}
         names = "+".join(want.name for want in wanted.values())
         self._tell(wanted, "before")
-        with translated(names), self._client.pipeline(transaction=False) as pipeline:
-            for want in wanted.values():
-                pipeline.execute_command("EVALSHA", load(want.name).digest, len(want.keys), *want.keys, *want.arguments)
-            replies = dict(zip(wanted, pipeline.execute(raise_on_error=False), strict=True))
+        with translated(names):
+            replies = dict(zip(wanted, self._exchange(tuple(wanted.values())), strict=True))
             for place, reply in replies.items():
                 if isinstance(reply, redis.exceptions.NoScriptError):
                     replies[place] = self._load_and_call(wanted[place])
@@ -91,6 +89,23 @@ class Pipeline:
         self._tell(wanted, "after")
         return replies
 
+    def _exchange(self, wanted: Sequence[_Wanted]) -> list[Any]:
+        """Send all calls and read all replies; redis-py's own pipeline takes twice the time for the same bytes."""
+        pool = self._client.connection_pool
+        connection = pool.get_connection()
+        try:
+            commands = [
+                ("EVALSHA", load(want.name).digest, len(want.keys), *want.keys, *want.arguments) for want in wanted
+            ]
+            connection.send_packed_command(connection.pack_commands(commands))
+            return [_reply(connection) for _ in wanted]
+        except BaseException:
+            # A reply that comes late must not be taken for another command's.
+            connection.disconnect()
+            raise
+        finally:
+            pool.release(connection)
+
     def _tell(self, wanted: dict[int, _Wanted], when: str) -> None:
         for want in wanted.values() if self._at is not None else ():
             cast("Callable[[str, str], None]", self._at)(want.name, when)
@@ -98,3 +113,11 @@ class Pipeline:
     def _load_and_call(self, want: _Wanted) -> Any:
         text = load(want.name).text
         return cast("Any", self._client.execute_command("EVAL", text, len(want.keys), *want.keys, *want.arguments))
+
+
+def _reply(connection: Any) -> Any:
+    """Return the next reply; an error is one too, for others follow it."""
+    try:
+        return connection.read_response()
+    except redis.exceptions.ResponseError as error:
+        return error

@@ -5,14 +5,20 @@
 -- Reply: for each delivery 1 finished, 0 ended before, -1 stale
 -- Cost: O(deliveries)
 --include standing
-local reply = {}
+local reply, queues = {}, {}
 for place = 2, #ARGV, 2 do
   local first = (ARGV[place] - 1) * 5 + 1
-  local token = ARGV[place + 1]
-  local code = standing(KEYS[first], KEYS[first + 1], KEYS[first + 3], ARGV[1], token)
-  if code == 1 then
-    forget(KEYS[first + 3], KEYS[first + 4], KEYS[first + 2], token)
+  local queue = queues[first]
+  if not queue then
+    -- The same for all of a queue's deliveries; hardly ever are there deaths to forget.
+    queue = { is_ours = registered(KEYS[first], ARGV[1]), deaths = redis.call('EXISTS', KEYS[first + 2]) == 1 and KEYS[first + 2] or nil }
+    queues[first] = queue
   end
-  reply[#reply + 1] = code
+  if queue.is_ours then
+    reply[#reply + 1] = forget(KEYS[first + 3], KEYS[first + 4], queue.deaths, ARGV[place + 1])
+  else
+    redis.call('HINCRBY', KEYS[first + 1], 'refused', 1)
+    reply[#reply + 1] = -1
+  end
 end
 return reply
