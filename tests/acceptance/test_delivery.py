@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from billiard.exceptions import TimeLimitExceeded
 
 from hive import Hive
 from hive.errors import MessageTooLargeError
@@ -127,6 +128,17 @@ def test_what_the_pool_has_not_begun_when_the_lease_is_lost_does_not_begin(
         started = set(traces(own_redis))
         assert not [place for place, result in enumerate(waiting) if result.id in started], worker.text()
         assert worker.process.poll() is None
+
+
+def test_a_hard_time_limit_is_one_failure_and_nothing_is_refused(app: Any, own_redis: RedisServer) -> None:
+    with WorkerProcess(own_redis, pool="prefork").ready() as worker:
+        result = call(app, "too_long")
+        with pytest.raises(TimeLimitExceeded):
+            result.get(timeout=20)
+        assert call(app, "add", 1, 2).get(timeout=20) == 3
+        eventually(lambda: own_redis.client().keys("*inflight*") == [], 10)
+        assert "refused" not in worker.text()
+    assert own_redis.client().hget("{celery}:hive:counters", "refused") is None
 
 
 def _started(server: RedisServer) -> int:

@@ -119,6 +119,12 @@ def once(self: Any, key: int) -> int:
     return key
 
 
+@app.task(bind=True, time_limit=0.5)
+def too_long(self: Any) -> None:
+    trace(self.request, "start")
+    threading.Event().wait(60)
+
+
 if os.environ.get("DELIVERY_HANDS"):
     from celery import bootsteps
 
