@@ -49,17 +49,17 @@ end
 
 -- Fills the ready lists up to the window, in turn. `first_step` of ARGV is the first of `count` priority steps.
 local function fair_refill(fair, ready, first_step, count)
-  local length = 0
+  local count_left = WINDOW
   for place = first_step, first_step + count - 1 do
     local step = ARGV[place]
-    length = length + redis.call('LLEN', ready[step])
-    while WINDOW - length > 0 do
+    count_left = count_left - redis.call('LLEN', ready[step])
+    for _ = 1, count_left do
       local payload = fair_next(fair, tonumber(step))
       if not payload then
         break
       end
       redis.call('LPUSH', ready[step], payload)
-      length = length + 1
+      count_left = count_left - 1
     end
   end
 end

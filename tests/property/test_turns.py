@@ -1,0 +1,218 @@
+"""Keys that take turns, on a real server against a plain model: nothing lost or doubled, in turn, in order within a key."""
+
+import random
+from collections import Counter, defaultdict
+from itertools import count
+
+import pytest
+from hypothesis import HealthCheck, given, seed, settings
+from hypothesis import strategies as st
+
+from hive.errors import InputError
+from hive.settings.parts import DeliverySettings
+from hive.store import Layout, Store, never_repeating
+from hive.store.turn import Fair
+from hive.store.values import ConsumerInfo, DeliveryId, Due, Outgoing, Start
+from tests.conftest import SEED
+from tests.support.redis_server import RedisServer
+
+NUMBER = count()
+INFO = ConsumerInfo(node="n", pid=1, version="0", started_ms=0)
+KEYS = ("large", "small", "odd: {;}:é")
+STEPS = (0, 3, 6, 9)
+
+
+class Queue:
+    """One queue under a test's clock, and where the model says each message is."""
+
+    def __init__(self, server: RedisServer) -> None:
+        self.now_ms = 1_700_000_000_000
+        self.store = Store(
+            server.client(retry=never_repeating()),
+            layout=Layout(prefix=f"turns{next(NUMBER)}-"),
+            settings=DeliverySettings(),
+            now_ms=lambda: self.now_ms,
+            run_id=lambda: "run",
+        )
+        self.store.register("c", ["q"], INFO)
+        self.sequence = 0
+        self.numbers = count()
+        #: Messages that wait, by priority and key, oldest first; those without a key under the empty one.
+        self.waiting: dict[tuple[int, str], list[str]] = defaultdict(list)
+        self.held: dict[str, tuple[DeliveryId, int, str]] = {}
+
+    def publish(self, key: str, priority: int = 0, due_in_ms: int | None = None, weight: float = 1.0) -> str:
+        name = f"{key}/{next(self.numbers)}"
+        message = Outgoing(
+            queue="q",
+            payload=name.encode(),
+            message_id=name,
+            priority=priority,
+            dedup_id=name,
+            due_ms=None if due_in_ms is None else self.now_ms + due_in_ms,
+            fair=Fair.checked(key, weight) if key else None,
+        )
+        assert self.store.publish(message)
+        assert not self.store.publish(message)
+        self.waiting[priority, key].append(name)
+        return name
+
+    def claim(self, credit: int = 1) -> list[str]:
+        self.sequence += 1
+        claim = self.store.claim("c", ["q"], sequence=self.sequence, credit=credit)
+        again = self.store.claim("c", ["q"], sequence=self.sequence, credit=credit)
+        assert sorted(again.deliveries) == sorted(claim.deliveries)
+        taken = []
+        for delivery in claim.deliveries:
+            name = delivery.payload.decode()
+            key = name.rpartition("/")[0]
+            self.waiting[delivery.priority, key].remove(name)
+            self.held[name] = (delivery.id, delivery.priority, key)
+            taken.append(name)
+        return taken
+
+    def finish(self, name: str) -> None:
+        self.store.finish("c", [self.held.pop(name)[0]])
+
+    @property
+    def count(self) -> int:
+        return sum(map(len, self.waiting.values()))
+
+
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("publish"), st.sampled_from([*KEYS, ""]), st.sampled_from(STEPS)),
+        st.tuples(st.just("publish later"), st.sampled_from(KEYS), st.sampled_from(STEPS)),
+        st.tuples(st.just("claim"), st.integers(1, 5), st.none()),
+        st.tuples(st.just("back"), st.integers(0, 9), st.sampled_from(["requeue", "reschedule", "die"])),
+        st.tuples(st.just("renew"), st.none(), st.none()),
+        st.tuples(st.just("purge"), st.none(), st.none()),
+    ),
+    max_size=50,
+)
+
+
+def back(queue: Queue, place: int, how: str) -> None:
+    """Let a held message go back, and note where it waits then."""
+    if not queue.held:
+        return
+    name = sorted(queue.held)[place % len(queue.held)]
+    id_, priority, key = queue.held.pop(name)
+    if how == "requeue":
+        queue.store.requeue("c", [id_])
+    elif how == "die":
+        queue.store.start("c", [Start(id=id_, message_id=name)])
+        queue.store.reject("c", id_, "killed")
+    else:
+        fair = Fair(key) if key else None
+        queue.store.reschedule_many("c", [Due(id=id_, message_id=name, due_ms=queue.now_ms, fair=fair)])
+    queue.waiting[priority, key].append(name)
+
+
+@seed(SEED)
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(plan=steps)
+def test_every_message_is_in_one_place_and_all_come_out(redis_server: RedisServer, plan: list[tuple]) -> None:  # type: ignore[type-arg]
+    queue = Queue(redis_server)
+    for kind, first, second in plan:
+        if kind.startswith("publish"):
+            queue.publish(first, second, due_in_ms=0 if kind == "publish later" else None)
+        elif kind == "claim":
+            taken = queue.claim(first)
+            assert len(taken) == min(first, queue.count + len(taken))
+        elif kind == "back":
+            back(queue, first, second)
+        elif kind == "renew":
+            queue.store.renew("c", ["q"])
+        else:
+            purged = queue.store.purge("q")
+            assert purged.ready + purged.behind + purged.scheduled + purged.suspects == queue.count
+            queue.waiting.clear()
+        stats = queue.store.stats("q")
+        assert sum(stats.ready.values()) + stats.behind + stats.scheduled + stats.suspects == queue.count
+        assert sum(queue.store.waiting_by_key("q").values()) == stats.behind
+        assert stats.behind == 0 or sum(stats.ready.values()) > 0 or kind.startswith("publish")
+    while queue.count:
+        # A message on its last start comes alone, to an idle process.
+        for name in list(queue.held):
+            queue.finish(name)
+        queue.sequence += 1
+        claim = queue.store.claim("c", ["q"], sequence=queue.sequence, credit=100, idle=True)
+        assert claim.deliveries
+        for delivery in claim.deliveries:
+            name = delivery.payload.decode()
+            queue.waiting[delivery.priority, name.rpartition("/")[0]].remove(name)
+            queue.store.finish("c", [delivery.id])
+    left = {key.decode() for key in queue.store.client.keys(f"{queue.store.layout.prefix}*fair*")}
+    assert all(name.endswith("fair:turns") for name in left), left
+    assert all(queue.store.client.pttl(name) > 0 for name in left)
+
+
+def test_a_small_key_waits_for_two_messages_of_a_thousand_times_larger_one(redis_server: RedisServer) -> None:
+    queue = Queue(redis_server)
+    for _ in range(1_000):
+        queue.publish("large")
+    for _ in range(10):
+        queue.claim()
+    name = queue.publish("small")
+    taken = [queue.claim()[0] for _ in range(3)]
+    # One of the large key was in the ready list; and it is the small one's turn.
+    assert taken.index(name) <= 1
+
+
+def test_keys_alternate_by_weight_and_keep_their_own_order(redis_server: RedisServer, rng: random.Random) -> None:
+    queue = Queue(redis_server)
+    published = [queue.publish(key, weight=weight) for key, weight in [("a", 1), ("b", 3)] * 60]
+    rng.shuffle(published)
+    taken = [name for _ in range(40) for name in queue.claim(rng.randrange(1, 4))][:60]
+    share = Counter(name.partition("/")[0] for name in taken)
+    assert 2.5 <= share["b"] / share["a"] <= 3.5
+    for key in ("a", "b"):
+        numbers = [int(name.partition("/")[2]) for name in taken if name.startswith(key)]
+        assert numbers == sorted(numbers)
+
+
+def test_a_key_that_publishes_one_by_one_is_not_first_each_time(redis_server: RedisServer) -> None:
+    queue = Queue(redis_server)
+    for _ in range(50):
+        queue.publish("large")
+    taken = []
+    for _ in range(40):
+        if not queue.waiting[0, "small"]:
+            queue.publish("small")
+        taken += queue.claim()
+    assert sum(name.startswith("small") for name in taken) <= 21
+
+
+def test_higher_priority_comes_before_any_turn(redis_server: RedisServer) -> None:
+    queue = Queue(redis_server)
+    for _ in range(5):
+        queue.publish("a", 6)
+    high = [queue.publish("a", 0), queue.publish("b", 0)]
+    assert sorted(queue.claim(2)) == high
+
+
+def test_messages_without_a_key_neither_starve_nor_keep_others_waiting(redis_server: RedisServer) -> None:
+    queue = Queue(redis_server)
+    for _ in range(100):
+        queue.publish("")
+        queue.publish("a")
+    taken = [queue.claim()[0] for _ in range(100)]
+    assert 40 <= sum(name.startswith("a/") for name in taken) <= 60
+
+
+def test_a_queue_is_given_back_whole(redis_server: RedisServer) -> None:
+    queue = Queue(redis_server)
+    names = {queue.publish(key, priority) for key in KEYS for priority in STEPS for _ in range(3)}
+    released = queue.store.release_queue("q")
+    assert released.remaining == 0
+    assert released.behind == len(names) - 1
+    lists = queue.store.queue_keys("q").ready
+    assert {name.decode() for key in lists for name in queue.store.client.lrange(key, 0, -1)} == names
+    assert [queue.store.client.llen(key) for key in lists] == [9, 9, 9, 9]
+
+
+@pytest.mark.parametrize(("key", "weight"), [("", 1), ("x" * 201, 1), ("a", 0), ("a", 1e9)])
+def test_a_key_that_cannot_take_turns_is_refused(key: str, weight: float) -> None:
+    with pytest.raises(InputError):
+        Fair.checked(key, weight)
