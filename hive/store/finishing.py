@@ -292,4 +292,4 @@ class Finishing(Caller):
 
 def _storable(text: str) -> str:
     """Return a text that can be written: a name read from JSON may hold halves of surrogate pairs."""
-    return text.encode("utf-8", "backslashreplace").decode()
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
