@@ -8,6 +8,7 @@ Signal Processing 22 (1974). The difference is absolute, as the error that forec
 Warning: of a series without a season it still finds the least bad lag. Who forecasts with it weighs it by its error.
 """
 
+import math
 from collections.abc import Iterable
 
 from hive.learning.history import History
@@ -23,8 +24,10 @@ class SeasonFinder:
         memory: number of intervals after which a difference counts about a third.
     """
 
-    #: A longer lag must be this much better than a shorter one: multiples of a season repeat as well as it does.
-    MARGIN = 0.98
+    #: Standard errors by which a longer lag must be better than a shorter one, lest luck choose a multiple of a season.
+    CAUTION = 3.0
+    #: Part of the greatest difference under which two are not told apart.
+    GRAIN = 1e-6
 
     def __init__(self, history: History, longest: int, known: Iterable[int] = (), memory: int = 500) -> None:
         self._history = history
@@ -60,11 +63,15 @@ class SeasonFinder:
             self._errors[index] / self._weights[index] if self._is_believed(index) else float("inf")
             for index in range(reach)
         ]
-        best, season = float("inf"), self._season
+        grain = self.GRAIN * max((mean for mean in means if mean < float("inf")), default=0.0)
+        best, season = 2.0 * grain / self.GRAIN, self._season
         for index, mean in enumerate(means):
-            if mean < best * self.MARGIN and self._is_dip(means, index):
+            if self._is_dip(means, index) and mean < best * (1.0 - self._doubt(index)) - grain:
                 best, season = mean, self._lags[index]
         self._season = season
+
+    def _doubt(self, index: int) -> float:
+        return min(1.0, self.CAUTION / math.sqrt(self._weights[index])) if self._weights[index] else 1.0
 
     def _is_believed(self, index: int) -> bool:
         """Whether a lag has been compared often enough: over two seasons, or 50 intervals of a long one."""

@@ -9,7 +9,7 @@ acts and keeps the state::
 
 Guaranteed: never under the minimum, never over the maximum (the minimum wins over the room that resources leave);
 growth and shrinking keep to their steps, cooldowns and, for shrinking, the window; more backlog or a longer wait
-never asks for fewer slots; a steady load with noise inside the hysteresis changes nothing. A decision carries its
+never asks for fewer slots; noise inside the hysteresis never shrinks a pool. A decision carries its
 inputs and its reason. Shrinking means draining: which slots go, and that none of them is busy, is the actuator's part.
 
 Not here: to foresee arrivals (``hive.learning``), to divide a budget between pools, to start or drain anything.

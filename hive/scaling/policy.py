@@ -9,9 +9,11 @@ The wanted size then passes bounds, hysteresis, the window, cooldowns and steps,
 
     wanted ── over the room or maximum ───────────────► shrink at once
         ├──── under the minimum ──────────────────────► grow at once
-        ├──── within hysteresis, nobody over target ──► steady
         ├──── more ── cooldown? ── step ──────────────► grow
+        ├──── less, within hysteresis ────────────────► steady
         └──── less ── window? ── cooldown? ── step ───► shrink (by draining)
+
+Hysteresis holds only downwards: a pool that is a little too small never catches up.
 """
 
 import math
@@ -103,10 +105,11 @@ def _target(
         return max(rules.minimum, min(wanted, _grown(rules, slots))), Reason.MINIMUM
     if slots > bound:
         return bound, Reason.MAXIMUM
-    late = seen.oldest_wait_s > rules.target_wait_s
-    if abs(wanted - slots) <= rules.hysteresis * slots and not (late and wanted > slots):
+    if wanted > slots:
+        return _growth(rules, state, seen, wanted, why)
+    if slots - wanted <= rules.hysteresis * slots:
         return slots, Reason.STEADY
-    return _growth(rules, state, seen, wanted, why) if wanted > slots else _shrinking(rules, state, seen, most)
+    return _shrinking(rules, state, seen, most)
 
 
 def _growth(

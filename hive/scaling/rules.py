@@ -22,8 +22,7 @@ class ScalingRules:
         caution: place between the expected rate (0) and the upper bound of its forecast (1) that is planned for.
         follow: share of the late rate that is planned for even if the forecast is lower; 1 never trusts a forecast
             that says less than what is.
-        hysteresis: changes up to this share of the size are not made, unless a task has waited for longer than
-            ``target_wait_s``. More changes seldom, and wastes as much.
+        hysteresis: a pool stays while no more than this share of it is spare. More changes seldom, and wastes as much.
         stabilisation_s: a pool shrinks only to the most that was wanted within this window.
         grow_factor: a size may grow to this multiple at once ...
         grow_slots: ... or by this many slots, whichever is more.
