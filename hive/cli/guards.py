@@ -42,7 +42,7 @@ def list_guards(app_path: str, as_json: bool) -> None:
         for heading in ("most", "used", "waiting"):
             table.add_column(heading, justify="right")
         for limit in limits:
-            table.add_row(limit.name, f"{limit.most:,}", f"{limit.used:,}", f"{limit.waiting:,}")
+            table.add_row(limit.name, f"{limit.most:,g}", f"{limit.used:,g}", f"{limit.waiting:,}")
         console.print(table)
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from hive.resilience.limiter import slice_ms
+from hive.resilience.limiter import MICRO, Unit, slice_ms
 from hive.store.caller import Caller
 from hive.store.faults import translated
 
@@ -63,14 +63,14 @@ class LimitFigures:
 
     Attributes:
         name: ``<unit>:<window ms>:<key>``, or ``concurrency:<key>``.
-        most: the limit, as counted on the broker (money in millionths).
-        used: what counts in the present window, or how many hold a place.
+        most: the limit.
+        used: what counted in the window when it was last asked, 0 once that has passed; or how many hold a place.
         waiting: callers that were told to come again.
     """
 
     name: str
-    most: int
-    used: int
+    most: float
+    used: float
     waiting: int
 
 
@@ -145,16 +145,27 @@ class Limiting(Caller):
             names = sorted(name.decode() for name in known)
             with self.client.pipeline(transaction=False) as pipeline:
                 for name in names:
-                    pipeline.hmget(self._limit_key(name, "state"), "most", "sum")
+                    pipeline.hmget(self._limit_key(name, "state"), "most", "sum", "last")
                     pipeline.zcard(self._limit_key(name, "holders"))
                     pipeline.zcard(self._limit_key(name, "line"))
-                reply = pipeline.execute()
+                pipeline.time()
+                *reply, (seconds, microseconds) = pipeline.execute()
+            now_ms = self._now_ms() if self._now_ms else seconds * 1000 + microseconds // 1000
             states = dict(zip(names, (reply[place : place + 3] for place in range(0, len(reply), 3)), strict=True))
-            gone = [name for name, ((most, _), _, _) in states.items() if most is None]
+            gone = [name for name, (state, _, _) in states.items() if state[0] is None]
             if gone:
                 self.client.hdel(self._index, *gone)
         return tuple(
-            LimitFigures(name=name, most=int(most), used=int(used or 0) + holders, waiting=waiting)
-            for name, ((most, used), holders, waiting) in states.items()
-            if most is not None
+            _figures(name, state, holders, waiting, now_ms)
+            for name, (state, holders, waiting) in states.items()
+            if state[0] is not None
         )
+
+
+def _figures(name: str, state: Sequence[bytes | None], holders: int, waiting: int, now_ms: int) -> LimitFigures:
+    most, used, last = (int(value or 0) for value in state)
+    window_ms = 0 if name.startswith(Unit.CONCURRENCY) else int(name.split(":", 2)[1])
+    # What counted when it was last asked; a window that has passed since holds nothing.
+    is_over = window_ms > 0 and (last + 1) * slice_ms(window_ms) + window_ms <= now_ms
+    scale = MICRO if name.startswith(Unit.MONEY) else 1
+    return LimitFigures(name=name, most=most / scale, used=(0 if is_over else used) / scale + holders, waiting=waiting)

@@ -24,7 +24,7 @@ for place = 1, #KEYS do
   -- Which share of the estimates is really used: the line moves by it.
   local share = tonumber(redis.call('HGET', limit.state, 'share') or 1)
   if used > 0 then
-    share = math.min(math.max(0.9 * share + 0.1 * used / reserved, 0.01), 100)
+    share = math.min(math.max(0.7 * share + 0.3 * used / reserved, 0.01), 100)
     redis.call('HSET', limit.state, 'share', string.format('%.4f', share))
   end
   redis.call('PEXPIRE', limit.state, 2 * limit.window_ms + 60000, 'GT')
