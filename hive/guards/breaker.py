@@ -75,7 +75,7 @@ class Breaker:
     async def __aenter__(self) -> Self:
         """Enter, or raise ``BreakerOpenError``; where the broker must be asked, the loop does not wait."""
         circuit = self._circuits.circuit(self.name)
-        permit: Permit = circuit.closed_generation
+        permit: Permit = circuit.passes()
         if not permit:
             permit = await asyncio.to_thread(circuit.allow)
         self._note(permit, circuit)

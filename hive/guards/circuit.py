@@ -27,6 +27,9 @@ URGENT_FAILURES = 5
 #: Seconds until a process that got no probe asks for one again.
 LOOK_S = 1.0
 
+#: Seconds for which it is believed that a breaker is still closed; a process that stood still asks before it calls.
+TRUST_S = 2.0
+
 #: Seconds between two tries while the broker is away.
 AWAY_S = 1.0
 
@@ -123,7 +126,11 @@ class Circuit:
         Raises:
             BreakerOpenError: it must not be made now.
         """
-        return self.closed_generation or self._allow_anyway()
+        return self.passes() or self._allow_anyway()
+
+    def passes(self) -> int:
+        """Return the generation of the closed breaker; 0: :meth:`allow` must ask, which may take a round trip."""
+        return self.closed_generation if self._clock.monotonic_s() - self._seen_s < TRUST_S else 0
 
     def end(self, permit: Permit, outcome: CallOutcome) -> None:
         """Count a call that was let through; one of an older generation counts no more."""
@@ -183,8 +190,10 @@ class Circuit:
 
     def _allow_anyway(self) -> Permit:
         """Let a call pass if the breaker is closed after all, or if there is a probe for it."""
-        view = self._view or self.report()
         now_s = self._clock.monotonic_s()
+        view = self._view
+        if view is None or (view.state is BreakerState.CLOSED and now_s - self._seen_s >= TRUST_S):
+            view = self.report()
         if view.state is not BreakerState.CLOSED:
             wait_s = max(self._wait_s(view), self._quiet_until_s - now_s)
             if wait_s > 0:
