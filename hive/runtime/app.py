@@ -130,7 +130,9 @@ class Hive(Celery):
         if "retry" in options:
             # As an attribute it would hide the method.
             options["retry_strategy"] = options.pop("retry")
-        return super()._task_from_fun(fun, name, *args, **options)
+        # Celery registers a task before it gives it its settings: another thread would call it without them.
+        with self._finalize_mutex:
+            return super()._task_from_fun(fun, name, *args, **options)
 
     def _connection(self, url: str, *args: Any, transport_options: dict[str, Any] | None = None, **kwargs: Any) -> Any:
         """Return a connection that knows the delivery settings and what this process holds on the broker."""
@@ -139,6 +141,11 @@ class Hive(Celery):
         connection = super()._connection(url, *args, transport_options=options, **kwargs)
         connection.hive_process = self.process
         return connection
+
+    def close(self) -> None:
+        """Let go of the broker, as ``Celery.close`` does; the application may be used again. A repeat does nothing."""
+        self._publishers.close()
+        super().close()
 
     @contextmanager
     def batch(self) -> Iterator[None]:

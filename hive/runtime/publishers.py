@@ -13,7 +13,12 @@ from hive.transport.producer import DirectProducer
 class Publishers:
     """Lends producers as Celery's own pool does, and not more of them, but without its locks and its clean-up.
 
-    They go with Celery's pool of connections: what makes Celery forget that (``app.close()``, a fork) ends these too.
+    Their number is the application's own ``broker_pool_limit``. That of kombu's pools is the whole process's: it is
+    whatever another application asked for while one of its connections is in use.
+
+    Each holds two connections to the broker: the one kombu opens to see whether the broker answers, and the one that is
+    published over. A call that finds all of them lent takes one of Celery's pool, so that an application's threads hold
+    twice two for each of ``broker_pool_limit`` at most.
 
     Args:
         app: the application whose broker they publish to.
@@ -21,11 +26,10 @@ class Publishers:
 
     def __init__(self, app: Any) -> None:
         self._app = app
-        self._pool: Any = None
         self._pid = 0
         self._mutex = threading.Lock()
-        #: Idle producers; None stands for one that has not been made.
-        self._idle: deque[DirectProducer | None] = deque()
+        #: Idle producers, None in the place of one that has not been made. None for all: nothing was lent in this process.
+        self._idle: deque[DirectProducer | None] | None = None
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._app,)
@@ -46,11 +50,21 @@ class Publishers:
         finally:
             idle.append(producer)
 
+    def close(self) -> None:
+        """Close the connections of all that are not lent. The next call makes new ones; a repeat does nothing."""
+        with self._mutex:
+            idle, self._idle = self._idle, None
+        # After a fork they are the parent's.
+        while idle and self._pid == os.getpid():
+            producer = idle.pop()
+            if producer is not None:
+                producer.connection.release()
+
     def _idle_of_now(self) -> deque[DirectProducer | None]:
-        pool = self._app.pool
-        if pool is not self._pool or self._pid != os.getpid():
-            with self._mutex:
-                if pool is not self._pool or self._pid != os.getpid():
-                    self._idle = deque([None] * (pool.limit or 0))
-                    self._pool, self._pid = pool, os.getpid()
-        return self._idle
+        idle = self._idle
+        if idle is not None and self._pid == os.getpid():
+            return idle
+        with self._mutex:
+            if self._idle is None or self._pid != os.getpid():
+                self._idle, self._pid = deque([None] * (self._app.conf.broker_pool_limit or 0)), os.getpid()
+            return self._idle

@@ -1,7 +1,9 @@
 """Publishing over kept connections: nothing is lost or doubled by a lost reply, a restart, threads or a fork."""
 
+import json
 import os
-import threading
+import subprocess
+import sys
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -88,24 +90,66 @@ def test_a_restarted_broker_is_found_again_even_without_retry(own_redis: RedisSe
     app.close()
 
 
-def test_more_threads_than_producers_publish_each_message_once(app: Any, queue: str, redis_server: RedisServer) -> None:
-    app.conf.broker_pool_limit = 2
-    together = threading.Barrier(6)
-    client = redis_server.client()
+# In a process of its own, because kombu's pools are the process's: other tests would share them. Its arguments are the
+# broker's address, the number of threads, and whether another application of the process uses its pool meanwhile.
+THREADS = """
+import json, sys, threading
+import psutil
+from hive import Hive
 
-    def publish() -> None:
-        together.wait()
-        for _ in range(50):
-            app.tasks["step"].delay()
+url, count, is_shared = sys.argv[1], int(sys.argv[2]), sys.argv[3] == "shared"
+other = Hive("other", broker=url, set_as_current=False)
+held = other.pool.acquire(block=True) if is_shared else None
+app = Hive("threads", broker=url, set_as_current=False)
+app.conf.update(task_default_queue="q", task_ignore_result=True, broker_pool_limit=2)
+together, errors = threading.Barrier(count), []
 
-    threads = [threading.Thread(target=publish) for _ in range(6)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    assert client.llen(queue) == 300
-    tags = {message.split(b'"delivery_tag": "')[1][:36] for message in client.lrange(queue, 0, -1)}
-    assert len(tags) == 300
+@app.task(name="step", shared=False)
+def step():
+    pass
+
+def publish():
+    together.wait()
+    for _ in range(50):
+        try:
+            step.delay()
+        except Exception as error:
+            errors.append(repr(error))
+
+def sockets():
+    return sum(bool(found.raddr) for found in psutil.Process().net_connections("tcp"))
+
+for _ in range(2):
+    threads = [threading.Thread(target=publish) for _ in range(count)]
+    [thread.start() for thread in threads]
+    [thread.join() for thread in threads]
+taken = sockets()
+app.close()
+print(json.dumps({"errors": errors, "taken": taken, "left": sockets()}))
+"""
+
+
+def publish_from_threads(url: str, count: int, pool: str) -> dict[str, Any]:
+    command = [sys.executable, "-c", THREADS, url, str(count), pool]
+    found: dict[str, Any] = json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    return found
+
+
+def test_more_threads_than_producers_publish_each_message_once(own_redis: RedisServer) -> None:
+    found = publish_from_threads(own_redis.url, 24, "alone")
+    messages = own_redis.client().lrange("q", 0, -1)
+    assert found["errors"] == []
+    assert len({json.loads(message)["properties"]["delivery_tag"] for message in messages}) == len(messages) == 2_400
+    # Two sockets for each of two producers of ours, and of two connections of Celery's pool, which outlives app.close().
+    assert 2 <= found["taken"] <= 8
+    assert found["left"] <= 4
+
+
+def test_the_limit_of_connections_is_the_applications_own(own_redis: RedisServer) -> None:
+    found = publish_from_threads(own_redis.url, 2, "shared")
+    assert found["errors"] == []
+    assert 2 <= found["taken"] <= 4
+    assert found["left"] == 0
 
 
 def test_a_forked_child_takes_connections_of_its_own(app: Any, queue: str, redis_server: RedisServer) -> None:
