@@ -87,11 +87,11 @@ def _ratios(tests: list[Backtest]) -> dict[str, float]:
 
 def _table(tests: list[Backtest]) -> Table:
     table = Table("series", box=None, header_style="bold")
-    for heading in ("ahead", "last value", "seasonal naive", "hive", "ratio", "in 90 %", "outlook"):
-        table.add_column(heading, justify="right")
+    for heading in ("season", "ahead", "last", "seasonal", "hive", "ratio", "in 90 %", "outlook"):
+        table.add_column(heading, justify="right", no_wrap=True)
     for test in tests:
         for score in test.scores:
-            named = f"{test.name[:24]} (season {test.found_season})" if score is test.scores[0] else ""
+            named = (test.name[:20], str(test.found_season)) if score is test.scores[0] else ("", "")
             expected = test.outlook[score.horizon - 1]
             mase = [f"{score.mase[name]:.3f}" for name in (LAST_VALUE, SEASONAL_NAIVE, ENSEMBLE)]
             coverage = f"{score.coverage:.0%}"
