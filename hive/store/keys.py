@@ -15,7 +15,7 @@ key                      type   members                                        w
 ``…:state``              HASH   ``format``, ``fence``, ``epoch``, ``run_id``,  register, claim,     delete
                                 ``ticked_ms``, ``tick_run_id``, ``turn``,      tick
                                 ``turn_until_ms``; of keys that take turns
-                                ``number`` and ``turn:<priority>``
+                                ``number``, ``turn:<priority>``, ``passed``
 ``…:counters``           HASH   totals by name (below)                         most                 delete
 ``…:consumers``          ZSET   consumer id by end of its lease in ms, 0 while register, renew      reap, unregister
                                 it is being reaped

@@ -104,7 +104,7 @@ def test_a_small_tenant_is_not_behind_a_large_ones_backlog(server: RedisServer, 
     with WorkerProcess(server, app=APP, environment=ONE_EACH).ready():
         eventually(lambda: len(times_s(server)) >= 5, 10)
         stats = tasks.app.access.store.stats("celery")
-        assert sum(stats.ready.values()) <= 1
+        assert sum(stats.ready.values()) <= 2
         assert stats.behind > 900
         assert tasks.app.access.channel._size("celery") == stats.behind + sum(stats.ready.values())
         small = [tasks.serve.delay("small", service_s) for _ in range(5)]

@@ -21,7 +21,9 @@ for place = 4 + steps, #ARGV, 4 do
     repeat_count = repeat_count + 1
     reply[#reply + 1] = 0
   else
-    fair_add(fair, ARGV[place], ARGV[place + 2], ARGV[place + 3])
+    if fair_add(fair, ARGV[place], ARGV[place + 2], ARGV[place + 3]) then
+      fair_pass(fair, ready, ARGV[place])
+    end
     reply[#reply + 1] = 1
   end
 end

@@ -7,7 +7,7 @@ local function next_message(queue, step)
   end
   local priority = tonumber(ARGV[10 + step])
   queue.is_odd = not queue.is_odd
-  local passes = queue.is_odd and redis.call('LLEN', ready) > WINDOW
+  local passes = queue.is_odd and redis.call('LLEN', ready) > WINDOW + 1
   return passes and fair_next(queue.fair, priority) or redis.call('RPOP', ready) or fair_next(queue.fair, priority)
 end
 

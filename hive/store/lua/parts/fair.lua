@@ -9,17 +9,20 @@ local function fair_keys(state, first)
 end
 
 -- Lets a message wait for its key's turn; `mark` is `;<key>;<weight>`. Nobody makes up for turns in which it did not wait.
+-- Returns whether its turn has come, and no other's of its key was in this round.
 local function fair_add(fair, priority, mark, payload)
   local key, weight = string.match(mark, '^;([^;]*);(.*)$')
   local low, field = tonumber(priority) * SPAN, priority .. ':' .. key
   local reached = low + (redis.call('HGET', fair.state, 'turn:' .. priority) or 0)
   local turn = math.max(reached, tonumber(redis.call('ZSCORE', fair.turns, field) or 0))
+  local is_first = turn == reached and redis.call('EXISTS', fair.turns) == 1
   local number = redis.call('HINCRBY', fair.state, 'number', 1)
   redis.call('ZADD', fair.turns, string.format('%.0f', turn + math.max(math.floor(SHARE / weight + 0.5), 1)), field)
   redis.call('PERSIST', fair.turns)
   redis.call('ZADD', fair.order, string.format('%.0f', turn), string.format('%016.0f', number))
   redis.call('XADD', fair.messages, string.format('%.0f-0', number), 'key', key, 'envelope', payload)
   redis.call('HINCRBY', fair.waiting, key, 1)
+  return is_first
 end
 
 -- Takes the message whose turn it is, if it is of this priority or a higher one. Returns its bytes and priority, or nil.
@@ -59,7 +62,17 @@ local function fair_refill(fair, ready, first_step, count)
         break
       end
       redis.call('LPUSH', ready[step], payload)
+      redis.call('HDEL', fair.state, 'passed')
       count_left = count_left - 1
     end
+  end
+end
+
+-- Lets a key that was not waiting go before what is in the window, which was filled when nobody else waited; each of these
+-- is passed once at most.
+local function fair_pass(fair, ready, step)
+  if redis.call('LLEN', ready[step]) > 0 and redis.call('HSETNX', fair.state, 'passed', 1) == 1 then
+    local payload, priority = fair_next(fair, tonumber(step))
+    redis.call('RPUSH', ready[priority], payload)
   end
 end
