@@ -4,34 +4,17 @@ from collections.abc import Sequence
 from typing import Any
 
 from celery import bootsteps
-from pydantic import ValidationError
 
-from hive.errors import SettingsError
 from hive.guards.breaker import BreakerGuard
 from hive.guards.circuit import BreakerStatus
 from hive.guards.circuits import Circuits
 from hive.guards.guard import Guard
-from hive.settings.model import Settings
-from hive.settings.parts import BreakerSettings
 from hive.telemetry.events import BreakerTurned, fields_of
 
 
 def circuits_of(app: Any) -> Circuits:
     """Return the breakers of a process of the application; the broker is reached on first use."""
-    return Circuits(lambda: app.access.store, lambda name: rules_of(app.settings, name))
-
-
-def rules_of(settings: Settings, name: str) -> BreakerSettings:
-    """Return the rules of a dependency: those of ``[breaker]``, with what ``[breakers.NAME]`` changes.
-
-    Raises:
-        SettingsError: one of them is unknown or out of range.
-    """
-    own = settings.breakers.get(name, {})
-    try:
-        return BreakerSettings.model_validate({**settings.breaker.model_dump(), **own})
-    except ValidationError as error:
-        raise SettingsError(f"breakers.{name}: {error}") from error
+    return Circuits(lambda: app.access.store, app.settings.breaker_rules)
 
 
 def breaker_guards(app: Any, task: Any) -> Sequence[Guard]:

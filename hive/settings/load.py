@@ -79,8 +79,12 @@ def explain_settings(**overrides: Any) -> tuple[Settings, list[Provenance]]:
     return settings, _provenance(settings, sources)
 
 
+#: Tables with keys of the user's own.
+FREE_TABLES = frozenset({"agents", "breakers"})
+
+
 def _fields() -> dict[str, str]:
-    """Every dotted key with its description; the free table ``agents`` counts as one key."""
+    """Every dotted key with its description; a free table counts as one key."""
     known: dict[str, str] = {}
     for name, field in Settings.model_fields.items():
         part = field.annotation
@@ -99,7 +103,7 @@ def _flatten(tree: Mapping[str, Any]) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for name, value in tree.items():
         inner = value.model_dump(exclude_unset=True) if isinstance(value, BaseModel) else value
-        if isinstance(inner, Mapping) and name != "agents":
+        if isinstance(inner, Mapping) and name not in FREE_TABLES:
             flat |= {f"{name}.{key}": v for key, v in inner.items()}
         else:
             flat[name] = inner

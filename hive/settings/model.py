@@ -77,6 +77,16 @@ class Settings(BaseSettings):
         return (init_settings,)
 
     @model_validator(mode="after")
+    def _rules_of_breakers(self) -> "Settings":
+        for name in self.breakers:
+            self.breaker_rules(name)
+        return self
+
+    def breaker_rules(self, name: str) -> BreakerSettings:
+        """Return the rules of a dependency's breaker: those of ``[breaker]`` with what ``[breakers.NAME]`` changes."""
+        return BreakerSettings.model_validate({**self.breaker.model_dump(), **self.breakers.get(name, {})})
+
+    @model_validator(mode="after")
     def _relations(self) -> "Settings":
         delivery = self.delivery
         if delivery.renew_every_s * 3 > delivery.lease_s:

@@ -108,7 +108,8 @@ class BreakerFleet:
     def _kill_prober(self) -> None:
         half_open = eventually(lambda: self.record if self.record.probes_out else None, 30, what="a probe is out")
         generation = half_open.view.generation
-        process_id = eventually(lambda: next((line[1] for line in self.lines() if line[3] == "hangs"), None), 10)
+        hanging = (generation, "hangs")
+        process_id = eventually(lambda: next((line[1] for line in self.lines() if line[2:] == hanging), None), 10)
         self.control[HANGS] = 0
         for place, process in enumerate(self.processes):
             if process.pid == process_id:
