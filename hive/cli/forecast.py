@@ -94,10 +94,8 @@ def _table(tests: list[Backtest]) -> Table:
             named = (test.name[:20], str(test.found_season)) if score is test.scores[0] else ("", "")
             expected = test.outlook[score.horizon - 1]
             mase = [f"{score.mase[name]:.3f}" for name in (LAST_VALUE, SEASONAL_NAIVE, ENSEMBLE)]
-            coverage = f"{score.coverage:.0%}"
-            table.add_row(
-                named, str(score.horizon), *mase, f"{score.ensemble_ratio:.3f}", coverage, f"{expected.value:,.1f}"
-            )
+            row = (f"{score.ensemble_ratio:.3f}", f"{score.coverage:.0%}", f"{expected.value:,.1f}")
+            table.add_row(*named, str(score.horizon), *mase, *row)
     return table
 
 
