@@ -22,6 +22,7 @@ from hive.runtime.strategy import takes
 from hive.store.values import DeliveryId
 from hive.transport.channel import Channel
 from hive.transport.consumer import Consumer as Holder
+from hive.transport.native import in_this_thread
 
 logger = logging.getLogger(__name__)
 
@@ -158,7 +159,7 @@ class Delivery(bootsteps.StartStopStep):
             return
         channel.connection.process.node = c.hostname
         holder = c.holder = channel.consumer
-        holder.on_lost = c.lose
+        holder.on_lost = c.lose if c.hub else in_this_thread(c.lose)
         holder.shares_memory = not isinstance(c.pool, PreforkPool)
         holder.starts_due, holder.has_starts, holder.on_started = gate.due, gate.has_due, gate.begin
         holder.on_starts_failed = gate.undo

@@ -13,10 +13,14 @@ from hive.runtime.celery_arguments import PATCHING_POOLS
 from hive.runtime.home import Home
 from hive.runtime.lock import FileLock
 
-#: What a fresh interpreter runs for a pool that must patch blocking calls: Celery's patch first, then hive.
+#: What a fresh interpreter runs for a pool that must patch blocking calls: the patch first, then Celery, then hive. gevent
+#: 26 looks at every loaded module before it patches, which makes Celery's own module load all of Celery unpatched.
 BOOTSTRAP = (
-    "import sys; from celery import maybe_patch_concurrency; maybe_patch_concurrency(sys.argv); "
-    "from hive.runtime.child import main; main()"
+    "import sys\n"
+    "if '--pool=gevent' in sys.argv:\n"
+    "    from gevent import monkey; monkey.patch_all()\n"
+    "from celery import maybe_patch_concurrency; maybe_patch_concurrency(sys.argv)\n"
+    "from hive.runtime.child import main; main()\n"
 )
 
 

@@ -5,7 +5,8 @@ import os
 import threading
 import uuid
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from hive.errors import BrokerError
@@ -230,7 +231,7 @@ class Consumer:
         with self._mutex:
             return dict(self._ttls_ms)
 
-    def leave_cancelled(self) -> None:
+    def leave_cancelled(self, store: Store) -> None:
         """Unregister from queues that nobody here consumes any more and of which nothing is held.
 
         Does nothing while the broker is being told something; the next renewal asks again.
@@ -243,23 +244,34 @@ class Consumer:
         try:
             held = {delivery.queue for delivery in tuple(self._held)} | set(self._asked.queues if self._asked else ())
             for queue in self._cancelled - held:
-                if queue not in self._queues or not self.store.unregister(self.id, [queue]):
+                if queue not in self._queues or not store.unregister(self.id, [queue]):
                     self._queues.pop(queue, None)
                     self._cancelled.discard(queue)
         finally:
             self._sending.release()
 
-    def register_anew(self, life: str, queues: Sequence[str]) -> bool:
+    def register_anew(self, life: str, queues: Sequence[str], store: Store) -> bool:
         """Register again where the broker forgot us and nothing of ours was; false if it is taking our things away.
 
         Raises:
             BrokerGoneError: no reply; repeat it.
         """
         try:
-            self.store.register(life, queues, self._info())
+            store.register(life, queues, self._info())
         except BeingReapedError:
             return False
         return True
+
+    @contextmanager
+    def over(self, store: Store) -> Iterator[None]:
+        """Tell the broker everything over another store within the block: a thread has connections of its own."""
+        with self._sending:
+            before = self.store, self._pipeline
+            self.store, self._pipeline = store, Pipeline(store)
+            try:
+                yield
+            finally:
+                self.store, self._pipeline = before
 
     def settle(self, *, starts: Sequence[Start] | None = None) -> None:
         """Send what is owed to the broker, and record and begin starts: those that are due if none are given.

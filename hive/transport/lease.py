@@ -4,6 +4,7 @@ import logging
 import random
 import threading
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 from hive.clock import Clock, SystemClock
@@ -11,6 +12,7 @@ from hive.settings.parts import DeliverySettings
 from hive.store.faults import BrokerFullError, BrokerGoneError
 from hive.store.store import Store
 from hive.transport.consumer import Consumer
+from hive.transport.native import NativeThread
 
 logger = logging.getLogger(__name__)
 
@@ -88,7 +90,8 @@ class Lease:
         self._adopting = adopting
         self._has_moved = has_moved or bool
         self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._thread: NativeThread | None = None
+        self._ident = 0
 
     @property
     def is_used(self) -> bool:
@@ -117,18 +120,18 @@ class Lease:
 
     def start(self) -> None:
         """Start the thread unless it runs."""
-        if self._thread is None or not self._thread.is_alive():
-            self._stopped = threading.Event()
-            self._thread = threading.Thread(target=self._run, args=(self._stopped,), name="hive-lease", daemon=True)
-            self._thread.start()
+        if self._thread is None or not self._thread.is_alive:
+            stopped = self._stopped = threading.Event()
+            self._thread = NativeThread(lambda: self._run(stopped), "hive-lease")
 
     def stop(self) -> None:
         """End the thread and wait for it; from the thread itself, end it after this turn."""
         self._stopped.set()
-        if self._thread is not None and self._thread is not threading.current_thread():
+        if self._thread is not None and threading.get_ident() != self._ident:
             self._thread.join()
 
     def _run(self, stopped: threading.Event) -> None:
+        self._ident = threading.get_ident()
         failing = False
         while not stopped.wait(self.settings.reap_every_s * self._rng.uniform(0.8, 1.2)):
             try:
@@ -176,13 +179,16 @@ class Lease:
 
     def _leave(self) -> bool:
         """Send what is owed, and go if nothing is held any more."""
-        self.consumer.flush()
-        with self._mutex:
-            if self._channels or not self.consumer.close():
-                return False
-            self._ended = True
-            self._stopped.set()
-            return True
+        # The thread's connections are its own, and so are those of who closes the last channel.
+        own = threading.get_ident() == self._ident
+        with self.consumer.over(self.store) if own else nullcontext():
+            self.consumer.flush()
+            with self._mutex:
+                if self._channels or not self.consumer.close():
+                    return False
+                self._ended = True
+                self._stopped.set()
+                return True
 
     def _renew(self) -> None:
         life, held, completed = self.consumer.snapshot()
@@ -194,11 +200,13 @@ class Lease:
             self.late_count += 1
         self._renewed_s = now_s
         unregistered = [renewal.queue for renewal in renewals if not renewal.registered]
-        if any(held[queue] for queue in unregistered) or not self.consumer.register_anew(life, unregistered):
+        if any(held[queue] for queue in unregistered) or not self.consumer.register_anew(
+            life, unregistered, self.store
+        ):
             # What it holds of other queues is still its own.
             self.consumer.lose_on(life, unregistered)
             return
-        self.consumer.leave_cancelled()
+        self.consumer.leave_cancelled(self.store)
         for renewal in renewals:
             if renewal.in_flight > len(held[renewal.queue]):
                 count = self.store.reconcile(life, renewal.queue, held[renewal.queue], completed)

@@ -130,6 +130,22 @@ def test_what_the_pool_has_not_begun_when_the_lease_is_lost_does_not_begin(
         assert worker.process.poll() is None
 
 
+def test_a_task_that_never_yields_keeps_its_lease_under_gevent(app: Any, own_redis: RedisServer) -> None:
+    with WorkerProcess(own_redis, pool="gevent", concurrency=10, environment=QUICK).ready() as worker:
+        results = [call(app, "compute", 7.0) for _ in range(2)]
+        eventually(lambda: traces(own_redis))
+        with WorkerProcess(own_redis, environment=QUICK).ready() as other:
+            assert [result.get(timeout=40) for result in results] == ["computed"] * 2
+            assert "is gone" not in other.text()
+        assert [call(app, "add", n, 1).get(timeout=10) for n in range(10)] == list(range(1, 11))
+        assert call(app, "again", 2, 0.1).get(timeout=20) == 2
+        assert "lease lost" not in worker.text()
+        worker.signal(signal.SIGTERM)
+        assert worker.process.wait(20) == 0, worker.text()[-2500:]
+    starts = traces(own_redis)
+    assert [starts.count(result.id) for result in results] == [1] * 2
+
+
 def test_a_hard_time_limit_is_one_failure_and_nothing_is_refused(app: Any, own_redis: RedisServer) -> None:
     with WorkerProcess(own_redis, pool="prefork").ready() as worker:
         result = call(app, "too_long")

@@ -11,7 +11,8 @@ from typing import Any
 import redis
 from pydantic import BaseModel
 
-from hive import Hive, Unique
+from hive import ExponentialRetry, Hive, Unique
+from hive.clock import SystemClock
 from hive.settings.load import load_settings
 
 url = os.environ.get("DELIVERY_URL", "redis://127.0.0.1:1/0")
@@ -119,6 +120,16 @@ def once(self: Any, key: int) -> int:
     return key
 
 
+@app.task(bind=True)
+def compute(self: Any, seconds: float) -> str:
+    trace(self.request, "start")
+    clock = SystemClock()
+    until_s = clock.monotonic_s() + seconds
+    while clock.monotonic_s() < until_s:
+        pass
+    return "computed"
+
+
 @app.task(bind=True, time_limit=0.5)
 def too_long(self: Any) -> None:
     trace(self.request, "start")
@@ -146,6 +157,14 @@ if os.environ.get("DELIVERY_HANDS"):
             threading.Thread(target=watch, daemon=True).start()
 
     app.steps["consumer"].add(LosesOnRequest)
+
+
+@app.task(bind=True, retry=ExponentialRetry(base_s=1.5, jitter=0.0, max_retries=2))
+def buggy(self: Any, kind: str) -> None:
+    if kind == "away":
+        raise ConnectionRefusedError("down")
+    raise KeyError(f"{'abc'[self.request.retries]} place" if kind == "moving" else "one place")
+
 
 if os.environ.get("DELIVERY_DIES_AT"):
     step, _, once_there_is = os.environ["DELIVERY_DIES_AT"].partition(" once ")

@@ -12,6 +12,9 @@ import redis
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
 
+#: gevent 26 patches too late once anything of Celery is imported.
+GEVENT_FIRST = ("-c", "from gevent import monkey; monkey.patch_all(); from celery.__main__ import main; main()")
+
 ROOT = Path(__file__).parents[2]
 
 
@@ -42,7 +45,7 @@ class WorkerProcess:
         self.server = server
         self.log = server.directory / f"worker-{os.urandom(4).hex()}.log"
         command = [
-            sys.executable, "-m", "celery", "-A", app, "worker", "-P", pool,
+            sys.executable, *(GEVENT_FIRST if pool == "gevent" else ("-m", "celery")), "-A", app, "worker", "-P", pool,
             "-c", str(concurrency), "-l", "INFO", "-n", f"{os.urandom(4).hex()}@test", "-Q", "celery",
             "--without-mingle", "--without-gossip", *options,
         ]  # fmt: skip
