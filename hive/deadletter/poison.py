@@ -39,8 +39,12 @@ class Reason(StrEnum):
     """The arguments are not what the task's pydantic models ask for."""
     POISON = "poison"
     """The task's error means that this message can never be worked on."""
+    SAME_FAILURE = "same_failure"
+    """Its task failed with the same bug on two different workers."""
     RETRIES_EXHAUSTED = "retries_exhausted"
     """The task failed until its retries were used up, and its retry strategy keeps such messages."""
+    SHED = "shed"
+    """Its queue held as many messages as its bound allows, and others have a higher priority or came before."""
     MAX_DELIVERIES = "max_deliveries"
     """Its worker died under it, or it ran into its hard time limit, ``delivery.max_deliveries`` times."""
 

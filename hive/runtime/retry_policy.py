@@ -3,13 +3,14 @@
 A task has the strategy it was declared with (``@app.task(retry=...)``), else that of its agent type, else none: then all is
 as in Celery. ``autoretry_for`` comes first for what it names, and a task that calls ``self.retry()`` has decided by itself.
 
-============================= ===================================================================================
-the strategy says             what happens
-============================= ===================================================================================
-retry                         the delivery ends and the next attempt is scheduled on the broker, in one step
-no, the cause forbids it      the failure is the result; its traceback ends with the cause; poison is a dead letter too
-no, retries or deadline done  the same; a dead letter too if the strategy says ``dead_letter=True``
-============================= ===================================================================================
+=============================== ===============================================================================
+the strategy says               what happens
+=============================== ===============================================================================
+retry                           the delivery ends and the next attempt is scheduled on the broker, in one step
+retry, of another worker's bug  poison, a dead letter: it would fail again (:mod:`hive.runtime.same_failure`)
+no, the cause forbids it        the failure is the result; its traceback ends with the cause; poison is a dead letter too
+no, retries or deadline done    the same; a dead letter too if the strategy says ``dead_letter=True``
+=============================== ===============================================================================
 
 Each time the event ``hive-failure`` tells cause, wait and grounds. A failure that the result backend stores as the outcome
 stays a failure where the message is a dead letter besides: a redrive gives it another outcome.
@@ -39,6 +40,7 @@ from hive.runtime.fence import Fence
 from hive.runtime.inspection import trace_of
 from hive.runtime.retry_ledger import RetryLedger
 from hive.runtime.retry_record import HEADER, RetryRecord
+from hive.runtime.same_failure import kind_of
 from hive.store.values import Outcome, Outgoing
 from hive.telemetry.events import TaskFailed, fields_of
 
@@ -46,6 +48,9 @@ logger = logging.getLogger(__name__)
 
 #: Attributes of a request: when the attempt began (ms), and that what follows its failure is decided.
 _BEGAN, _DECIDED = "hive_began_ms", "hive_decided"
+
+#: Another: that the attempt before failed on another worker in the same way.
+_SAME = "hive_same_failure"
 
 
 class RetryPolicy:
@@ -120,7 +125,12 @@ class RetryPolicy:
         table: CauseTable = {**self._app.settings.retries.causes, **strategy.causes}
         cause = classify(error, table)
         before = RetryRecord.of(request)
-        record = RetryRecord(failed_ms=before.failed_ms if before else now_ms, cause=cause)
+        failed_ms, worker = before.failed_ms if before else now_ms, request.hostname or ""
+        record = RetryRecord(failed_ms=failed_ms, cause=cause, kind=kind_of(error), worker=worker)
+        if cause is Cause.BUG and record.is_same_elsewhere(before):
+            cause = Cause.POISON
+            error.add_note(f"the same failure on two workers: {before.worker if before else ''} and {worker}")
+            setattr(request, _SAME, True)
         delivery: Mapping[str, Any] = request.delivery_info or {}
         failure = Failure(
             task=task.name,
@@ -203,7 +213,8 @@ class RetryPolicy:
         error.add_note(f"no retry, cause {decision.why}")
         self._tell(task, failure, decision)
         if failure.cause is Cause.POISON:
-            self._set_aside(task, Reason.POISON, failure, error)
+            reason = Reason.SAME_FAILURE if hasattr(task.request, _SAME) else Reason.POISON
+            self._set_aside(task, reason, failure, error)
         elif decision.is_exhausted and strategy.dead_letter:
             self._set_aside(task, Reason.RETRIES_EXHAUSTED, failure, error)
         return error

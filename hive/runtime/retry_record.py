@@ -18,11 +18,15 @@ class RetryRecord:
         failed_ms: when the first attempt failed, by the clock of its worker.
         cause: why the last attempt failed.
         bin: bin of the elapsed time in which an adaptive strategy chose this retry; ``None``: none did.
+        kind: stands for the last failure (:mod:`hive.runtime.same_failure`); empty: not known.
+        worker: where it happened.
     """
 
     failed_ms: int
     cause: str
     bin: int | None = None
+    kind: str = ""
+    worker: str = ""
 
     @classmethod
     def of(cls, request: Any) -> "RetryRecord | None":
@@ -34,11 +38,19 @@ class RetryRecord:
         failed_ms, cause, chosen = found.get("failed_ms"), found.get("cause"), found.get("bin")
         if not isinstance(failed_ms, int) or not isinstance(cause, str) or not isinstance(chosen, int | None):
             return None
-        return cls(failed_ms=failed_ms, cause=cause, bin=chosen)
+        kind, worker = str(found.get("kind") or ""), str(found.get("worker") or "")
+        return cls(failed_ms=failed_ms, cause=cause, bin=chosen, kind=kind, worker=worker)
 
     def header(self) -> dict[str, Any]:
         """Return it as the header carries it."""
-        return {"failed_ms": self.failed_ms, "cause": self.cause, "bin": self.bin}
+        known = {"failed_ms": self.failed_ms, "cause": self.cause, "bin": self.bin}
+        return {**known, "kind": self.kind, "worker": self.worker}
+
+    def is_same_elsewhere(self, before: "RetryRecord | None") -> bool:
+        """Whether this is the failure of the attempt before, and another worker's."""
+        if before is None or not before.worker or not self.worker:
+            return False
+        return self.kind == before.kind != "" and self.worker != before.worker
 
     def cell(self, bin_now: int) -> Cell | None:
         """Return the cell whose outcome an attempt made in this bin tells, if anybody wants to learn it."""

@@ -1,0 +1,38 @@
+"""A bug that another worker has as well makes its message poison; what only looks like one is tried on."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from hive import Hive
+from hive.deadletter import DeadLetters
+from hive.store.store import Store
+from tests.support.eventually import eventually
+from tests.support.redis_server import RedisServer
+from tests.support.workers import WorkerProcess
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
+
+
+@pytest.fixture
+def app(own_redis: RedisServer) -> Iterator[Hive]:
+    app = Hive("caller", broker=own_redis.url, backend=own_redis.url, set_as_current=False)
+    yield app
+    app.close()
+
+
+def test_the_same_bug_on_two_workers_is_poison_and_nothing_else_is(app: Hive, own_redis: RedisServer) -> None:
+    environment = {"HIVE_HOME": str(own_redis.directory / "home")}
+    same, moving, away = (
+        app.send_task("tests.support.delivery_app.buggy", (kind,)).id for kind in ("same", "moving", "away")
+    )
+    store: Store = app.access.store
+    with WorkerProcess(own_redis, environment=environment).ready():
+        eventually(lambda: store.stats("celery").scheduled == 3, what="three retries to wait")
+    with WorkerProcess(own_redis, environment=environment, pool="prefork").ready():
+        eventually(lambda: {app.AsyncResult(id_).state for id_ in (same, moving, away)} == {"FAILURE"}, 30)
+    (letter,) = DeadLetters(store, ["celery"]).find()
+    assert (letter.task_id, letter.stored.reason) == (same, "same_failure")
+    assert "the same failure on two workers: " in letter.stored.traceback
+    for tried_on in (moving, away):
+        assert "2 retries are used up" in str(app.AsyncResult(tried_on).traceback)
