@@ -31,7 +31,7 @@ local function turn_ms(limit, room_ms, now_ms)
     turn = math.max(room_ms, limit.place_ms, limit.again_ms)
     redis.call('HSET', limit.state, 'again_ms', string.format('%.3f', turn + pace))
   else
-    turn = math.max(room_ms, limit.tail_ms, now_ms + redis.call('ZCARD', limit.line) * pace)
+    turn = math.max(room_ms, limit.tail_ms, now_ms + redis.call('ZCOUNT', limit.line, now_ms, '+inf') * pace)
     redis.call('HSET', limit.state, 'tail_ms', string.format('%.3f', turn + pace))
   end
   return math.ceil(turn)
