@@ -1,0 +1,92 @@
+"""Celery's prefork pool with fewer turns of the event loop, and fewer system calls, for each task.
+
+Stock, a task costs three turns of the worker's loop: one to write it to a child, one to read that the child has accepted
+it, one to read its outcome; and two writes, of which the first wakes a child that then finds half a message. Here a task
+is written at once if a child is idle, in one write, and all that children have reported is read in one turn. Which child
+gets which task, and when, is as in Celery.
+"""
+
+import select
+from pickle import HIGHEST_PROTOCOL, dumps
+from struct import pack
+from typing import Any
+
+from celery.concurrency import asynpool, prefork
+
+#: What a pipe takes whole or not at all.
+PIPE_BUFFER_BYTES = select.PIPE_BUF
+
+#: Reports of one child that are read before the others are looked at again.
+REPORTS_AT_ONCE = 16
+
+
+class ResultHandler(asynpool.ResultHandler):
+    """Reads what children report."""
+
+    def _make_process_result(self, hub: Any) -> Any:
+        """Return what is called when a child's pipe is readable: it reads one report after the other."""
+
+        def keep(fileno: int, reader: Any, *args: Any) -> None:
+            known = hub.readers.get(fileno)
+            if known is None or known[0] is not reader:
+                hub.add_reader(fileno, reader, *args)
+
+        def on_readable(fileno: int) -> None:
+            for _ in range(REPORTS_AT_ONCE):
+                if fileno not in self.fileno_to_outq:
+                    hub.remove_reader(fileno)
+                    return
+                report = self._recv_message(keep, fileno, self.on_state_change)
+                try:
+                    next(report)
+                except StopIteration:
+                    if not _is_readable(fileno):
+                        return
+                except (OSError, EOFError):
+                    hub.remove_reader(fileno)
+                    return
+                else:
+                    # Half of it is still to come; it goes on when the pipe is readable again.
+                    hub.add_reader(fileno, report)
+                    return
+
+        return on_readable
+
+
+class AsynPool(asynpool.AsynPool):
+    """Hands tasks to children."""
+
+    ResultHandler = ResultHandler
+    _quick_put: Any
+
+    def _create_write_handlers(self, hub: Any, *args: Any, **kwargs: Any) -> None:
+        super()._create_write_handlers(hub, *args, **kwargs)
+        put, write = self._quick_put, hub.consolidate_callback
+
+        def send_job(message: tuple[Any, Any]) -> None:
+            body = dumps(message, protocol=HIGHEST_PROTOCOL)
+            if len(body) + 4 > PIPE_BUFFER_BYTES:
+                put(message)
+            else:
+                # The whole message stands where Celery looks for its first four bytes.
+                job = self._cache[message[1][0]]
+                job._payload = memoryview(pack(">I", len(body)) + body), memoryview(b""), 0
+                self.outbound_buffer.append(job)
+            if self.sched_strategy == asynpool.SCHED_STRATEGY_FAIR:
+                idle = self._all_inqueues - self._busy_workers - self._active_writes
+                if idle:
+                    write([next(iter(idle))])
+
+        self._quick_put = send_job
+
+
+class TaskPool(prefork.TaskPool):
+    """Celery's pool of processes, over :class:`AsynPool`."""
+
+    Pool = AsynPool
+
+
+def _is_readable(fileno: int) -> bool:
+    poller = select.poll()
+    poller.register(fileno, select.POLLIN)
+    return bool(poller.poll(0))
