@@ -35,6 +35,7 @@ class Completion:
         self._network = network
         self._now_s = now_s
         self._logs_success = logger.isEnabledFor(logging.INFO)
+        self._deduplicates = bool(app.conf.worker_deduplicate_successful_tasks)
 
     async def publish(self, attempt: Attempt) -> Exception | None:
         """Publish what follows the task, then store its result; return the error that makes it a failure.
@@ -92,7 +93,7 @@ class Completion:
     async def success(self, attempt: Attempt) -> tuple[int, str, float]:
         """Tell hook, signal and log, and return the reply to the consumer."""
         task, value = attempt.task, attempt.value
-        text: str = saferepr(value, task.resultrepr_maxsize)
+        text: str = "None" if value is None else saferepr(value, task.resultrepr_maxsize)
         runtime_s = self._now_s() - attempt.started_s
         if "on_success" in attempt.traced.hooks:
             await self._call_hook("on_success", attempt, value, attempt.id, attempt.args, attempt.kwargs)
@@ -124,7 +125,7 @@ class Completion:
     async def was_done_before(self, attempt: Attempt) -> bool:
         """Whether a redelivered task has its result already, where Celery is told to look for that."""
         conf, context = self._app.conf, attempt.context
-        if not (conf.worker_deduplicate_successful_tasks and (context.delivery_info or {}).get("redelivered")):
+        if not (self._deduplicates and (context.delivery_info or {}).get("redelivered")):
             return False
         if not ((conf.task_acks_late or attempt.task.acks_late) and self._app.backend.persistent):
             return False

@@ -60,7 +60,8 @@ class PlainRequest(HiveRequest):
             "priority": properties.get("priority"),
             "redelivered": info.get("redelivered", False),
         }
-        request = self._request_dict = headers.copy()
+        # Not a copy, as Celery's is: thousands of these may wait, and nobody asks for the headers as they came.
+        request = self._request_dict = headers
         if "headers" not in request:
             request["headers"] = {name: headers[name] for name in headers.keys() - CELERY_HEADERS}
         request["properties"] = properties
