@@ -5,14 +5,20 @@ holds how many retries that were decided in bin ``i`` and made in bin ``j`` were
 is a short plan over the cells: what does it cost, in seconds, to wait for bin ``j``, with the chance seen there, and if
 that fails, to go on from there as well as can be? A failed attempt costs a stated number of seconds besides.
 
-The chances are drawn from what the counts leave possible (Thompson sampling), so that a time about which little is known
-is tried now and then, and one that is known to be useless hardly ever. Counts are halved when a cell is full: what has
-changed is learned anew.
+What is believed of a cell nobody has tried: what has lasted for a time is over after as long again in half of all cases.
+How far that holds for this task and cause (*healing*) is itself learned, from tries that waited where tries at once
+succeed too: a model that answers well every other time does so whenever it is asked. A bug is not healed by waiting.
+
+Where little is known, the chance of a wait is taken a little low and that of an attempt at once a little high. One choice
+in fifty draws the chances from what the counts leave possible (Thompson sampling), so that all times are tried now and
+then. Counts are halved when a cell is full: what
+has changed is learned anew.
 
 Not to be expected: learning from an outage that hits all tasks at once how long the next one will last.
 """
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from random import Random
 
@@ -22,10 +28,23 @@ from hive.resilience.failure import Cell
 BINS_S = (0.0, *(0.5 * 2**power for power in range(15)))
 
 #: Outcomes after which the counts of a cell are halved.
-CELL_FULL = 64
+CELL_FULL = 256
 
-#: Outcomes that stand for what is believed before anything was seen.
-PRIOR_WEIGHT = 2.0
+#: Outcomes that stand for what is believed of a cell before anything was seen of it.
+PRIOR_WEIGHT = 8.0
+
+#: Chance of an attempt at once before anything was seen, and outcomes that stand for the belief that time heals.
+AT_ONCE, HEALING_WEIGHT = 0.25, 2.0
+
+#: Outcomes of others who waited for the same bin that weigh as much as the belief that time heals.
+HEALED_WEIGHT = 4.0
+
+#: Where attempts at once succeed less often than this, waiting that did not help says little: it may have been too short.
+TELLING_CHANCE = 0.03
+
+#: Standard deviations by which the chance of a wait is taken low, and that of an attempt at once, which costs no wait,
+#: high; and the part of choices that draw chances instead.
+CAUTION, HOPE, EXPLORED = 0.3, 1.0, 0.02
 
 #: Outcomes of retries of one task and cause before it may be taken for hopeless, and the chance below which it is.
 HOPELESS_AFTER, HOPELESS_BELOW = 20, 0.03
@@ -99,58 +118,97 @@ def choose(outcomes: Outcomes, elapsed_s: float, cap_s: float, attempt_cost_s: f
         elapsed_s: since the first failure.
         cap_s: longest wait.
         attempt_cost_s: seconds of waiting that one failed attempt is worth.
-        random: draws the chances, and the place within the chosen bin.
+        random: says when to explore, and draws the chances then.
     """
     now = bin_of(elapsed_s)
-    chance = _drawn(outcomes, random)
+    chances = _Chances(outcomes, random if random.random() < EXPLORED else None)
     cost = [0.0] * len(BINS_S)
     best = now
     for here in range(len(BINS_S) - 1, now - 1, -1):
         start_s = elapsed_s if here == now else BINS_S[here]
-        cost[here], best = _cheapest(here, start_s, cost, cap_s, attempt_cost_s, chance)
+        cost[here], best = _cheapest(here, start_s, cost, cap_s, attempt_cost_s, chances)
     wait_s = max(BINS_S[best] - elapsed_s, 0.0)
     return Choice(delay_s=min(wait_s, cap_s), cell=(now, best), why=_grounds(outcomes, now, best))
 
 
+def at_once(outcomes: Outcomes, elapsed_s: float) -> Choice:
+    """Return the choice for what time does not heal."""
+    now = bin_of(elapsed_s)
+    return Choice(delay_s=0.0, cell=(now, now), why=_grounds(outcomes, now, now))
+
+
+class _Chances:
+    """The chance that a retry decided in one bin and made in another is done.
+
+    Args:
+        outcomes: what was seen.
+        random: draws each chance; ``None``: the likely ones are wanted.
+    """
+
+    def __init__(self, outcomes: Outcomes, random: Random | None) -> None:
+        self._cells = outcomes.cells
+        self._random = random
+        prompt = [counts for (here, there), counts in self._cells.items() if here == there]
+        good, total = sum(good for good, _ in prompt), sum(map(sum, prompt))
+        self._at_once = (good + AT_ONCE * PRIOR_WEIGHT) / (total + PRIOR_WEIGHT)
+        self._healing = self._learned_healing(good / (total + PRIOR_WEIGHT))
+        #: What became of all retries that waited for a bin, whenever they were decided.
+        self._by_bin = [(0.0, 0.0)] * len(BINS_S)
+        for (here, there), (good, bad) in self._cells.items():
+            if there > here:
+                before = self._by_bin[there]
+                self._by_bin[there] = before[0] + good, before[1] + bad
+
+    def __call__(self, here: int, there: int) -> float:
+        good, bad = self._cells.get((here, there), (0.0, 0.0))
+        believed = self._believed(here, there)
+        good, bad = good + PRIOR_WEIGHT * believed, bad + PRIOR_WEIGHT * (1 - believed)
+        if self._random is not None:
+            return max(self._random.betavariate(good, bad), 1e-6)
+        likely = good / (good + bad)
+        unsure = math.sqrt(likely * (1 - likely) / (good + bad + 1))
+        likely += HOPE * unsure if there == here else -CAUTION * unsure
+        return min(max(likely, 1e-6), 1.0)
+
+    def _believed(self, here: int, there: int) -> float:
+        """Return the chance to begin with: what others say who waited for the same bin, and what time heals."""
+        if there == here:
+            return self._at_once
+        good, bad = self._by_bin[there]
+        healed = min(self._at_once + (1 - self._at_once) * self._healing * _healed(there - here), 0.98)
+        return (good + healed * HEALED_WEIGHT) / (good + bad + HEALED_WEIGHT)
+
+    def _learned_healing(self, seen_at_once: float) -> float:
+        """Return how far time heals, 0 to 1: what waiting gained, beside what it would gain if it did so fully."""
+        telling = seen_at_once / (seen_at_once + TELLING_CHANCE)
+        gained = possible = HEALING_WEIGHT
+        for (here, there), (good, bad) in self._cells.items():
+            if there > here:
+                gained += telling * (good - self._at_once * (good + bad))
+                possible += telling * (1 - self._at_once) * _healed(there - here) * (good + bad)
+        return min(max(gained / possible, 0.0), 1.0)
+
+
+def _healed(bins: int) -> float:
+    """Return the chance that what has lasted up to one bin is over so many bins later: a half for each."""
+    return 1 - 0.5**bins
+
+
 def _cheapest(
-    here: int,
-    start_s: float,
-    cost: list[float],
-    cap_s: float,
-    attempt_cost_s: float,
-    chance: Callable[[int, int], float],
+    here: int, start_s: float, cost: list[float], cap_s: float, attempt_cost_s: float, chance: _Chances
 ) -> tuple[float, int]:
     """Return the cost in seconds of the best wait from a bin, and the bin it leads to; later bins are known."""
-    best_s, best = float("inf"), here
-    for there in range(here, len(BINS_S)):
+    likely = chance(here, here)
+    # What fails at once is tried at once again: the sum of that series.
+    best_s, best = (1 - likely) * attempt_cost_s / likely, here
+    for there in range(here + 1, len(BINS_S)):
         wait_s = max(BINS_S[there] - start_s, 0.0)
-        if wait_s > cap_s and there > here:
+        if wait_s > cap_s or wait_s >= best_s:
             break
-        likely = chance(here, there)
-        if there == here:
-            # What fails at once is tried at once again: the sum of that series.
-            total_s = (1 - likely) * attempt_cost_s / likely
-        else:
-            total_s = wait_s + (1 - likely) * (attempt_cost_s + cost[there])
+        total_s = wait_s + (1 - chance(here, there)) * (attempt_cost_s + cost[there])
         if total_s < best_s:
             best_s, best = total_s, there
     return best_s, best
-
-
-def _drawn(outcomes: Outcomes, random: Random) -> Callable[[int, int], float]:
-    def chance(here: int, there: int) -> float:
-        good, bad = outcomes.cells.get((here, there), (0.0, 0.0))
-        believed = _believed(here, there)
-        return max(random.betavariate(good + PRIOR_WEIGHT * believed, bad + PRIOR_WEIGHT * (1 - believed)), 1e-6)
-
-    return chance
-
-
-def _believed(here: int, there: int) -> float:
-    """Return the chance before anything was seen: what has lasted for a time is over after as long again in half of all cases."""
-    if there == here:
-        return 0.25
-    return 1 - 0.5 ** (there - here)
 
 
 def _grounds(outcomes: Outcomes, now: int, chosen: int) -> str:
@@ -159,4 +217,5 @@ def _grounds(outcomes: Outcomes, now: int, chosen: int) -> str:
     others = [outcomes.cells[now, there] for there in range(now, chosen) if (now, there) in outcomes.cells]
     sooner = sum(good for good, _ in others), sum(bad for _, bad in others)
     tail = f", {sooner[0]:.0f} of {sum(sooner):.0f} made sooner" if others else ""
-    return f"{BINS_S[chosen]:g} s after the first failure: {seen}{tail}"
+    when = f"{BINS_S[chosen]:g} s after the first failure" if chosen > now else "at once"
+    return f"{when}: {seen}{tail}"

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import ClassVar
 
-from hive.resilience.adaptive import Outcomes, choose, is_hopeless
+from hive.resilience.adaptive import Outcomes, at_once, choose, is_hopeless
 from hive.resilience.budget import RetryBudget
 from hive.resilience.causes import NOT_RETRIED, Cause, CauseTable
 from hive.resilience.failure import Decision, Failure
@@ -220,8 +220,8 @@ class AdaptiveRetry(RetryStrategy):
 
     Attributes:
         attempt_cost_s: seconds of waiting that one failed attempt is worth: more makes it wait longer and try less.
-        gives_up: whether a task's bugs are no longer retried once retries after them practically never helped. Other
-            causes are always retried: an outage may last.
+        gives_up: whether a task's bugs, which are retried at once, are no longer retried once that practically never
+            helped. Other causes are always retried: an outage may last.
     """
 
     name: ClassVar[str] = "adaptive"
@@ -234,7 +234,10 @@ class AdaptiveRetry(RetryStrategy):
         if self.gives_up and failure.cause is Cause.BUG and is_hopeless(outcomes, random):
             why = f"{failure.cause}: of the last {good + bad:.0f} retries after it {good:.0f} were done"
             return Decision(delay_s=None, why=why, is_exhausted=True)
-        choice = choose(outcomes, failure.elapsed_s, self.cap_s, self.attempt_cost_s, random)
+        if failure.cause is Cause.BUG:
+            choice = at_once(outcomes, failure.elapsed_s)
+        else:
+            choice = choose(outcomes, failure.elapsed_s, self.cap_s, self.attempt_cost_s, random)
         wait_s = min(choice.delay_s + (choice.delay_s or 0.1) * self.jitter * random.random(), self.cap_s)
         if choice.delay_s >= self.cap_s:
             wait_s = self.cap_s * (1 - self.jitter * random.random())

@@ -1,7 +1,7 @@
 """What the fleet shares about retries: the accounts of budgets, what became of retries, and who waits for a dependency."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from hive.resilience.adaptive import CELL_FULL
@@ -100,32 +100,46 @@ class RetryState(Caller):
     def release_retries(self, dependency: str, per_s: float) -> int:
         """Let those that wait for a dependency go on, oldest first, ``per_s`` a second over all callers.
 
-        Safe to repeat and to be called by several. Killed halfway, those it took wait for their own time.
+        Safe to repeat and to be called by several. Killed halfway, those it took wait for their own time. What was just
+        parked and is not on the broker yet stays for the next call.
 
         Returns:
             How many were released.
         """
-        released = 0
+        released, early = 0, dict[bytes, int]()
         while True:
             reply = self.call(
                 "retry_release", self._gate(dependency), self.now_argument(), RELEASED_AT_ONCE, round(1e6 / per_s)
             )
-            by_queue: dict[str, list[tuple[int, str]]] = defaultdict(list)
-            for member, due_ms in zip(reply[::2], reply[1::2], strict=True):
-                id_, _, queue = member.decode().partition(" ")
-                by_queue[queue].append((int(due_ms), id_))
-            released += sum(self.advance_scheduled(queue, times) for queue, times in by_queue.items())
-            if len(reply) < 2 * RELEASED_AT_ONCE:
+            by_queue: dict[str, list[tuple[bytes, int, int]]] = defaultdict(list)
+            for member, due_ms, hold_ms in zip(reply[::3], reply[1::3], reply[2::3], strict=True):
+                by_queue[member.partition(b" ")[2].decode()].append((member, int(due_ms), int(hold_ms)))
+            for queue, taken in by_queue.items():
+                times = [(due_ms, member.partition(b" ")[0].decode()) for member, due_ms, _ in taken]
+                moved = self.advance_scheduled(queue, times)
+                released += sum(moved)
+                early |= {member: hold_ms for (member, _, hold_ms), was in zip(taken, moved, strict=True) if not was}
+            if len(reply) < 3 * RELEASED_AT_ONCE:
+                self._hold_again(dependency, early)
                 return released
 
-    def advance_scheduled(self, queue: str, times: Sequence[tuple[int, str]]) -> int:
+    def _hold_again(self, dependency: str, members: Mapping[bytes, int]) -> None:
+        if members:
+            held = self._gate(dependency)[1]
+            with translated("retry_release"), self.client.pipeline() as pipeline:
+                pipeline.zadd(held, members, nx=True)
+                pipeline.pexpireat(held, max(members.values()) + PROBE_GRACE_MS)
+                pipeline.execute()
+
+    def advance_scheduled(self, queue: str, times: Sequence[tuple[int, str]]) -> tuple[bool, ...]:
         """Give scheduled messages other times: due ms and message id of each. Safe to repeat.
 
         Returns:
-            How many were still scheduled.
+            For each whether it was scheduled.
         """
         arguments = [part for time in times for part in time]
-        return int(self.call("retry_advance", self.queue_keys(queue).keys("scheduled", "wake"), *arguments))
+        reply = self.call("retry_advance", self.queue_keys(queue).keys("scheduled", "wake"), *arguments)
+        return tuple(map(bool, reply))
 
     def held_retries(self, dependency: str) -> int:
         """Return how many retries wait for a dependency to answer."""
