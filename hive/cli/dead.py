@@ -25,6 +25,10 @@ from hive.runtime.home import archive_of
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 queue_option = click.option("--queue", "-q", "queues", multiple=True, help="A queue; all of the application if none.")
 
+archived_option = click.option(
+    "--archived", is_flag=True, help="Letters of the archive instead of the broker's; ages do not count."
+)
+
 _FILTERS = (
     click.option("--id", "ids", multiple=True, help="A dead letter id or task id; several are allowed."),
     click.option("--reason", help="Its short word, such as unknown_task."),
@@ -59,11 +63,15 @@ def dead() -> None:
 @app_option
 @queue_option
 @filtered
+@archived_option
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Letters at most.")
 @json_option
-def list_letters(app_path: str, queues: tuple[str, ...], selection: Selection, limit: int, as_json: bool) -> None:
+def list_letters(
+    app_path: str, queues: tuple[str, ...], selection: Selection, archived: bool, limit: int, as_json: bool
+) -> None:
     """List dead letters, oldest first in each queue."""
-    found = [letter.summary() for letter in islice(_letters(app_path, queues).find(selection), limit)]
+    letters = _found(app_path, queues, selection, archived=archived)
+    found = [letter.summary() for letter in islice(letters, limit)]
     _print(found, ("id", "queue", "reason", "task", "at_ms", "redriven", "cause"), as_json)
 
 
@@ -71,10 +79,11 @@ def list_letters(app_path: str, queues: tuple[str, ...], selection: Selection, l
 @click.argument("id_", metavar="ID")
 @app_option
 @queue_option
+@archived_option
 @json_option
-def show(id_: str, app_path: str, queues: tuple[str, ...], as_json: bool) -> None:
+def show(id_: str, app_path: str, queues: tuple[str, ...], archived: bool, as_json: bool) -> None:
     """Show all of one letter, by its id or its task's: reason, every delivery, headers, arguments, raw bytes."""
-    letter = _letters(app_path, queues).get(id_)
+    letter = _archived_letter(app_path, queues, id_) if archived else _letters(app_path, queues).get(id_)
     described = letter.described()
     if as_json:
         click.echo(json.dumps(described, indent=2))
@@ -96,9 +105,9 @@ def show(id_: str, app_path: str, queues: tuple[str, ...], as_json: bool) -> Non
 @json_option
 def stats(app_path: str, queues: tuple[str, ...], selection: Selection, as_json: bool) -> None:
     """Show how many letters there are of each kind, and what became of others."""
-    letters = _letters(app_path, queues)
+    letters, archive = _letters(app_path, queues), archive_of(reached(app_path)[0].settings)
     kinds = [asdict(kind) for kind in letters.kinds(selection)]
-    counters = letters.counters()
+    counters = [{**row, "in_archive": archive.count(row["queue"])} for row in letters.counters()]
     if as_json:
         click.echo(json.dumps({"kinds": kinds, "queues": counters}, indent=2))
         return
@@ -152,13 +161,13 @@ def edit(
 @app_option
 @queue_option
 @filtered
-@click.option("--archived", is_flag=True, help="Letters of the archive instead of the broker's; ages do not count.")
+@archived_option
 @click.option("--output", "-o", type=click.File("w"), default="-", help="File to write; standard output if not given.")
 def export_letters(
     app_path: str, queues: tuple[str, ...], selection: Selection, archived: bool, output: IO[str]
 ) -> None:
     """Write letters as lines of JSON, all of each; they stay where they are."""
-    for letter in _archived(app_path, queues, selection) if archived else _letters(app_path, queues).find(selection):
+    for letter in _found(app_path, queues, selection, archived=archived):
         click.echo(exported(letter), file=output)
 
 
@@ -189,6 +198,16 @@ def purge(app_path: str, queues: tuple[str, ...], selection: Selection, everythi
 def _letters(app_path: str, queues: tuple[str, ...]) -> DeadLetters:
     app, store = reached(app_path)
     return DeadLetters(store, chosen(app, queues))
+
+
+def _found(app_path: str, queues: tuple[str, ...], selection: Selection, *, archived: bool) -> Iterator[Letter]:
+    return _archived(app_path, queues, selection) if archived else _letters(app_path, queues).find(selection)
+
+
+def _archived_letter(app_path: str, queues: tuple[str, ...], id_: str) -> Letter:
+    for letter in _archived(app_path, queues, Selection(ids=frozenset({id_}))):
+        return letter
+    raise InputError(f"there is no dead letter {id_!r} in the archive: `hive dead list --archived` shows them")
 
 
 def _archived(app_path: str, queues: tuple[str, ...], selection: Selection) -> Iterator[Letter]:

@@ -2,7 +2,7 @@
 
 A message that cannot succeed is never dropped: it lies in its queue's dead letters on the broker, with reason, cause,
 traceback, the end of every delivery and its raw bytes, until an operator redrives it, or until it is one of the oldest
-past a bound and goes to the archive, a SQLite file under ``home``::
+past a bound and goes to the archive, a SQLite file under ``home`` or a table in PostgreSQL::
 
     in flight ──set aside, third death──► dead letters ──redrive──► ready (same id, same bytes, starts counted anew)
                                            │   ▲   │
@@ -14,7 +14,7 @@ Guaranteed:
 
 * One script moves a batch of a redrive: killed at any point, no letter is lost or doubled, and the same command again
   moves the rest. A letter that fails again comes back with both histories.
-* A letter is removed from the broker only after the archive's file has it on disk. Two hosts that archive at the same
+* A letter is removed from the broker only after the archive has it on disk. Two hosts that archive at the same
   time may both have written it; the counter ``archived`` counts it once.
 * Only form and fate make a message poison (:mod:`hive.deadletter.poison`), never the words in it.
 

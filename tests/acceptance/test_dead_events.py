@@ -61,6 +61,10 @@ def test_arrivals_are_events_and_the_oldest_are_archived_and_brought_back(app: A
     assert len({event["letter"] for event in events}) == COUNT
     counters = json.loads(dead("stats", "--json", server=own_redis))["queues"][0]
     assert (counters["letters"], counters["archived_total"], counters["dead_total"]) == (KEPT, COUNT - KEPT, COUNT)
+    assert counters["in_archive"] == COUNT - KEPT
+    listed = json.loads(dead("list", "--archived", "--limit", "3", "--json", server=own_redis))
+    assert len(listed) == 3
+    assert json.loads(dead("show", listed[0]["id"], "--archived", "--json", server=own_redis))["id"] == listed[0]["id"]
     lines = dead("export", "--archived", server=own_redis)
     assert len(lines.splitlines()) == COUNT - KEPT
     assert json.loads(dead("import", "--json", server=own_redis, given=lines)) == [{"read": 20, "imported": 20}]

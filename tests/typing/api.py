@@ -2,7 +2,18 @@
 
 from typing import Any, assert_type
 
-from hive import AgentType, Capability, Concurrency, Hive, HiveError, Resources, Settings, load_settings
+from hive import (
+    AgentType,
+    Capability,
+    Concurrency,
+    Hive,
+    HiveError,
+    QueueFull,
+    Resources,
+    Settings,
+    Unique,
+    load_settings,
+)
 
 settings = load_settings(delivery={"lease_s": 9.0})
 assert_type(settings, Settings)
@@ -23,3 +34,9 @@ assert_type(app.settings, Settings)
 assert_type(app.agent_types["sql_tuner"], AgentType)
 anything: Any = app.task(agent_type="code_reviewer")
 failure: Exception = HiveError("what happened, and what to do")
+
+once = Unique(within_s=60.0, key=lambda order: order["id"], until="done")
+assert_type(once.within_s, float)
+anything = app.task(unique=once)
+full = QueueFull("orders", 1000, 1000)
+assert_type((full.queue, full.length, full.bound), tuple[str, int, int])
