@@ -113,6 +113,36 @@ def _fresh(tasks: Any) -> Any:
     return None if result.is_fallback else result
 
 
+@pytest.mark.parametrize("pool", ["custom", "threads"])
+def test_coroutines_and_retries_are_counted_and_refused_too(server: RedisServer, tasks: Any, pool: str) -> None:
+    client, store = server.client(), tasks.app.access.store
+    for name in ("flaky", "retried"):
+        store.breaker_force(name, BreakerState.CLOSED)
+    client.set("flaky:down", 1)
+    environment = {**RULES, "CELERY_CUSTOM_WORKER_POOL": "hive.pools:AsyncioPool"}
+    with WorkerProcess(server, pool=pool, app=APP, options=QUEUES, environment=environment).ready():
+        for number in range(4):
+            tasks.ask_flaky.delay(f"{pool} {number}").get(timeout=10, propagate=False)
+        eventually(lambda: store.breaker("flaky").view.state is BreakerState.OPEN, 5)
+        refused = eventually(lambda: _refused(tasks, pool), 5, what="the fallback of a coroutine task")
+        assert refused.get() == "nothing known"
+        # What a retry was for counts as a failure of the dependency; the open breaker takes no attempt.
+        retried = tasks.retry_flaky.delay()
+        eventually(lambda: store.breaker("retried").view.state is BreakerState.OPEN, 10)
+        begun = len(traces(server, task_id=retried.id))
+        client.delete("flaky:down")
+        retries = retried.get(timeout=20)
+    starts = traces(server, task_id=retried.id)
+    assert 4 <= begun <= len(starts)
+    assert len(starts) == retries + 1
+
+
+def _refused(tasks: Any, pool: str) -> Any:
+    result = tasks.ask_flaky.delay(f"{pool} refused")
+    result.get(timeout=10, propagate=False)
+    return result if result.is_fallback else None
+
+
 def test_past_its_deadline_a_task_gives_its_fallback_or_fails(server: RedisServer, tasks: Any) -> None:
     with WorkerProcess(server, app=APP, options=QUEUES, environment=RULES).ready():
         late = tasks.answer.apply_async(("now",), deadline_s=-1)

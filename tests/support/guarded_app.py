@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 
-from hive import Hive
+from hive import Hive, ImmediateRetry
 from hive.guards import Default, LastGood, OtherAgent
 from hive.settings.load import load_settings
 
@@ -62,3 +62,11 @@ async def ask_flaky(self: Any, question: str) -> str:
     if redis.Redis.from_url(url).exists("flaky:down"):
         raise ConnectionError("flaky is down")
     return f"{question}!"
+
+
+@app.task(bind=True, breaker="retried", retry=ImmediateRetry(max_retries=50))
+def retry_flaky(self: Any) -> int:
+    trace(self.request)
+    if redis.Redis.from_url(url).exists("flaky:down"):
+        raise ConnectionError("flaky is down")
+    return int(self.request.retries)
