@@ -10,6 +10,7 @@ from typing import Any
 from celery.worker import control as celery_control
 from celery.worker.control import Panel, inspect_command
 
+from hive.runtime.calls import UNDECODABLE, call_of
 from hive.store.store import Store
 from hive.store.values import ScheduledMessage
 from hive.transport import envelope
@@ -17,6 +18,9 @@ from hive.transport.channel import Channel
 
 #: Scheduled messages that one reply lists at most, for each queue.
 LISTED = 1_000
+
+#: What Celery says of every task that waits for its time: the priority among its timers.
+TIMER_PRIORITY = 6
 
 
 def install() -> None:
@@ -30,7 +34,9 @@ def scheduled(state: Any, **kwargs: Any) -> list[dict[str, Any]]:
     found = celery_control.scheduled(state, **kwargs)
     store, queues = _broker(state)
     if store is not None:
-        found += [_described(queue, message) for queue in queues for message in store.scheduled(queue, 0, LISTED)]
+        found += [
+            _described(state.app, queue, message) for queue in queues for message in store.scheduled(queue, 0, LISTED)
+        ]
     return found
 
 
@@ -40,25 +46,33 @@ def _broker(state: Any) -> tuple[Store | None, list[str]]:
     return (channel.store, channel.active_queues) if isinstance(channel, Channel) else (None, [])
 
 
-def _described(queue: str, message: ScheduledMessage) -> dict[str, Any]:
-    """Return a scheduled message as Celery describes one."""
+def _described(app: Any, queue: str, message: ScheduledMessage) -> dict[str, Any]:
+    """Return a scheduled message as Celery describes one that waits in a worker."""
+    found: dict[str, Any] = {}
+    args: Any = None
+    kwargs: Any = None
     try:
-        headers = envelope.read(message.payload).get("headers") or {}
-    except envelope.UnreadableError:
-        headers = {}
+        found = envelope.read(message.payload)
+        args, kwargs, _ = call_of(app, found)
+    except (envelope.UnreadableError, *UNDECODABLE):
+        # Whoever claims it sets it aside.
+        args = kwargs = None
+    headers = found.get("headers") or {}
     return {
-        "eta": datetime.fromtimestamp(message.due_ms / 1000, UTC).isoformat(),
-        "priority": message.priority,
+        "eta": headers.get("eta") or datetime.fromtimestamp(message.due_ms / 1000, UTC).isoformat(),
+        "priority": TIMER_PRIORITY,
         "request": {
             "id": headers.get("id"),
             "name": headers.get("task"),
             "type": headers.get("task"),
-            "args": headers.get("argsrepr"),
-            "kwargs": headers.get("kwargsrepr"),
+            "args": headers.get("argsrepr") if args is None else args,
+            "kwargs": headers.get("kwargsrepr") if kwargs is None else kwargs,
             "hostname": None,
             "time_start": None,
             "acknowledged": False,
-            "delivery_info": {"exchange": "", "routing_key": queue, "priority": message.priority},
+            "delivery_info": {
+                "exchange": "", "routing_key": queue, "priority": message.priority, "redelivered": False,
+            },
             "worker_pid": None,
         },
-    }
+    }  # fmt: skip

@@ -11,20 +11,18 @@ A redrive takes the letter back: nobody is told of a letter that is gone, and wh
 the failure. What has been told cannot be taken back: errbacks have run, the chord has failed.
 """
 
-import base64
 import logging
 from collections.abc import Sequence
 from typing import Any
 
 from celery.app.task import Context
 from celery.exceptions import NotRegistered
-from kombu.exceptions import ContentDisallowed, DecodeError, OperationalError
-from kombu.serialization import loads, prepare_accept_content
+from kombu.exceptions import OperationalError
 
 from hive.deadletter.letter import Letter
 from hive.deadletter.poison import Reason
 from hive.errors import BrokerError, DeadLetteredError
-from hive.runtime.inspection import BROKEN
+from hive.runtime.calls import UNDECODABLE, call_of
 from hive.runtime.next_steps import fix_publishes
 from hive.store.condemned import Arrival
 from hive.transport import envelope
@@ -77,7 +75,7 @@ class DeadResults:
         error = _error(letter)
         try:
             self._fail(letter, error, _request(self._app, letter))
-        except (ContentDisallowed, DecodeError, *BROKEN) as broken:
+        except UNDECODABLE as broken:
             logger.warning("what follows dead letter %s cannot be read: %s", letter.stored.id, broken)
             self._fail(letter, error, Context(id=letter.task_id, delivery_info={}))
         self._on_failed(letter.task_id, error)
@@ -97,14 +95,8 @@ def _request(app: Any, letter: Letter) -> Context:
     """Return the request as its pool would have known it, without a fence: its deliveries have ended."""
     message = envelope.read(letter.stored.payload)
     properties = message["properties"]
-    body: Any = message["body"]
-    if properties.get("body_encoding") == "base64":
-        body = base64.b64decode(body)
-    if letter.stored.reason in {Reason.UNDECODABLE, Reason.TOO_DEEP}:
-        args, kwargs, embed = (), {}, {}
-    else:
-        accept = prepare_accept_content(app.conf.accept_content)
-        args, kwargs, embed = loads(body, message["content-type"], message["content-encoding"], accept=accept)
+    unreadable = letter.stored.reason in {Reason.UNDECODABLE, Reason.TOO_DEEP}
+    args, kwargs, embed = ((), {}, {}) if unreadable else call_of(app, message)
     request = Context(
         letter.headers,
         args=args,
@@ -112,7 +104,7 @@ def _request(app: Any, letter: Letter) -> Context:
         correlation_id=properties.get("correlation_id"),
         reply_to=properties.get("reply_to"),
         delivery_info={"routing_key": letter.stored.queue},
-        **{name: (embed or {}).get(name) for name in ("callbacks", "errbacks", "chain", "chord")},
+        **{name: embed.get(name) for name in ("callbacks", "errbacks", "chain", "chord")},
     )
     fix_publishes(request.errbacks or (), f"dead:{letter.stored.id}")
     return request

@@ -75,6 +75,12 @@ class HiveRequest(Request):
             self._awaits_pool = True
             job.terminate()
 
+    def info(self, safe: bool = False) -> dict[str, Any]:
+        """Return what ``inspect`` says of it: as Celery does, without the fence, which is the pool's alone."""
+        told: dict[str, Any] = super().info(safe)
+        told["delivery_info"] = {name: value for name, value in told["delivery_info"].items() if name != "hive"}
+        return told
+
     def revoked(self) -> bool:
         """Whether it is not to be handed to the pool; Celery asks right before, and may have let it wait till then."""
         return self._is_withdrawn or bool(super().revoked())

@@ -2,6 +2,7 @@
 
 import signal
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -233,6 +234,24 @@ def test_a_revoked_task_that_waits_on_the_broker_never_starts(app: Any, own_redi
         assert later.state == "REVOKED"
         assert own_redis.client().zcard("{celery}:hive:scheduled") == 0
     assert traces(own_redis) == []
+
+
+def test_inspect_describes_tasks_as_celery_does(app: Any, own_redis: RedisServer) -> None:
+    with WorkerProcess(own_redis).ready():
+        at = datetime.now(UTC) + timedelta(seconds=60)
+        later = call(app, "add", 1, [2], eta=at)
+        running = call(app, "wait_for", "end")
+        eventually(lambda: traces(own_redis))
+        inspect = app.control.inspect(timeout=1)
+        ((scheduled,),) = inspect.scheduled().values()
+        assert (scheduled["eta"], scheduled["request"]["id"]) == (at.isoformat(), later.id)
+        assert (scheduled["request"]["args"], scheduled["request"]["kwargs"]) == ([1, [2]], {})
+        ((active,),) = inspect.active().values()
+        assert active["id"] == running.id
+        for told in (scheduled["request"], active):
+            assert set(told["delivery_info"]) == {"exchange", "routing_key", "priority", "redelivered"}
+        own_redis.client().rpush("end", 1)
+        running.get(timeout=10)
 
 
 def test_a_batch_is_published_together_or_not_at_all(app: Any, own_redis: RedisServer) -> None:
