@@ -13,14 +13,13 @@ from celery.app.amqp import _callback_publish_retry
 from celery.app.task import Task
 from celery.signals import after_task_publish, before_task_publish, task_sent
 from celery.utils.nodenames import anon_nodename
-from kombu.utils.uuid import uuid
 
 from hive.runtime.destination import Destination, Destinations
 from hive.runtime.next_steps import fence_of_source
 from hive.runtime.publishers import Publishers
 from hive.runtime.seams import Seams
 from hive.runtime.task_message import Call
-from hive.transport.envelope import PUBLISH_ID
+from hive.transport.envelope import PUBLISH_ID, new_id
 from hive.transport.producer import DirectProducer
 
 #: What a plain call may say beside its arguments.
@@ -99,7 +98,7 @@ class PlainCalls:
         """Send a call through a producer that is ready for its queue, else return None."""
         if not (isinstance(producer, DirectProducer) and producer.is_ready(destination.name)):
             return None
-        parent, task_id = self._app.current_worker_task, options.get("task_id") or uuid()
+        parent, task_id = self._app.current_worker_task, options.get("task_id") or new_id()
         if parent and fence_of_source(parent.request, task_id) is not None:
             return None
         if task.typing:

@@ -1,5 +1,6 @@
 """The envelope kombu puts around a message: reading one that may be broken, and what delivery must know of it."""
 
+import os
 import uuid
 from datetime import UTC, datetime
 from json import JSONDecodeError, JSONDecoder
@@ -109,8 +110,18 @@ def publish_id(envelope: Envelope) -> str:
 
     kombu gives each try a new delivery tag, but hands the same properties to all of them.
     """
-    known: str = envelope["properties"].setdefault(PUBLISH_ID, uuid.uuid4().hex)
+    properties = envelope["properties"]
+    if PUBLISH_ID not in properties:
+        properties[PUBLISH_ID] = uuid.uuid4().hex
+    known: str = properties[PUBLISH_ID]
     return known
+
+
+def new_id() -> str:
+    """Return a random UUID (version 4) as text, as ``uuid.uuid4`` makes it in twice the time."""
+    digits = os.urandom(16).hex()
+    variant = "89ab"[int(digits[16], 16) & 3]
+    return f"{digits[:8]}-{digits[8:12]}-4{digits[13:16]}-{variant}{digits[17:20]}-{digits[20:]}"
 
 
 def fence(envelope: Envelope) -> dict[str, Any] | None:

@@ -6,13 +6,12 @@ import uuid
 from typing import Any
 
 from kombu import Producer, serialization
-from kombu.utils.uuid import uuid as uuid4_text
 
 from hive.store.line import Line
 from hive.store.store import Store
 from hive.transport.batch import Gathered
 from hive.transport.channel import Channel
-from hive.transport.envelope import PUBLISH_ID
+from hive.transport.envelope import PUBLISH_ID, new_id
 
 
 class DirectProducer(Producer):
@@ -82,7 +81,7 @@ class DirectProducer(Producer):
         properties |= {
             "delivery_info": {"exchange": "", "routing_key": queue},
             "body_encoding": body_encoding,
-            "delivery_tag": uuid4_text(),
+            "delivery_tag": new_id(),
         }
         message = {
             "body": written,

@@ -323,6 +323,14 @@ def test_a_batch_holds_the_messages_that_calls_one_by_one_have(publishing: Publi
     assert publishing.messages() == celerys
 
 
+def test_the_ids_of_plain_calls_are_random_uuids(publishing: Publishing) -> None:
+    for _ in range(1_001):
+        publishing.app.tasks["ignored"].delay()
+    ids = [uuid.UUID(message["headers"]["id"]) for _, message in publishing.messages()]
+    assert len(set(ids)) == 1_001
+    assert {(one.version, one.variant) for one in ids} == {(4, uuid.RFC_4122)}
+
+
 def test_a_queue_declared_anew_or_with_another_exchange_is_asked_for_again(publishing: Publishing) -> None:
     task = publishing.app.tasks["plain"]
     for _ in range(2):
