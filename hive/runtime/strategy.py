@@ -1,7 +1,6 @@
 """Taking in the messages of a task: the short way for a plain call, Celery's own for all others.
 
-A call is plain if it may begin at once: no eta, no expiry, no rate limit, nothing that could revoke it, and no log of
-what is received. Most calls are. What Celery's way does for them that can be seen is done here too.
+A call is plain if it may begin at once: no eta, no expiry, no rate limit, nothing that could revoke it. Most calls are. What Celery's way does for them that can be seen is done here too.
 """
 
 import logging
@@ -9,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping
 from typing import Any
 
 from celery import signals
+from celery.app import trace
 from celery.worker import state
 from celery.worker.request import create_request_cls
 from celery.worker.strategy import default as celery_strategy
@@ -83,7 +83,9 @@ class Strategy:
     def __init__(self, task: Any, app: Any, consumer: Any) -> None:
         self._task, self._app, self._consumer = task, app, consumer
         self._take_in_full: Callable[..., Any] = celery_strategy(task, app, consumer)
-        self._is_plain = not _logger().isEnabledFor(logging.INFO) and _request_class(task) is HiveRequest
+        self._is_plain = _request_class(task) is HiveRequest
+        self._log = logging.getLogger("celery.worker.strategy")
+        self._logs = self._log.isEnabledFor(logging.INFO)
         eventer = consumer.event_dispatcher
         self._send_event = eventer.send if eventer and eventer.enabled and task.send_events else None
         self._revoked: Collection[str] = consumer.controller.state.revoked
@@ -107,6 +109,8 @@ class Strategy:
         ):
             return False
         request = self._made(message)
+        if self._logs:
+            self._note(request)
         signals.task_received.send(sender=consumer, request=request)
         if self._send_event is not None:
             self._tell(request)
@@ -130,6 +134,16 @@ class Strategy:
             )
         request: PlainRequest = self._request_class(message, self._task, self._consumer, self._app)
         return request
+
+    def _note(self, request: PlainRequest) -> None:
+        fields = {
+            "id": request.id,
+            "name": request.name,
+            "args": request.argsrepr,
+            "kwargs": request.kwargsrepr,
+            "eta": None,
+        }
+        self._log.info(trace.LOG_RECEIVED, fields, extra={"data": fields})
 
     def _tell(self, request: PlainRequest) -> None:
         if self._send_event is not None:
@@ -169,7 +183,3 @@ def _restores_prefetch(consumer: Any) -> bool:
 
 def _request_class(task: Any) -> Any:
     return HiveRequest if task.Request in {"hive.runtime.request:HiveRequest", HiveRequest} else None
-
-
-def _logger() -> logging.Logger:
-    return logging.getLogger("celery.worker.strategy")

@@ -20,7 +20,7 @@ def request(properties: dict[str, Any]) -> HiveRequest:
         delivery_info={},
         payload=([], {}, {}),
         fence={"consumer": "c", "queue": "q", "token": 1, "message": "1", "broker": "b"},
-        channel=SimpleNamespace(consumer=SimpleNamespace(shares_memory=False)),
+        consumer=SimpleNamespace(shares_memory=False),
     )
     return HiveRequest(message, app=app, task=app.tasks["celery.backend_cleanup"], headers=message.headers)
 
