@@ -4,12 +4,13 @@ from typing import Any
 
 from celery.app.amqp import AMQP
 
+from hive.errors import BrokerRefusedError
 from hive.routing.router import Router
 from hive.runtime.backpressure import guard_by_bound
 from hive.runtime.next_steps import fence_of_source
 from hive.transport.channel import Channel
 from hive.transport.connection import Connection
-from hive.transport.envelope import FOLLOWS
+from hive.transport.envelope import FOLLOWS, GUARD
 
 
 class HiveAMQP(AMQP):
@@ -46,7 +47,12 @@ class HiveAMQP(AMQP):
                 if known in channel.declared:
                     declare = []
                 channel.declared.add(known)
-            if self.app.backpressure.bounds and not message.headers.get("retries"):
+            is_ours = isinstance(channel, Channel)
+            if GUARD in options and not is_ours:
+                raise BrokerRefusedError(
+                    f"task {name}: only a broker of hive's transport can compare calls by their keys"
+                )
+            if is_ours and self.app.backpressure.bounds and not message.headers.get("retries"):
                 guard_by_bound(self.app.backpressure.bounds, queue, options)
             task = self.app.current_worker_task
             fence = fence_of_source(task.request, message.headers.get("id")) if task else None

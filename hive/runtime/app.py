@@ -26,6 +26,7 @@ from hive.runtime.configuration import Configuration
 from hive.runtime.coroutines import with_models
 from hive.runtime.deadline import with_deadline
 from hive.runtime.defaults import celery_settings, transport_defaults
+from hive.runtime.degrading import degrading
 from hive.runtime.dependencies import circuits_of
 from hive.runtime.fallback import FALLBACK_TASK, run_fallback
 from hive.runtime.limited import Limits
@@ -127,6 +128,8 @@ class Hive(Celery):
     def _task_from_fun(self, fun: Any, name: str | None = None, *args: Any, **options: Any) -> Any:
         if options.get("pydantic") and inspect.iscoroutinefunction(fun):
             fun = with_models(self, fun, name or fun.__name__, options)
+        if options.get("fallback") is not None:
+            fun = degrading(self, fun, name or self.gen_task_name(fun.__name__, fun.__module__))
         if "retry" in options:
             # As an attribute it would hide the method.
             options["retry_strategy"] = options.pop("retry")
@@ -241,9 +244,10 @@ class Hive(Celery):
         return self._send_asked(name, args, kwargs, *more, **options)
 
     def _send_asked(self, name: str, args: Any, kwargs: Any, *more: Any, **options: Any) -> Any:
-        if asks_for_key(options):
+        task = options.get("task_type") or dict.get(self._tasks, name)
+        if asks_for_key(task, options):
             held_s = self.settings.delivery.idempotency_s
-            return send_keyed(self._send, held_s, name, args, kwargs, *more, **options)
+            return send_keyed(self._send, task, held_s, name, args, kwargs, *more, **options)
         return self._send(name, args, kwargs, *more, **options)
 
     def _send(self, name: str, args: Any, kwargs: Any, *more: Any, **options: Any) -> Any:

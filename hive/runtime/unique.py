@@ -16,7 +16,8 @@ its queue is purged                     free                            free
 a stock worker runs it                  held on                         held on until its time
 ======================================= =============================== ======================================
 
-Only calls are compared whose id hive chooses. What comes with an id of its own is published always: a step of a chain, a
+A process that calls a task by a name it has no code for knows nothing of its ``unique``, and publishes; an
+``idempotency_key`` it can give. Only calls are compared whose id hive chooses. What comes with an id of its own is published always: a step of a chain, a
 member of a group or chord, whose result somebody waits for under that id; a retry; a call with ``task_id=``.
 """
 
@@ -119,18 +120,26 @@ class _Asking:
         result.id = self._twin
 
 
-def asks_for_key(options: dict[str, Any]) -> bool:
-    """Whether a call has an idempotency key, or is of a task that is unique."""
-    return KEY_HEADER in options or getattr(options.get("task_type"), "unique", None) is not None
+def asks_for_key(task: Any, options: dict[str, Any]) -> bool:
+    """Whether a call has an idempotency key, or is of a task that is unique (None: it is not known here)."""
+    return KEY_HEADER in options or getattr(task, "unique", None) is not None
 
 
 def send_keyed(
-    send: Callable[..., Any], idempotency_s: float, name: str, args: Any, kwargs: Any, *more: Any, **options: Any
+    send: Callable[..., Any],
+    task: Any,
+    idempotency_s: float,
+    name: str,
+    args: Any,
+    kwargs: Any,
+    *more: Any,
+    **options: Any,
 ) -> Any:
     """Publish a call that asks for a key, and return its result or that of the task which holds the key.
 
     Args:
         send: publishes, as ``Celery.send_task`` does.
+        task: the task, if it is known here.
         idempotency_s: seconds a key is held that a caller gives to a task which is not unique.
         name: of the task.
         args: its arguments.
@@ -142,7 +151,7 @@ def send_keyed(
         InputError: its arguments cannot be compared.
     """
     options.update(zip(_POSITIONAL, more, strict=False))
-    given, task = options.pop(KEY_HEADER, None), options.get("task_type")
+    given = options.pop(KEY_HEADER, None)
     unique: Unique | None = getattr(task, "unique", None)
     headers = options["headers"] = dict(options.get("headers") or {})
     if given is not None:

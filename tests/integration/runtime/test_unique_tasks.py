@@ -12,7 +12,7 @@ from celery import chain, group
 from celery.contrib.testing.worker import start_worker
 
 from hive import Hive, InputError, QueueFull, Unique
-from hive.errors import DeadLetteredError
+from hive.errors import BrokerRefusedError, DeadLetteredError
 from hive.settings.load import load_settings
 from hive.store.faults import BatchPublishError
 from tests.support.eventually import eventually
@@ -100,6 +100,7 @@ def test_every_way_of_calling_is_handed_the_first_result(app: Hive, work: Any, l
         done.apply_async((1,), countdown=60),
         done.s(1).delay(),
         asyncio.run(done.adelay(1)),
+        app.send_task("done", (1,)),
     ]
     with app.batch():
         batched = [done.delay(2), done.delay(1), done.delay(2)]
@@ -110,7 +111,7 @@ def test_every_way_of_calling_is_handed_the_first_result(app: Hive, work: Any, l
     assert waiting(app) == 3
     log.gate.set()
     with work():
-        assert [result.get(timeout=20) for result in (*others, *batched)] == [1] * 5 + [2, 1, 2]
+        assert [result.get(timeout=20) for result in (*others, *batched)] == [1] * 6 + [2, 1, 2]
         assert log.keys.count(first.id) == 1
         eventually(lambda: done.delay(1).id != first.id, what="the key to be free again")
 
@@ -138,6 +139,8 @@ def test_a_key_is_made_by_a_function_and_arguments_that_are_none_say_so(app: Hiv
         app.tasks["done"].delay(object())
     with pytest.raises(InputError, match="at most"):
         Unique(within_s=1e9)
+    with pytest.raises(BrokerRefusedError), app.connection_for_write("memory://") as foreign:
+        timed.apply_async((5,), connection=foreign)
 
 
 def test_what_somebody_waits_for_under_its_own_id_is_always_published(app: Hive, work: Any, log: Log) -> None:
