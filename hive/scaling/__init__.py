@@ -2,8 +2,9 @@
 
 One policy (:func:`~hive.scaling.policy.decide`) is a pure function of rules, what it remembers and what is seen; it is
 the same for the slots inside a worker, for whole workers and in ``hive simulate``. Whoever drives it observes, decides,
-acts and keeps the state::
+acts and keeps the state; :class:`~hive.scaling.estimate.LoadEstimator` makes observations of plain counters::
 
+    observation = estimator.observe(now_s=..., arrived=..., ended_s=..., slots=..., busy=..., backlog=...)
     decision, state = decide(rules, state, observation)
     if decision.change: ...
 
@@ -15,8 +16,9 @@ inputs and its reason. Shrinking means draining: which slots go, and that none o
 Not here: to foresee arrivals (``hive.learning``), to divide a budget between pools, to start or drain anything.
 """
 
+from hive.scaling.estimate import LoadEstimator
 from hive.scaling.observation import Decision, Observation, Reason
 from hive.scaling.policy import ScalingState, decide
 from hive.scaling.rules import ScalingRules
 
-__all__ = ["Decision", "Observation", "Reason", "ScalingRules", "ScalingState", "decide"]
+__all__ = ["Decision", "LoadEstimator", "Observation", "Reason", "ScalingRules", "ScalingState", "decide"]

@@ -9,14 +9,13 @@ greatest recommendation of the window when shrinking), and a fixed size.
 import math
 from collections import deque
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 from hive.learning.arrivals import ArrivalForecaster
 from hive.learning.ensemble import Forecast
-from hive.learning.quantiles import QuantileSketch
 from hive.learning.series import Series
-from hive.scaling.observation import Decision, Observation
+from hive.scaling.estimate import LoadEstimator
 from hive.scaling.policy import ScalingState, decide
 from hive.scaling.rules import ScalingRules
 
@@ -145,11 +144,11 @@ class ListLength:
 
 
 class HiveScaler:
-    """hive's policy with its forecast, as a worker or a fleet drives it.
+    """hive's policy with its estimates, as a worker or a fleet drives it.
 
     Args:
         rules: of the pool.
-        outlooks: what was forecast at the end of each interval, see :func:`outlooks`; empty: no forecast.
+        expected: what was forecast at the end of each interval, see :func:`outlooks`; empty: no forecast.
         step_s: length of an interval in seconds.
         start_delay_s: until an ordered slot is ready; the forecast looks that far ahead.
         every_s: seconds between two decisions.
@@ -157,61 +156,57 @@ class HiveScaler:
 
     #: Seconds between two decisions unless said otherwise.
     EVERY_S = 5.0
-    #: Seconds over which the late rate is taken.
-    RATE_WINDOW_S = 60.0
 
     def __init__(
         self,
         rules: ScalingRules,
-        outlooks: Sequence[Sequence[Forecast]] = (),
+        expected: Sequence[Sequence[Forecast]] = (),
         step_s: float = 60.0,
         start_delay_s: float = 0.0,
         every_s: float = EVERY_S,
     ) -> None:
-        self._rules, self._outlooks = rules, outlooks
-        self._step_s, self._lead_s = step_s, start_delay_s + every_s
-        self._state = ScalingState()
-        self._service = QuantileSketch(memory=500)
-        self._arrivals: deque[tuple[float, int]] = deque([(0.0, 0)])
+        self._rules, self._state = rules, ScalingState()
+        forecaster = RecordedForecaster(expected) if expected else None
+        self._estimator = LoadEstimator(forecaster, step_s, start_delay_s + every_s, began_s=0.0)
         self.every_s = every_s
-        self.latest: Decision | None = None
 
     def decide(self, view: View) -> int:
         """Return the size that the policy decides."""
-        self._service.add_all(view.ended_s)
-        seen = Observation(
+        seen = self._estimator.observe(
             now_s=view.now_s,
+            arrived=view.arrived,
+            ended_s=view.ended_s,
             slots=view.slots,
             busy=view.busy,
             backlog=view.backlog,
             oldest_wait_s=view.oldest_wait_s,
-            arrivals_per_s=self._rate(view),
-            service_s=self._service.mean_s if self._service.count else None,
-            service_high_s=self._service.quantile_s(0.95) if self._service.count else None,
         )
-        expected = self._expected(view.now_s)
-        if expected is not None:
-            low, high = expected
-            seen = replace(seen, forecast_per_s=low, forecast_high_per_s=high)
-        self.latest, self._state = decide(self._rules, self._state, seen)
-        return self.latest.target
+        decision, self._state = decide(self._rules, self._state, seen)
+        return decision.target
 
-    def _rate(self, view: View) -> float:
-        self._arrivals.append((view.now_s, view.arrived))
-        while len(self._arrivals) > 2 and self._arrivals[1][0] <= view.now_s - self.RATE_WINDOW_S:
-            self._arrivals.popleft()
-        since_s, before = self._arrivals[0]
-        return (view.arrived - before) / (view.now_s - since_s) if view.now_s > since_s else 0.0
 
-    def _expected(self, now_s: float) -> tuple[float, float] | None:
-        """Return rate and upper bound of the busiest interval between now and when a slot ordered now is ready."""
-        interval = int(now_s / self._step_s + 1e-9)
-        if not 1 <= interval <= len(self._outlooks):
-            return None
-        ahead = self._outlooks[interval - 1]
-        last = int((now_s + self._lead_s) / self._step_s) - interval
-        coming = ahead[: min(last + 1, len(ahead))]
-        return max(one.value for one in coming) / self._step_s, max(one.high for one in coming) / self._step_s
+class RecordedForecaster:
+    """Says again what a forecaster said, interval by interval.
+
+    After the last recorded interval it says what was said then.
+
+    Args:
+        expected: for each interval the forecasts made at its end, for the next one, the one after that, and so on.
+    """
+
+    def __init__(self, expected: Sequence[Sequence[Forecast]]) -> None:
+        self._expected, self._place = expected, -1
+
+    def update(self, count: float) -> None:  # noqa: ARG002 - what it would say is known
+        """Go to the next interval."""
+        self._place = min(self._place + 1, len(self._expected) - 1)
+
+    def forecast(self, horizon: int) -> Forecast:
+        """Return what was said about ``horizon`` intervals ahead, or as far as was looked; zeros at first."""
+        if self._place < 0:
+            return Forecast(value=0.0, low=0.0, high=0.0)
+        said = self._expected[self._place]
+        return said[min(horizon, len(said)) - 1]
 
 
 def outlooks(series: Series, ahead: int = 2) -> list[tuple[Forecast, ...]]:
