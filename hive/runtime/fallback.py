@@ -75,6 +75,20 @@ def run_fallback(self: Any, *args: Any, **kwargs: Any) -> Any:
     """
     request, app = self.request, self.app
     refusal = Refusal(**getattr(request, REFUSAL))
+    found = fallback_of(app, request, refusal, args, kwargs)
+    if found is None:
+        raise _given_up(app, request, refusal)
+    return found[0]
+
+
+def fallback_of(
+    app: Any, request: Any, refusal: Refusal, args: Sequence[Any], kwargs: Mapping[str, Any]
+) -> tuple[Any] | None:
+    """Return the value of the first fallback of a refused task that has one, and mark its result; None: none has.
+
+    Raises:
+        Ignore: another agent type has the call now.
+    """
     task = app.tasks[request.task]
     for source in sources_of(task, vars(request)):
         if isinstance(source, OtherAgent):
@@ -82,9 +96,10 @@ def run_fallback(self: Any, *args: Any, **kwargs: Any) -> Any:
         found = _value(app, task, source, args, kwargs)
         if found is not None:
             value, name, age_s = found
-            _mark(request, Fallback(source=name, guard=refusal.guard, reason=refusal.reason, age_s=age_s))
-            return value
-    raise _given_up(app, request, refusal)
+            mark = Fallback(source=name, guard=refusal.guard, reason=refusal.reason, age_s=age_s)
+            setattr(request, MARK, mark.as_header())
+            return (value,)
+    return None
 
 
 def _value(
@@ -99,10 +114,6 @@ def _value(
         return None
     encoded, age_s = found
     return app.backend.decode(encoded), "last_good", age_s
-
-
-def _mark(request: Any, fallback: Fallback) -> None:
-    setattr(request, MARK, fallback.as_header())
 
 
 def _sent_on(app: Any, request: Any, source: OtherAgent, refusal: Refusal) -> Ignore:

@@ -7,7 +7,7 @@ import pytest
 from celery import chain
 from celery.result import AsyncResult
 
-from hive.errors import DeadlineExceededError
+from hive.errors import BreakerOpenError, DeadlineExceededError
 from hive.guards import Fallback
 from hive.resilience.breaker import BreakerState
 from tests.support.eventually import eventually
@@ -140,6 +140,34 @@ def test_coroutines_and_retries_are_counted_and_refused_too(server: RedisServer,
 def _refused(tasks: Any, pool: str) -> Any:
     result = tasks.ask_flaky.delay(f"{pool} refused")
     result.get(timeout=10, propagate=False)
+    return result if result.is_fallback else None
+
+
+@pytest.mark.parametrize("pool", ["custom", "threads"])
+def test_a_breaker_within_the_body_leads_to_the_fallback_too(server: RedisServer, tasks: Any, pool: str) -> None:
+    store = tasks.app.access.store
+    store.breaker_force("inner", BreakerState.CLOSED)
+    environment = {**RULES, "CELERY_CUSTOM_WORKER_POOL": "hive.pools:AsyncioPool"}
+    with WorkerProcess(server, pool=pool, app=APP, options=QUEUES, environment=environment).ready():
+        assert tasks.look_up.delay(pool, times=2).get(timeout=10) == pool * 2
+        assert tasks.look_up_soon.delay(pool).get(timeout=10) == f"{pool} 0"
+        store.breaker_force("inner", BreakerState.OPEN)
+        for task, known in ((tasks.look_up, pool), (tasks.look_up_soon, f"{pool} 0")):
+            stale = eventually(lambda task=task: _degraded(task, pool), 10)
+            assert (stale.get(), stale.fallback.source, stale.fallback.guard) == (known, "last_good", "breaker:inner")
+            other = task.delay("other")
+            assert other.get(timeout=10) == "nothing known"
+            assert other.fallback.source == "default"
+    # Its parameters are checked as before, and called directly it raises what its body raises.
+    with pytest.raises(TypeError):
+        tasks.look_up.delay()
+    with pytest.raises(BreakerOpenError):
+        tasks.look_up("called directly")
+
+
+def _degraded(task: Any, word: str) -> Any:
+    result = task.delay(word)
+    result.get(timeout=10)
     return result if result.is_fallback else None
 
 

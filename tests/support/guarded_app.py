@@ -70,3 +70,15 @@ def retry_flaky(self: Any) -> int:
     if redis.Redis.from_url(url).exists("flaky:down"):
         raise ConnectionError("flaky is down")
     return int(self.request.retries)
+
+
+@app.task(fallback=[LastGood(), Default(value="nothing known")])
+def look_up(word: str, *, times: int = 1) -> str:
+    with app.breaker("inner"):
+        return word * times
+
+
+@app.task(bind=True, fallback=[LastGood(), Default(value="nothing known")])
+async def look_up_soon(self: Any, word: str) -> str:
+    async with app.breaker("inner"):
+        return f"{word} {self.request.retries}"
