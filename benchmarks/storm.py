@@ -6,12 +6,15 @@ A small server of its own process is the dependency: it hangs up on every call w
 ``capacity`` calls a second afterwards; what comes beyond that is refused as busy. It notes when each call arrived. Real
 workers (asyncio pool) on a real broker run the tasks, which were all published before. The rows:
 
-batched   BatchedRetry: failures wait on the broker, one probes, the rest is released at ``capacity`` a second
-budget    ExponentialRetry with a RetryBudget of ``capacity`` retries a second at least
+batched   BatchedRetry: failures wait on the broker, one probes, the rest is released at half the capacity
+budget    ExponentialRetry with a RetryBudget of half the capacity
 bare      ExponentialRetry alone, for comparison: what the two are for
 
 Offered load is the most calls in any one second after the dependency came back. The bar is twice the capacity, and that all
 tasks are done.
+
+Half, because a pace says when attempts are due: workers that a busy host keeps from running for a second or two begin
+all that fell due meanwhile at once.
 
 Caveats: all processes share one machine; `budget` goes on calling the dependency at its rate while that is down, which
 `batched` does not.
@@ -44,8 +47,8 @@ ROWS = ("batched", "budget", "bare")
 def strategy(row: str, capacity: int) -> RetryStrategy:
     """Return the row's strategy."""
     if row == "batched":
-        return BatchedRetry(dependency=DEPENDENCY, release_per_s=capacity, probe_s=0.5, probe_cap_s=2.0)
-    budget = RetryBudget(dependency=DEPENDENCY, share=0.0, min_per_s=capacity, window_s=1.0)
+        return BatchedRetry(dependency=DEPENDENCY, release_per_s=capacity / 2, probe_s=0.5, probe_cap_s=2.0)
+    budget = RetryBudget(dependency=DEPENDENCY, share=0.0, min_per_s=capacity / 2, window_s=1.0)
     return ExponentialRetry(max_retries=None, cap_s=20.0, budget=budget if row == "budget" else None)
 
 

@@ -184,7 +184,8 @@ class BatchedRetry(Formula):
 
     Attributes:
         dependency: what is called; all tasks that name it wait together. ``None``: the tasks of one name and cause do.
-        release_per_s: attempts a second that the dependency is offered when it is back.
+        release_per_s: attempts a second that fall due when the dependency is back. Half of what it can bear leaves room
+            for its ordinary calls, and for workers that were held up and begin several seconds' attempts at once.
         probe_s: seconds until the first probe; doubled with each that fails, up to ``probe_cap_s``.
         probe_cap_s: longest seconds between two probes, which is how late the return of the dependency may be noticed.
         hold_s: seconds one waits for its release.

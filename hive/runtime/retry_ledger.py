@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 #: Seconds within which a process tells of a dependency that answers only once.
 ANSWERED_EVERY_S = 0.5
 
+#: Seconds for which a broker that was away is not asked again: each try may last as long as a connection takes.
+AWAY_FOR_S = 2.0
+
 #: Reports of outcomes that may wait to be sent; more are not kept.
 REPORTS_WAITING = 1000
 
@@ -53,6 +56,7 @@ class RetryLedger:
         self._answered_at_s: dict[str, float] = {}
         self._holds: set[str] = set()
         self._is_alone = False
+        self._away_until_s = float("-inf")
         self._reports = ThreadPoolExecutor(1, thread_name_prefix="hive-retries")
         self._waiting = 0
 
@@ -165,6 +169,8 @@ class RetryLedger:
             self._begin()
 
     def _store(self) -> Store | None:
+        if self._now_s() < self._away_until_s:
+            return None
         try:
             channel = self._app.access.channel
         except BrokerGoneError as error:
@@ -176,6 +182,7 @@ class RetryLedger:
         return channel.store
 
     def _alone(self, error: BrokerGoneError) -> None:
+        self._away_until_s = self._now_s() + AWAY_FOR_S
         if not self._is_alone:
             self._is_alone = True
             logger.warning("retry budgets and what was learned are this process's own for now: %s", error)

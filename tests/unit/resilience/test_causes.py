@@ -76,7 +76,10 @@ KNOWN: list[tuple[BaseException, Cause]] = [
     (InputError("x"), Cause.VALIDATION),
     (BreakerOpenError("openai", "open", 3.0), Cause.DEPENDENCY),
     (urllib.error.HTTPError("u", 401, "no", Message(), None), Cause.AUTHORISATION),
-    (foreign("httpx", "ConnectTimeout", type("TimeoutException", (Exception,), {"__module__": "httpx"})), Cause.TIMEOUT),
+    (
+        foreign("httpx", "ConnectTimeout", type("TimeoutException", (Exception,), {"__module__": "httpx"})),
+        Cause.TIMEOUT,
+    ),
     (foreign("requests.exceptions", "Timeout", OSError), Cause.TIMEOUT),
     (foreign("openai", "RateLimitError", status_code=429), Cause.RATE_LIMIT),
     (foreign("openai", "InternalServerError", status_code=500), Cause.DEPENDENCY),
