@@ -55,6 +55,8 @@ class SqliteArchive:
         if not self.path.exists():
             return 0
         with self._translated(), self._open() as connection:
+            if not _has_table(connection):
+                return 0
             found = connection.execute(
                 "SELECT COUNT(*) FROM dead_letters WHERE ?1 IS NULL OR queue = ?1", (queue,)
             ).fetchone()
@@ -65,6 +67,8 @@ class SqliteArchive:
         if not self.path.exists():
             return
         with self._translated(), self._open() as connection:
+            if not _has_table(connection):
+                return
             rows = connection.execute(
                 "SELECT queue, id, at_ms, priority, record, payload FROM dead_letters WHERE queue = ? ORDER BY at_ms, id",
                 (queue,),
@@ -86,3 +90,9 @@ class SqliteArchive:
             yield
         except (sqlite3.Error, OSError) as error:
             raise ArchiveError(f"the archive {self.place} cannot be used: {error}") from error
+
+
+def _has_table(connection: sqlite3.Connection) -> bool:
+    """Whether whoever makes the file has come so far."""
+    found = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'dead_letters'")
+    return found.fetchone() is not None

@@ -78,9 +78,9 @@ class Archivist:
 
     def _run(self, stopped: threading.Event) -> None:
         while not stopped.is_set():
-            self._wanted.wait(self._settings.watch_every_s)
-            # What comes together is told of together: a look for each would cost the worker more than the letters do.
-            stopped.wait(GATHER_S)
+            if self._wanted.wait(self._settings.watch_every_s):
+                # What comes together is told of together: a look for each would cost the worker more than the letters do.
+                stopped.wait(GATHER_S)
             self._wanted.clear()
             if stopped.is_set():
                 return

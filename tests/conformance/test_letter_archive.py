@@ -47,6 +47,12 @@ def test_an_archive_nobody_wrote_is_empty(opened: Open) -> None:
     assert (opened().count(), opened().count("q"), list(opened().letters("q"))) == (0, 0, [])
 
 
+def test_a_file_that_is_only_just_made_is_empty(tmp_path: Path) -> None:
+    (tmp_path / "letters.sqlite").touch()
+    archive = open_archive(None, tmp_path / "letters.sqlite")
+    assert (archive.count(), list(archive.letters("q"))) == (0, [])
+
+
 def test_letters_come_back_byte_for_byte_oldest_first(opened: Open) -> None:
     opened().add([letter(3, at_ms=9), letter(2, at_ms=9), letter(1, at_ms=10)])
     opened().add([letter(7, queue="other")])
