@@ -3,6 +3,7 @@
 Configured by DELIVERY_URL; every run of a body appends ``<task id> <event> <process id>`` to the list ``trace``.
 """
 
+import gc
 import os
 import signal
 import threading
@@ -92,6 +93,11 @@ def put_back(self: Any) -> str:
 @app.task
 def echo(value: Any) -> Any:
     return value
+
+
+@app.task
+def frozen() -> int:
+    return gc.get_freeze_count()
 
 
 class Order(BaseModel):

@@ -1,0 +1,53 @@
+"""The prefork pool with a real worker: messages of every size reach a child whole, and its reports come back whole."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import psutil
+import pytest
+
+from hive import Hive
+from hive.errors import DeadLetteredError
+from hive.pools.prefork import PIPE_BUFFER_BYTES
+from tests.support.redis_server import RedisServer
+from tests.support.workers import WorkerProcess, traces
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def app(own_redis: RedisServer) -> Iterator[Any]:
+    app = Hive("caller", broker=own_redis.url, backend=own_redis.url)
+    yield app
+    app.close()
+
+
+def test_small_and_large_tasks_arrive_whole_and_run_once_each_on_all_children(app: Any, own_redis: RedisServer) -> None:
+    with WorkerProcess(own_redis, pool="prefork", concurrency=3).ready() as worker:
+        # Less than a pipe takes at once, about that much, more than a pipe holds at all.
+        sizes = [10, PIPE_BUFFER_BYTES - 1_500, PIPE_BUFFER_BYTES, 300_000] * 15
+        results = [
+            app.send_task("tests.support.delivery_app.echo", (f"{place}:" + "x" * size,))
+            for place, size in enumerate(sizes)
+        ]
+        values = [result.get(timeout=30) for result in results]
+        assert values == [f"{place}:" + "x" * size for place, size in enumerate(sizes)]
+        totals = app.control.inspect(timeout=5).stats()
+        (found,) = totals.values()
+        assert found["pool"]["implementation"].startswith("hive.pools.prefork")
+        assert found["total"] == {"tests.support.delivery_app.echo": len(sizes)}
+        assert len(psutil.Process(worker.process.pid).children()) == 3
+
+
+def test_children_that_are_killed_again_and_again_keep_nobody_else_from_ending(
+    app: Any, own_redis: RedisServer
+) -> None:
+    with WorkerProcess(own_redis, pool="prefork", concurrency=2).ready():
+        deadly = [app.send_task("tests.support.delivery_app.kill_process") for _ in range(2)]
+        others = [app.send_task("tests.support.delivery_app.add", (n, 1)) for n in range(100)]
+        assert [result.get(timeout=40) for result in others] == [n + 1 for n in range(100)]
+        for result in deadly:
+            with pytest.raises(DeadLetteredError):
+                result.get(timeout=40)
+    assert sorted(Counter(traces(own_redis)).values()) == [1] * 100 + [3, 3]
