@@ -71,11 +71,10 @@ class RetryPolicy:
         self._random = source or random.Random()  # noqa: S311 - spreads retries, guards nothing
         self._ledger = RetryLedger(app, self._clock)
         self._is_listening = False
+        known = {cause.value for cause in Cause}
         for name, cause in app.settings.retries.causes.items():
-            if cause not in set(Cause):
-                raise SettingsError(
-                    f"retries.causes.{name}: there is no cause {cause!r}{suggestion(cause, set(Cause))}"
-                )
+            if cause not in known:
+                raise SettingsError(f"retries.causes.{name}: there is no cause {cause!r}{suggestion(cause, known)}")
 
     def adopt(self, declared: Any, agent_type: Any) -> RetryStrategy | None:
         """Return a task's strategy, and from now on follow how tasks end.

@@ -35,8 +35,8 @@ def test_a_tasks_own_strategy_comes_before_its_agent_types() -> None:
 
 def test_an_unknown_strategy_or_cause_is_an_error_with_a_suggestion() -> None:
     app = build()
+    app.task(name="t", shared=False, retry="adaptve")(build)
     with pytest.raises(SettingsError, match="did you mean 'adaptive'"):
-        app.task(name="t", shared=False, retry="adaptve")(build)
         app.finalize()
     with pytest.raises(SettingsError, match="did you mean 'network'"):
         build(retries=RetrySettings(causes={"shop.Gone": "netwrk"}))
