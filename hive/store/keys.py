@@ -63,7 +63,7 @@ Of limits, under one tag of their own, ``<l>`` = ``{hive:limits}:hive:``; ``<n>`
 ``<l>state:<n>``         HASH   slice of the window to what was granted in it, reserve, settle      its expiry
                                 ``sum``, ``first``, ``last`` of them, ``most``,
                                 ``share`` of estimates used, ``held_ms``, and
-                                ``tail_ms``, ``again_ms``, ``lost`` of the line
+                                ``tail_ms``, ``again_ms``, ``lost``, ``mean``
 ``<l>line:<n>``          ZSET   who was told to come again by when, in ms      reserve              reserve, expiry
 ``<l>holders:<n>``       ZSET   who holds a place by the end of its lease      reserve, renew       release, reserve
 ======================== ====== ============================================== ==================== ==================

@@ -140,11 +140,12 @@ def test_callers_that_come_when_told_use_the_limit_and_keep_their_order(
     granted = sum(amount for _, amount in fleet.log["requests:1000:a"])
     for name in limits:
         assert all(fleet.held(name, at_ms) <= WINDOWS[name][0] for at_ms, _ in fleet.log[name])
-    assert granted >= 0.93 * 10 * 20
+    assert granted >= 0.95 * 10 * 20
     # No herd: hardly anybody asks more than twice.
     assert tries <= 2.6 * granted + 60
     later = sum(right < left - 5 for left, right in pairwise(served))
-    assert later <= 0.05 * len(served)
+    # Who comes anew may use what those leave who never come again.
+    assert later <= 0.15 * len(served)
 
 
 def test_a_line_nobody_comes_from_any_more_is_given_up(redis_server: RedisServer) -> None:

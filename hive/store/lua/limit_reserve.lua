@@ -14,9 +14,10 @@ local function read_limit(first, argument)
   local limit = { state = KEYS[first], line = KEYS[first + 1], holders = KEYS[first + 2], name = ARGV[argument],
     most = tonumber(ARGV[argument + 1]), window_ms = tonumber(ARGV[argument + 2]), slice_ms = tonumber(ARGV[argument + 3]),
     amount = tonumber(ARGV[argument + 4]) }
-  local known = redis.call('HMGET', limit.state, 'share', 'held_ms', 'tail_ms', 'again_ms', 'lost', 'most')
+  local known = redis.call('HMGET', limit.state, 'share', 'held_ms', 'tail_ms', 'again_ms', 'lost', 'most', 'mean')
   limit.share, limit.held_ms = tonumber(known[1]) or 1, tonumber(known[2]) or 100
   limit.tail_ms, limit.again_ms, limit.lost = tonumber(known[3]) or 0, tonumber(known[4]) or 0, tonumber(known[5]) or 0
+  limit.mean = tonumber(known[7]) or limit.amount
   limit.is_listed = known[6] == ARGV[argument + 1]
   if limit.window_ms > 0 then
     open_window(limit, now_ms)

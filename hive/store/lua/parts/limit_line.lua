@@ -19,7 +19,10 @@ local function look_at_line(limit, now_ms, who)
   if limit.place_ms and limit.place_ms <= now_ms then
     return 0
   end
-  local kept = redis.call('ZCOUNT', limit.line, '-inf', now_ms + limit.window_ms) * limit.amount
+  -- Enough for those whose turn has come, and that all who come within the window from now fit into it.
+  local due = redis.call('ZCOUNT', limit.line, '-inf', now_ms) * limit.mean
+  local soon = redis.call('ZCOUNT', limit.line, '-inf', now_ms + limit.window_ms) * limit.mean * limit.share
+  local kept = math.max(due, soon - limit.sum)
   -- A line whose people do not come is not to hold up those who are there.
   return limit.lost + lost > 0 and math.min(kept, limit.most / 10) or kept
 end
@@ -31,8 +34,10 @@ local function turn_ms(limit, room_ms, now_ms)
     turn = math.max(room_ms, limit.place_ms, limit.again_ms)
     redis.call('HSET', limit.state, 'again_ms', string.format('%.3f', turn + pace))
   else
-    turn = math.max(room_ms, limit.tail_ms, now_ms + redis.call('ZCOUNT', limit.line, now_ms, '+inf') * pace)
-    redis.call('HSET', limit.state, 'tail_ms', string.format('%.3f', turn + pace))
+    local before = redis.call('ZCOUNT', limit.line, now_ms, '+inf')
+    turn = math.max(room_ms, limit.tail_ms, now_ms + before * pace * limit.mean / limit.amount)
+    local mean = string.format('%.2f', 0.9 * limit.mean + 0.1 * limit.amount)
+    redis.call('HSET', limit.state, 'tail_ms', string.format('%.3f', turn + pace), 'mean', mean)
   end
   return math.ceil(turn)
 end
