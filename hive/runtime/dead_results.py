@@ -29,6 +29,9 @@ from hive.transport import envelope
 
 logger = logging.getLogger(__name__)
 
+#: A task that refuses its own arguments, or is not retried any more, fails by itself with the error it raised.
+TOLD_BY_TASK = frozenset({Reason.WRONG_SCHEMA, Reason.POISON, Reason.RETRIES_EXHAUSTED})
+
 
 class DeadResults:
     """Ends the results of dead letters.
@@ -49,9 +52,8 @@ class DeadResults:
             The ids of those letters that are dealt with; the others are to be told of later, as the result backend or the
             broker is away.
         """
-        # A task that refuses its own arguments has told of it itself.
-        told = [arrival.id for arrival in arrivals if arrival.reason == Reason.WRONG_SCHEMA]
-        others = [arrival.id for arrival in arrivals if arrival.reason != Reason.WRONG_SCHEMA]
+        told = [arrival.id for arrival in arrivals if arrival.reason in TOLD_BY_TASK]
+        others = [arrival.id for arrival in arrivals if arrival.reason not in TOLD_BY_TASK]
         if not others:
             return told
         letters = {stored.id: Letter.of(stored) for stored in self._app.access.store.dead_read(queue, others)}
