@@ -164,13 +164,14 @@ class Circuit:
 
         While the broker is away the counts go to a breaker of this process's own, and the broker is tried once a second.
         """
-        for token, outcome in tuple(self._unsettled.items()):
-            self._settle(Probe(token=token, is_local=False), outcome)
         counts = self._take()
         if self._machine is not None and self._clock.monotonic_s() < self._away_until_s:
             return self._report_locally(self._machine, counts)
         try:
-            view = self._store().breaker_report(self.name, self.rules, counts)
+            store = self._store()
+            for token, outcome in tuple(self._unsettled.items()):
+                self._tell_end(store, token, outcome)
+            view = store.breaker_report(self.name, self.rules, counts)
         except BrokerError as error:
             return self._report_locally(self._alone(error), counts)
         return self._adopt(view, is_local=False)
@@ -192,7 +193,8 @@ class Circuit:
         """Let a call pass if the breaker is closed after all, or if there is a probe for it."""
         now_s = self._clock.monotonic_s()
         view = self._view
-        if view is None or (view.state is BreakerState.CLOSED and now_s - self._seen_s >= TRUST_S):
+        is_stale = view is not None and view.state is BreakerState.CLOSED and now_s - self._seen_s >= TRUST_S
+        if view is None or (is_stale and not self.is_local):
             view = self.report()
         if view.state is not BreakerState.CLOSED:
             wait_s = max(self._wait_s(view), self._quiet_until_s - now_s)
@@ -230,13 +232,19 @@ class Circuit:
             if machine is not None:
                 self._adopt(machine.settle(self._now_ms(), probe.token, outcome), is_local=True)
             return
-        try:
-            view = self._store().breaker_settle(self.name, self.rules, probe.token, outcome)
-        except BrokerError:
+        if machine is not None:
+            # The broker is away; a caller does not wait for it.
             self._unsettled[probe.token] = outcome
             return
-        self._unsettled.pop(probe.token, None)
-        self._probes.discard(probe.token)
+        try:
+            self._tell_end(self._store(), probe.token, outcome)
+        except BrokerError:
+            self._unsettled[probe.token] = outcome
+
+    def _tell_end(self, store: Store, token: str, outcome: CallOutcome) -> None:
+        view = store.breaker_settle(self.name, self.rules, token, outcome)
+        self._unsettled.pop(token, None)
+        self._probes.discard(token)
         self._adopt(view, is_local=False)
 
     def _adopt(self, view: BreakerView, *, is_local: bool) -> BreakerView:

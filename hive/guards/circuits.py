@@ -40,6 +40,8 @@ class Circuits:
         self.entered: ContextVar[Any] = ContextVar("entered", default=None)
         #: Told of each turn that this process learns of, by whatever thread learns of it.
         self.on_turn: Callable[[str, BreakerStatus], None] = _nobody
+        #: Called before each round of reports, by the thread.
+        self.before_round: Callable[[], None] = _nothing
         #: Rounds of the thread that ended in an error nobody expects.
         self.failed_count = 0
         self._store = store
@@ -118,11 +120,16 @@ class Circuits:
             self._due.wait(REPORT_EVERY_S)
             self._due.clear()
             try:
+                self.before_round()
                 self.run_once()
             except Exception:
                 # Without this thread every breaker of the process would stay as it is for ever.
                 self.failed_count += 1
                 logger.exception("breakers could not be reported (%d times so far)", self.failed_count)
+
+
+def _nothing() -> None:
+    """Outside of a worker there is nothing to do before."""
 
 
 def _nobody(name: str, status: BreakerStatus) -> None:

@@ -38,7 +38,7 @@ class LastGood:
 class OtherAgent:
     """The same call, under the same id, for the pool of another agent type.
 
-    There the guards of this task are not asked again.
+    There the guard that refused is not asked again.
 
     Attributes:
         agent_type: whose pool.

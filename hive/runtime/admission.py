@@ -18,6 +18,7 @@ Whoever guards something else adds a function to :data:`SOURCES` that finds a ta
 
 import logging
 import weakref
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -27,10 +28,11 @@ from celery.exceptions import Retry
 from celery.worker import state
 
 from hive.clock import Clock, SystemClock
+from hive.guards.fallback import Fallback
 from hive.guards.guard import Answer, Guard, GuardedCall, Verdict
 from hive.runtime.deadline import DEADLINE, DEADLINE_GUARD
 from hive.runtime.dependencies import breaker_guards
-from hive.runtime.fallback import FALLBACK_TASK, REFUSAL, Refusal, is_fallback, sources_of
+from hive.runtime.fallback import FALLBACK_TASK, MARK, REFUSAL, Refusal, sources_of
 from hive.runtime.limited import limits_of
 from hive.telemetry.events import GuardRefused, fields_of
 from hive.transport.envelope import fair_of
@@ -82,6 +84,19 @@ class Admission:
         self._app = app
         self._clock = clock or SystemClock()
         self._guards: dict[str, tuple[Guard, ...]] = {}
+        #: Of requests that were collected before they ended; guards are told by :meth:`release_abandoned`.
+        self._abandoned: deque[Passage] = deque()
+        app.circuits.before_round = self.release_abandoned
+
+    def release_abandoned(self) -> None:
+        """Take back what guards gave requests that never ended: revoked, lost with the lease, handed back."""
+        while self._abandoned:
+            try:
+                passage = self._abandoned.popleft()
+            except IndexError:
+                # Another thread has just taken the last one.
+                return
+            passage.release()
 
     def admits(self, request: Any) -> bool:
         """Whether a task is to take a slot now; if not, its message waits on the broker and the worker forgets it.
@@ -92,8 +107,12 @@ class Admission:
         guards = self._guards_of(headers["task"])
         if not guards and DEADLINE not in headers:
             return True
+        self.release_abandoned()
         _forget_passage(request)
-        verdict = self._ask(request, () if is_fallback(headers) else guards)
+        refused = Fallback.of_header(headers.get(MARK))
+        if refused is not None:
+            guards = tuple(guard for guard in guards if guard.name != refused.guard)
+        verdict = self._ask(request, guards)
         if verdict.answer is Answer.RUN:
             return True
         sources = sources_of(request.task, headers)
@@ -126,6 +145,8 @@ class Admission:
         if verdict.answer is Answer.RUN:
             if passed:
                 _attach(request, passage)
+                # Not released in the finalizer: the collector may run in the midst of anything, a guard's own lock held.
+                weakref.finalize(request, self._abandoned.append, passage).atexit = False
             return verdict
         passage.release()
         return _by_deadline(verdict, deadline_ms)
@@ -190,13 +211,18 @@ def _attach(request: Any, passage: Passage) -> None:
         _detach(request)
         return request.on_failure(exc_info, *args, **kwargs)
 
-    request.passage, request.on_success, request.on_failure = passage, succeeded, failed
-    # Revoked, lost with the lease, handed back: whatever becomes of a request, it is collected in the end.
-    weakref.finalize(request, passage.release).atexit = False
+    def timed_out(soft: bool, timeout: float) -> Any:
+        if not soft:
+            passage.ended(TimeoutError(f"hard time limit of {timeout:g} s exceeded"))
+            _detach(request)
+        return type(request).on_timeout(request, soft, timeout)
+
+    request.passage = passage
+    request.on_success, request.on_failure, request.on_timeout = succeeded, failed, timed_out
 
 
 def _detach(request: Any) -> None:
-    for name in ("on_success", "on_failure", "passage"):
+    for name in ("on_success", "on_failure", "on_timeout", "passage"):
         request.__dict__.pop(name, None)
 
 

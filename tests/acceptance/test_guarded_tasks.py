@@ -1,5 +1,7 @@
 """Tasks whose breaker is open wait on the broker, without an attempt or a slot, or give their fallback."""
 
+import importlib
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -33,15 +35,18 @@ def server() -> Iterator[RedisServer]:
     server.close()
 
 
+@pytest.fixture(scope="module")
+def application(server: RedisServer) -> Iterator[Any]:
+    """The guarded application, which reads its broker's address at import: imported anew if somebody had it before."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DELIVERY_URL", server.url)
+        sys.modules.pop(APP, None)
+        yield importlib.import_module(APP)
+
+
 @pytest.fixture
-def tasks(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    """The guarded application, on this module's broker; imported anew because it reads its address at import."""
-    import importlib
-
-    import tests.support.guarded_app as module
-
-    monkeypatch.setenv("DELIVERY_URL", server.url)
-    yield importlib.reload(module)
+def tasks(server: RedisServer, application: Any) -> Iterator[Any]:
+    yield application
     server.client().delete("trace", "flaky:down")
 
 
@@ -150,6 +155,7 @@ def test_a_breaker_within_the_body_leads_to_the_fallback_too(server: RedisServer
     environment = {**RULES, "CELERY_CUSTOM_WORKER_POOL": "hive.pools:AsyncioPool"}
     with WorkerProcess(server, pool=pool, app=APP, options=QUEUES, environment=environment).ready():
         assert tasks.look_up.delay(pool, times=2).get(timeout=10) == pool * 2
+        assert tasks.look_up.delay(pool).get(timeout=10) == pool
         assert tasks.look_up_soon.delay(pool).get(timeout=10) == f"{pool} 0"
         store.breaker_force("inner", BreakerState.OPEN)
         for task, known in ((tasks.look_up, pool), (tasks.look_up_soon, f"{pool} 0")):

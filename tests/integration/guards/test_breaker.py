@@ -74,7 +74,7 @@ def _probed(breaker: Any) -> bool:
 
 
 def test_functions_and_coroutines_run_within_it_many_at_once(apps: list[Hive], name: str) -> None:
-    breaker = apps[0].breaker(name, RULES)
+    breaker = apps[0].breaker(name, RULES.model_copy(update={"min_calls": 20, "open_s": 5.0}))
 
     @breaker
     def plain(fails: bool) -> str:
