@@ -10,6 +10,7 @@ from hive.runtime.celery_arguments import beat_arguments, flower_arguments, work
 from hive.runtime.flower import flower_environ, login_hint, require_free_port
 from hive.runtime.home import Home
 from hive.runtime.loading import DEFAULT_APP, load_app, ready_broker
+from hive.runtime.node_name import NodeName
 from hive.runtime.processes import Processes
 from hive.runtime.serve import needs_patching, replace_process, serve
 
@@ -35,7 +36,7 @@ more_argument = click.argument("more", nargs=-1, type=click.UNPROCESSED, metavar
 @app_option
 @click.option("--pool", "-P", help="Celery's name of a pool; the agent type's own if not given.")
 @click.option("--concurrency", "-c", type=int, help="Slots, within the type's range; its minimum if not given.")
-@click.option("--hostname", "-n", help="Node name; TYPE@HOST if not given.")
+@click.option("--hostname", "-n", help="Node name; TYPE@HOST if not given, TYPE-2@HOST for a second one.")
 @click.option("--processes", type=click.IntRange(1), default=1, help="Worker processes, each with these slots.")
 @loglevel_option
 @more_argument
@@ -71,9 +72,12 @@ def worker(
         click.echo(f"{processes} processes; their logs: {Home(app.settings.home).logs}")
         Processes(app, app_path, workers).run()
         return
-    arguments = build(hostname=hostname)
+    own = None if hostname else NodeName(Home(app.settings.home).prepare(), agent_type)
+    arguments = build(hostname=hostname if own is None else own.name)
     ready_broker(app)
     if needs_patching(arguments):
+        if own is not None:
+            own.keep()
         replace_process(app_path, arguments)
     sys.exit(serve(app, arguments))
 

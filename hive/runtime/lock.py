@@ -69,6 +69,10 @@ class FileLock:
             os.close(self._fd)
             self._fd = None
 
+    def keep(self) -> None:
+        """Let the lock outlast a change of this process's program."""
+        os.set_inheritable(self.fd, True)
+
     def is_taken(self) -> bool:
         """Whether anybody holds it now."""
         if self._fd is not None:
