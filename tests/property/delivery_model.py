@@ -19,6 +19,10 @@ class Message:
     priority: int
     payload: bytes
     deaths: int = 0
+    is_suspect: bool = False
+    """Whether it waits for its time as a suspect."""
+    steps: set[str] = field(default_factory=set)
+    """What was published from its deliveries."""
 
 
 @dataclass
@@ -99,11 +103,34 @@ class Model:
             queue.scheduled[message.id] = (due_ms, message)
         return True
 
+    def purge(self, name: str) -> tuple[int, int, int]:
+        """Forget all that waits, and what was published; return how much."""
+        queue = self.queues[name]
+        ready = [message for of_step in queue.ready.values() for message in of_step]
+        scheduled = [message for _, message in queue.scheduled.values()]
+        self.done |= {message.id for message in ready + scheduled + queue.suspects}
+        counts = len(ready), len(scheduled), len(queue.suspects)
+        queue.ready = {step: [] for step in STEPS}
+        queue.scheduled, queue.suspects, queue.windows = {}, [], {}
+        self.woken.discard(name)
+        return counts
+
+    def redrive(self, name: str, ids: list[str], to: str) -> None:
+        """Make dead letters ready in a queue, the first first, with counts anew."""
+        queue, target = self.queues[name], self.queues[to]
+        for id_ in ids:
+            (message,) = (one for one in queue.dead if one.id == id_)
+            queue.dead.remove(message)
+            message.queue, message.deaths, message.steps = to, 0, set()
+            self.settled.discard(id_)
+            target.ready[message.priority].append(message)
+            self.woken.add(to)
+
     def promote(self, queue: Queue, *, wakes: bool) -> int:
         due = sorted((due, id_) for id_, (due, _) in queue.scheduled.items() if due <= self.now_ms)
         for _, id_ in due:
             message = queue.scheduled.pop(id_)[1]
-            queue.ready[message.priority].append(message)
+            (queue.suspects if message.is_suspect else queue.ready[message.priority]).append(message)
         if due and wakes:
             self.woken.add(queue.name)
         return len(due)

@@ -25,7 +25,18 @@ from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_s
 
 from hive.settings.parts import DeliverySettings
 from hive.store import Layout, Store, never_repeating
-from hive.store.values import ClaimStatus, ConsumerInfo, DeliveryId, Fate, Outcome, Outgoing, Start, StoredResult
+from hive.store.values import (
+    ClaimStatus,
+    ConsumerInfo,
+    DeliveryId,
+    Fate,
+    Following,
+    Outcome,
+    Outgoing,
+    Source,
+    Start,
+    StoredResult,
+)
 from tests.property.delivery_comparison import Comparison
 from tests.property.delivery_model import HOUR_MS, QUEUES, STEPS, Consumer, Held, Message, Model
 from tests.support.redis_server import RedisServer
@@ -308,8 +319,44 @@ class DeliveryMachine(Comparison, RuleBasedStateMachine):
             model.publish(new, None, due_ms if due_ms > model.now_ms else None)
         else:
             assert self.store.reschedule(consumer.id, id_, message.id, due_ms) is Outcome.DONE
+            message.is_suspect = held.suspect
             model.queues[message.queue].scheduled[message.id] = (due_ms, message)
         self.end(consumer, key)
+
+    @precondition(holds_something)
+    @rule(data=st.data(), step=st.sampled_from(["callback", "chain"]), to=st.sampled_from(QUEUES))
+    def follow(self, data: st.DataObject, step: str, to: str) -> None:
+        """A next step is published once from all deliveries of a message."""
+        consumer, key, held = self.draw_held(data)
+        source = Source(
+            consumer=consumer.id, delivery=DeliveryId(queue=key[0], token=key[1]), message_id=held.message.id
+        )
+        new = Message(f"m{next(self.ids)}", to, 6, f"{step} after {held.message.id}".encode())
+        outgoing = Outgoing(queue=to, payload=new.payload, message_id=new.id, priority=6, dedup_id=step)
+        expected = Following.REPEAT if step in held.message.steps else Following.PUBLISHED
+        assert self.store.follow(source, outgoing) is expected
+        if expected is Following.PUBLISHED:
+            held.message.steps.add(step)
+            self.model.publish(new, None, None)
+
+    # What operators do
+
+    @rule(queue=st.sampled_from(QUEUES), sure=st.sampled_from([True, False, False, False]))
+    def purge(self, queue: str, sure: bool) -> None:
+        if sure:
+            purged = self.store.purge(queue)
+            assert (purged.ready, purged.scheduled, purged.suspects) == self.model.purge(queue)
+
+    @precondition(lambda self: any(queue.dead for queue in self.model.queues.values()))
+    @rule(data=st.data(), count=st.integers(1, 3), to=st.sampled_from(QUEUES))
+    def redrive(self, data: st.DataObject, count: int, to: str) -> None:
+        """Letters go back with their bytes; the same again passes over those that are gone."""
+        name = data.draw(st.sampled_from([queue.name for queue in self.model.queues.values() if queue.dead]))
+        ids = self.store.dead_ids(name, limit=count)
+        known = {letter.id: letter.message_id for letter in self.store.dead_read(name, ids)}
+        assert self.store.redrive(name, ids, to=to) == (len(ids), len(ids))
+        self.model.redrive(name, [known[id_] for id_ in ids], to)
+        assert self.store.redrive(name, ids, to=to) == (len(ids), 0)
 
     # Steps of a delivery that is not current any more: I4
 
