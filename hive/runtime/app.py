@@ -102,6 +102,7 @@ class Hive(Celery):
         self.process_loop = ProcessLoop(self.lifespan)
         self.awaiting = Awaiting(self)
         self.circuits = circuits_of(self)
+        self._degrading: dict[Any, Any] = {}
         self.task(name=FALLBACK_TASK, bind=True, shared=False)(run_fallback)
         self.add_defaults(lambda: celery_settings(self.settings, self.agent_types))
 
@@ -129,7 +130,9 @@ class Hive(Celery):
         if options.get("pydantic") and inspect.iscoroutinefunction(fun):
             fun = with_models(self, fun, name or fun.__name__, options)
         if options.get("fallback") is not None:
-            fun = degrading(self, fun, name or self.gen_task_name(fun.__name__, fun.__module__))
+            # Celery declares a shared task anew and knows it by its function: it must be the same one then.
+            name = name or self.gen_task_name(fun.__name__, fun.__module__)
+            fun = self._degrading.setdefault(fun, degrading(self, fun, name))
         if "retry" in options:
             # As an attribute it would hide the method.
             options["retry_strategy"] = options.pop("retry")
