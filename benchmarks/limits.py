@@ -92,7 +92,7 @@ def measure_grants(processes: int, seconds: float, kills: int, seed: int) -> dic
     running = [start_caller(server, next(numbers)) for _ in range(processes)]
     pause = threading.Event()
     try:
-        eventually(lambda: server.client().llen(READY) >= processes, 120, what="all processes")
+        eventually(lambda: all_ready(server, running), 120, what="all processes")
         # The first second is granted at once, and what follows in even steps.
         pause.wait(2)
         begins_s, begin_ms = time.monotonic(), broker_ms(server)
@@ -111,6 +111,17 @@ def measure_grants(processes: int, seconds: float, kills: int, seed: int) -> dic
     lines = [line.decode().split() for line in server.client().lrange(GRANTS, 0, -1)]  # type: ignore[union-attr]
     server.close()
     return added_up(sorted((int(at_ms), int(used)) for at_ms, used in lines), begin_ms, end_ms)
+
+
+def all_ready(server: RedisServer, running: list[subprocess.Popen[bytes]]) -> bool:
+    """Return whether all processes reserve.
+
+    Raises:
+        RuntimeError: one has ended by itself; its traceback is on the standard error.
+    """
+    if any(process.poll() is not None for process in running):
+        raise RuntimeError("a process of the benchmark did not start")
+    return bool(server.client().llen(READY) >= len(running))
 
 
 def broker_ms(server: RedisServer) -> int:
