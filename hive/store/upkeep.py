@@ -3,9 +3,6 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
-from typing import Any
-
-import redis
 
 from hive.store.caller import Caller
 from hive.store.faults import translated
@@ -201,24 +198,6 @@ class Upkeep(Caller):
     def wake_keys(self, queues: Sequence[str]) -> tuple[str, ...]:
         """Return the full names of the lists to block on (``BLPOP``) until one of the queues has work."""
         return tuple(self.queue_keys(queue).key("wake") for queue in distinct(queues))
-
-    def wait(self, client: "redis.Redis", queues: Sequence[str], timeout_s: float) -> str | None:
-        """Block until a message may be ready on one of the queues, or the timeout ends.
-
-        Args:
-            client: one of the caller's own whose socket timeout is longer than ``timeout_s``.
-            queues: to wait for.
-            timeout_s: longest wait.
-
-        Returns:
-            The queue that was woken; a hint, not a promise. ``None`` after the timeout.
-        """
-        wanted = distinct(queues)
-        with translated("wait"):
-            found: Any = client.blpop(list(self.wake_keys(wanted)), timeout=timeout_s)
-        if found is None:
-            return None
-        return dict(zip(self.wake_keys(wanted), wanted, strict=True))[found[0].decode()]
 
     def server_time_ms(self) -> int:
         """Return the broker's time in milliseconds (or the test's)."""
