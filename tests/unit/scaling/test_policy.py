@@ -116,12 +116,14 @@ def test_a_burst_is_met_within_steps_and_left_after_the_window() -> None:
     decision, state = decide(rules, state, burst)
     assert (decision.reason, decision.target) == (Reason.BACKLOG, 22), "2,000 x 50 ms in 5 s, and what still comes"
     calm = replace(idle, slots=decision.target)
-    reasons = []
+    reasons, shrunk = [], []
     for now_s in range(2, 100):
         decision, state = decide(rules, state, replace(calm, now_s=float(now_s), slots=decision.target))
         reasons.append(decision.reason)
+        shrunk += [now_s] if decision.change else []
     assert reasons[0] is Reason.STABILISATION
     assert Reason.IDLE in reasons
+    assert shrunk == [32, 42, 52, 62, 72], "halved at each, after the window and every cooldown"
     assert decision.target == 1
 
 
