@@ -57,6 +57,25 @@ def list_queues(names: tuple[str, ...], app_path: str, as_json: bool) -> None:
     Console().print(table)
 
 
+@queue.command(epilog="Example: hive queue turns agent.code_reviewer")
+@names_argument
+@app_option
+@json_option
+def turns(names: tuple[str, ...], app_path: str, as_json: bool) -> None:
+    """Show for whom messages wait behind the ready list: keys and how many messages each has, most first."""
+    app, store = reached(app_path)
+    found = {name: store.waiting_by_key(name) for name in chosen(app, names)}
+    if as_json:
+        click.echo(json.dumps(found, indent=2))
+        return
+    table = Table("queue", "key", box=None, padding=(0, 1, 0, 0))
+    table.add_column("behind", justify="right")
+    for name, counts in found.items():
+        for key, count in counts.items():
+            table.add_row(name, key, f"{count:,}")
+    Console(markup=False).print(table)
+
+
 def _cell(value: float | None) -> str:
     return "-" if value is None else f"{value:,.1f}" if isinstance(value, float) else f"{value:,}"
 

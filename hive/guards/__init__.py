@@ -34,7 +34,39 @@ the reply of a report is lost        its calls may count twice, here and in the 
 a process forks                      the child begins anew, with a thread of its own on first use
 ==================================== ================================================================================
 
-Not guaranteed: between a failure and the next report calls pass that an up-to-date breaker would refuse. Only calls that
+Limits, counted for the fleet by one script for each operation (arithmetic: :mod:`hive.resilience.limiter`)::
+
+    reserve ──► room in all of them ──► granted: counted in its window, a place held ──► settle ──► release
+       │
+       └──────► none in one of them ──► nothing is taken; told when to come again ──────► reserve, under the same name
+
+* No sliding window on the broker's clock ever holds more grants than the limit: a window is counted in two hundred slices,
+  and a slice counts until all of it has left. At most a two-hundredth of the limit stays unused for it.
+* A key costs two hundred small counts at most, however many requests or tokens it grants; a caller that waits, one entry.
+* Who finds no room is told his own turn, so nobody polls, and two thirds of all callers ask no more than twice. The line
+  moves by what calls really use of their estimates. Who comes anew gets what the line leaves.
+* What was reserved and not settled (a process died) counts as reserved until it has left the window. A place of a concurrency
+  limit has a lease of 6 s, renewed every 1.5 s: a dead process' places are free again after it.
+* For tasks that declare limits the worker's main process reserves, one round trip a task, before a slot is taken; a task
+  that waits is a scheduled message. Limits are asked last, as what they grant is used even if the task then does not begin.
+
+==================================== ================================================================================
+what fails                           what happens
+==================================== ================================================================================
+the broker is away                   each process grants ``limits.local_fraction`` of every limit by itself, or nothing
+                                     (``limits.when_away``); the log says when that begins and ends
+the reply of a reserve is lost       it counts as granted, and nobody uses it; a place ends with its lease
+the reply of a settle is lost        it is not repeated: at worst what was reserved counts, not what was used
+more is used than was reserved       it counts from then on, over the limit, and later grants wait for it
+those who wait never come again      after 20 in a row the line is given up; until then a tenth of the limit is kept for them
+the broker's time runs backwards     all that counts, counts from then on for one window more
+a process freezes with a place       others may have it after its lease; when it is back, both count
+==================================== ================================================================================
+
+Not guaranteed: a limit holds for what is reserved. What a call uses beyond its estimate has happened already. While the
+broker is away, more processes than ``1 / local_fraction`` can exceed a limit together.
+
+Of breakers is not guaranteed: between a failure and the next report calls pass that an up-to-date breaker would refuse. Only calls that
 end are counted: a dependency that never answers needs a time limit.
 """
 
@@ -43,6 +75,7 @@ from hive.guards.circuit import BreakerStatus
 from hive.guards.circuits import Circuits
 from hive.guards.fallback import Default, Fallback, LastGood, OtherAgent
 from hive.guards.guard import RUN, Answer, Guard, GuardedCall, Verdict
+from hive.guards.limits import Limiter, Reservation, WhenAway
 
 __all__ = [
     "RUN",
@@ -56,6 +89,9 @@ __all__ = [
     "Guard",
     "GuardedCall",
     "LastGood",
+    "Limiter",
     "OtherAgent",
+    "Reservation",
     "Verdict",
+    "WhenAway",
 ]

@@ -17,6 +17,16 @@ Where a message can be (in one of these places, always)::
                                 finish, retry ▼                      ▼
                                             done                dead letters
 
+Messages with a key (:mod:`hive.store.fairness`) wait *behind* the ready lists before they are ready, and come in turn::
+
+    publish, promote ──► behind ── refill: claim, renew, publish ──► ready, which holds one of them
+                           └────── claim, once nothing is ready ───► in flight
+
+The turn of a key comes once a round, or as often as its weight says; within a key the order is kept. A key that was not
+waiting passes what the window holds. What goes back (requeue, reap) had its turn: it is ready. A scheduled message waits
+for its turn when its time has come. Where messages without a key are ready too, the two alternate, and then one message
+may overtake another of its key. Consumers that never acknowledge (``pop``) take what is ready and do not refill.
+
 Guaranteed:
 
 * A claim takes messages off the ready lists and records them in flight in the same step, so no death between two steps
