@@ -117,6 +117,14 @@ def test_the_repeat_of_a_publish_is_no_twin_of_itself(store: Store) -> None:
     assert waiting(store) == 0
 
 
+def test_a_publish_that_holds_its_key_is_a_repeat_however_late(store: Store, clock: Clock) -> None:
+    once = keyed("a", until_done=False, within_s=600)
+    admit(store, once)
+    clock.now_ms += 300_000
+    assert admit(store, once)[0].kind is Admittance.REPEAT, "long after the memory of what was published"
+    assert waiting(store) == 1
+
+
 @pytest.mark.parametrize("end", ["finish", "dead letter"])
 def test_a_key_until_done_ends_with_the_message_and_one_for_a_time_does_not(store: Store, end: str) -> None:
     for until_done in (False, True):
