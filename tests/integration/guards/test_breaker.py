@@ -97,10 +97,15 @@ def test_functions_and_coroutines_run_within_it_many_at_once(apps: list[Hive], n
     record = eventually(lambda: _reported(apps[0], name, 20), 3)
     # A failure within two breakers of the same name counts for both.
     assert (record.failed_total, record.answered_total) == (10, 10)
-    fail(breaker, TimeoutError(), times=2)
-    eventually(lambda: breaker.status.state is BreakerState.OPEN, 3)
+    eventually(lambda: isinstance(_failure(plain), BreakerOpenError), 3, what="half of the calls and more failed")
     with pytest.raises(BreakerOpenError):
         asyncio.run(coroutine(fails=False))
+
+
+def _failure(function: Any) -> Exception:
+    with pytest.raises((TimeoutError, BreakerOpenError)) as raised:
+        function(fails=True)
+    return raised.value
 
 
 def _reported(app: Hive, name: str, count: int) -> Any:
