@@ -4,7 +4,10 @@ A bound counts what waits: ready, scheduled and suspect messages. What workers h
 worked on and is bounded by their prefetch; so a worker that dies or hands back may raise a queue above its bound by what
 it held. Only calls are refused: retries, redeliveries, redriven letters and what follows from a task (the next step of a
 chain, callbacks, a chord's body) were accepted before, or follow from what was. A group is published call by call, so a
-refusal may come in its middle. Stock producers know nothing of bounds, and do not keep to them.
+refusal may come in its middle. In a batch nobody waits: its error says which calls found no room, and all others are
+published. Stock producers know nothing of bounds, and do not keep to them.
+
+What is shed is a dead letter: it can be redriven, and whoever waits for its result is told by the next worker of the queue.
 
 Every process that publishes must have the same bounds in its settings: they are the publisher's to keep.
 """

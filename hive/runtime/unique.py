@@ -10,15 +10,18 @@ what happens to the task                ``until="time"``                ``until=
 succeeds, or fails for good             the key is held on              the key is free
 is retried                              held on                         held on, ``within_s`` from the next attempt
 its worker dies, it is delivered again  held on                         held on
-becomes a dead letter                   held on                         free; a redrive takes it again if nobody has
+becomes a dead letter                   held on                         free; taken by a redrive, for one attempt
 is revoked before it begins, or expires free                            free
 its queue is purged                     free                            free
 a stock worker runs it                  held on                         held on until its time
 ======================================= =============================== ======================================
 
+With ``acks_late=False`` a message ends when its task begins, and so does a key ``until="done"``.
+
 A process that calls a task by a name it has no code for knows nothing of its ``unique``, and publishes; an
-``idempotency_key`` it can give. Only calls are compared whose id hive chooses. What comes with an id of its own is published always: a step of a chain, a
-member of a group or chord, whose result somebody waits for under that id; a retry; a call with ``task_id=``.
+``idempotency_key`` it can give. Only calls are compared whose id hive chooses. What comes with an id of its own is
+published always: a step of a chain, a member of a group or chord, whose result somebody waits for under that id; a retry;
+a call with ``task_id=``.
 """
 
 import inspect
