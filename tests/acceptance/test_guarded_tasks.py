@@ -2,6 +2,7 @@
 
 import importlib
 import sys
+import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -175,6 +176,41 @@ def _degraded(task: Any, word: str) -> Any:
     result = task.delay(word)
     result.get(timeout=10)
     return result if result.is_fallback else None
+
+
+def test_refusals_and_turns_are_events(server: RedisServer, tasks: Any) -> None:
+    store, seen, receivers = tasks.app.access.store, [], []
+    store.breaker_force("flaky", BreakerState.CLOSED)
+
+    def listen() -> None:
+        with tasks.app.connection_for_read() as connection:
+            handlers = dict.fromkeys(("hive-guard", "hive-breaker", "worker-online", "task-succeeded"), seen.append)
+            receivers.append(tasks.app.events.Receiver(connection, handlers=handlers))
+            receivers[0].capture(wakeup=False)
+
+    def of(kind: str) -> list[dict[str, Any]]:
+        return [event for event in seen if event["type"] == kind]
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    try:
+        with WorkerProcess(server, app=APP, options=(*QUEUES, "-E"), environment=RULES).ready():
+            eventually(lambda: of("worker-online"), 10, what="the listener hears the worker")
+            tasks.ask_flaky.delay("first").get(timeout=10)
+            store.breaker_force("flaky", BreakerState.OPEN)
+            eventually(lambda: of("hive-breaker"), 10)
+            refused, waits = tasks.ask_flaky.delay("second"), tasks.call_flaky.delay(1)
+            eventually(lambda: len(of("hive-guard")) >= 2, 10)
+            store.breaker_force("flaky", BreakerState.CLOSED)
+            assert (refused.get(timeout=10), waits.get(timeout=20)) == ("nothing known", 1)
+    finally:
+        receivers[0].should_stop = True
+        listener.join(10)
+    turned = of("hive-breaker")[0]
+    assert (turned["breaker"], turned["state"], turned["source"]) == ("flaky", "open", "broker")
+    actions = {event["uuid"]: (event["action"], event["guard"], event["queue"]) for event in of("hive-guard")}
+    assert actions[refused.id] == ("fallback", "breaker:flaky", "celery")
+    assert actions[waits.id] == ("wait", "breaker:flaky", "celery")
 
 
 def test_past_its_deadline_a_task_gives_its_fallback_or_fails(server: RedisServer, tasks: Any) -> None:
