@@ -1,9 +1,11 @@
 """Retry strategies in real workers: the wait is on the broker, and what happens is what the strategy says."""
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -142,22 +144,44 @@ def test_failures_of_a_dependency_wait_together_and_go_on_at_their_pace(worker: 
     worker.client.delete(f"{worker.queue}:up", f"{worker.queue}:calls")
     results = [worker.call("calls") for _ in range(40)]
     store = worker.app.access.store
-    eventually(lambda: store.held_retries("stock") == 39, 10, what="held")
+    stock = f"stock-{worker.queue}"
+    eventually(lambda: store.held_retries(stock) == 39, 20, what="held")
 
     def calls() -> list[tuple[float, str]]:
         return [tuple(json.loads(line)) for line in worker.client.lrange(f"{worker.queue}:calls", 0, -1)]
 
-    eventually(lambda: len(calls()) >= 42, 10, what="probes")
-    assert len({id_ for _, id_ in calls()[40:]}) == 1, "one of them probes"
+    eventually(lambda: len(calls()) >= 43, 20, what="probes")
+    tried = Counter(id_ for _, id_ in calls())
+    assert sum(count > 1 for count in tried.values()) == 1, "one of them probes"
     worker.client.set(f"{worker.queue}:up", 1)
     for result in results:
         result.get(timeout=20)
 
     done = sorted({id_: at for at, id_ in calls()}.values())
-    assert store.held_retries("stock") == 0
+    assert store.held_retries(stock) == 0
     for early, late in zip(done, done[20:], strict=False):
         assert late - early > 0.7, "20 a second were to be released"
-    assert done[-1] - done[0] < 6
+    assert done[-1] - done[0] < 15
+
+
+def test_every_failure_is_told_with_its_cause_and_the_grounds_of_what_follows(worker: Worker) -> None:
+    events: list[dict[str, Any]] = []
+    with worker.app.connection_for_read() as connection:
+        receiver = worker.app.events.Receiver(connection, handlers={"hive-failure": events.append})
+        with receiver.consumer_context() as (drained, _, _):
+            result = worker.call("quick", "network", 9)
+
+            def told() -> bool:
+                with contextlib.suppress(TimeoutError):
+                    drained.drain_events(timeout=0.2)
+                return len([event for event in events if event["uuid"] == result.id]) == 3
+
+            eventually(told, 15, what="events")
+    mine = [event for event in events if event["uuid"] == result.id]
+    assert [(event["cause"], event["retries"]) for event in mine] == [("network", n) for n in range(3)]
+    assert mine[0]["delay_s"] <= 0.1
+    assert mine[0]["why"] == "network: immediate, retry 1"
+    assert mine[2]["delay_s"] is None
 
 
 def test_celerys_own_retries_come_first(worker: Worker) -> None:

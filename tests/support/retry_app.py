@@ -75,7 +75,7 @@ def build(url: str, queue: str) -> Hive:
 
 
 def _batched(app: Hive, client: Any, queue: str) -> None:
-    batched = BatchedRetry(dependency="stock", probe_s=0.3, probe_cap_s=0.3, release_per_s=20.0, hold_s=60.0)
+    batched = BatchedRetry(dependency=f"stock-{queue}", probe_s=0.3, probe_cap_s=0.3, release_per_s=20.0, hold_s=60.0)
 
     clock = SystemClock()
 

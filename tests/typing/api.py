@@ -3,13 +3,17 @@
 from typing import Any, assert_type
 
 from hive import (
+    AdaptiveRetry,
     AgentType,
+    BatchedRetry,
     Capability,
     Concurrency,
     Hive,
     HiveError,
     QueueFull,
     Resources,
+    RetryBudget,
+    RetryStrategy,
     Settings,
     Unique,
     load_settings,
@@ -40,3 +44,9 @@ assert_type(once.within_s, float)
 anything = app.task(unique=once)
 full = QueueFull("orders", 1000, 1000)
 assert_type((full.queue, full.length, full.bound), tuple[str, int, int])
+strategy: RetryStrategy = AdaptiveRetry(
+    budget=RetryBudget(dependency="openai", share=0.1), causes={KeyError: "network"}
+)
+assert_type(strategy.max_retries, int | None)
+assert_type(BatchedRetry(dependency="openai").release_per_s, float)
+anything = app.task(retry=strategy)
