@@ -145,7 +145,7 @@ def test_callers_that_come_when_told_use_the_limit_and_keep_their_order(
     assert tries <= 2.6 * granted + 60
     later = sum(right < left - 5 for left, right in pairwise(served))
     # Who comes anew may use what those leave who never come again.
-    assert later <= 0.15 * len(served)
+    assert later <= 0.25 * len(served)
 
 
 def test_a_line_nobody_comes_from_any_more_is_given_up(redis_server: RedisServer) -> None:

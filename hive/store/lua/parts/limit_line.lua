@@ -1,5 +1,7 @@
 -- The line before a limit: who was told to come again, by when. Who does not come for this long has lost his place.
 local GRACE_MS = 10000
+-- Room is kept this long for one whose turn has come.
+local KEPT_MS = 1000
 -- So many lost in a row, and nobody comes any more (a purge): the line is given up.
 local LOST_IN_A_ROW = 20
 
@@ -20,8 +22,8 @@ local function look_at_line(limit, now_ms, who)
     return 0
   end
   -- Enough for those whose turn has come, and that all who come within the window from now fit into it.
-  local due = redis.call('ZCOUNT', limit.line, '-inf', now_ms) * limit.mean
-  local soon = redis.call('ZCOUNT', limit.line, '-inf', now_ms + limit.window_ms) * limit.mean * limit.share
+  local due = redis.call('ZCOUNT', limit.line, now_ms - KEPT_MS, now_ms) * limit.mean
+  local soon = redis.call('ZCOUNT', limit.line, now_ms - KEPT_MS, now_ms + limit.window_ms) * limit.mean * limit.share
   local kept = math.max(due, soon - limit.sum)
   -- A line whose people do not come is not to hold up those who are there.
   return limit.lost + lost > 0 and math.min(kept, limit.most / 10) or kept
