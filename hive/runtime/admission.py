@@ -88,6 +88,12 @@ class Admission:
         self._abandoned: deque[Passage] = deque()
         app.circuits.before_round = self.release_abandoned
 
+    def dismiss(self, request: Any) -> None:
+        """Take back what guards gave a task that begins elsewhere, if it begins. A repeat does nothing."""
+        passage = request.__dict__.get("passage")
+        if passage is not None:
+            passage.release()
+
     def release_abandoned(self) -> None:
         """Take back what guards gave requests that never ended: revoked, lost with the lease, handed back."""
         while self._abandoned:

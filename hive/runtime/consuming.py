@@ -42,7 +42,12 @@ class HiveConsumer(Consumer):
 
     def __init__(self, on_task_request: Any, **kwargs: Any) -> None:
         self.admission = Admission(kwargs["app"])
-        self.gate = Gate(on_task_request, lambda: self.pool.num_processes, admits=self.admission.admits)
+        self.gate = Gate(
+            on_task_request,
+            lambda: self.pool.num_processes,
+            admits=self.admission.admits,
+            dismisses=self.admission.dismiss,
+        )
         control.install()
         self.rejection = Rejection(self)
         super().__init__(self.gate.admit, **kwargs)

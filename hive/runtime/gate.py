@@ -22,6 +22,7 @@ class Gate:
         slots: how many tasks the pool runs at once, asked each time because pools grow and shrink.
         clock: for the pace of the pool.
         admits: asked for each task just before its start is recorded; one that it does not admit is gone from here.
+        dismisses: told of each task that leaves for another worker after it may have been admitted.
     """
 
     def __init__(
@@ -30,10 +31,12 @@ class Gate:
         slots: Callable[[], int],
         clock: Clock | None = None,
         admits: Callable[[Any], bool] | None = None,
+        dismisses: Callable[[Any], None] | None = None,
     ) -> None:
         self.process = process
         self.slots = slots
         self.admits = admits or _all
+        self.dismisses = dismisses or _nobody
         self.pace = Pace(clock or SystemClock())
         self._passed_count = 0
         self._waiting: deque[Any] = deque()
@@ -112,7 +115,7 @@ class Gate:
         self._waiting.clear()
         self._starting.clear()
         for request in requests:
-            state.task_ready(request)
+            self._forget(request)
         return [request.message.delivery_tag for request in requests]
 
     def drop(self, lost: Collection[DeliveryId]) -> None:
@@ -120,7 +123,7 @@ class Gate:
         gone = [request for request in self._waiting if request.message.delivery_tag in lost]
         for request in gone:
             self._waiting.remove(request)
-            state.task_ready(request)
+            self._forget(request)
 
     def _pass(self, request: Any, outcome: Outcome) -> None:
         if outcome is Outcome.DONE:
@@ -130,7 +133,15 @@ class Gate:
                 request.delivery_info["redelivered"] = True
             self.process(request)
         else:
-            state.task_ready(request)
+            self._forget(request)
+
+    def _forget(self, request: Any) -> None:
+        state.task_ready(request)
+        self.dismisses(request)
+
+
+def _nobody(_: Any) -> None:
+    """Nobody gave it anything."""
 
 
 def _all(_: Any) -> bool:

@@ -168,6 +168,7 @@ def test_a_breaker_within_the_body_leads_to_the_fallback_too(server: RedisServer
     # Its parameters are checked as before, and called directly it raises what its body raises.
     with pytest.raises(TypeError):
         tasks.look_up.delay()
+    eventually(lambda: tasks.app.breaker("inner").status.state is BreakerState.OPEN, 5)
     with pytest.raises(BreakerOpenError):
         tasks.look_up("called directly")
 
