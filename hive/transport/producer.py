@@ -32,6 +32,9 @@ class DirectProducer(Producer):
 
     def publish(self, body: Any, *args: Any, retry: bool = False, **options: Any) -> Any:
         """Publish a message, with the arguments and the errors of kombu's producer."""
+        if isinstance(self._channel, Channel) and self._channel.closed:
+            # The last try ended without a broker: a master that Sentinel had not replaced yet, say.
+            self.revive(self.connection)
         if self._lined is None or self._lined is not self._channel:
             result = super().publish(body, *args, retry=retry, **options)
             self._keep_line()
@@ -55,6 +58,7 @@ class DirectProducer(Producer):
         return (
             channel is not None
             and channel is self._channel
+            and not channel.closed
             and queue in channel.declared
             and isinstance(getattr(self._batch_local, "current", None), Gathered | None)
         )

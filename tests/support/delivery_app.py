@@ -19,6 +19,10 @@ from hive.settings.load import load_settings
 url = os.environ.get("DELIVERY_URL", "redis://127.0.0.1:1/0")
 app = Hive("delivery", broker=url, backend=url, settings=load_settings())
 app.conf.update(task_send_sent_event=False, worker_send_task_events=False)
+if os.environ.get("DELIVERY_MASTER"):
+    named = {"master_name": os.environ["DELIVERY_MASTER"]}
+    app.conf.broker_transport_options = {**app.conf.broker_transport_options, **named}
+    app.conf.result_backend_transport_options = named
 
 
 def trace(request: Any, event: str) -> None:
