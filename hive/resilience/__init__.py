@@ -10,6 +10,7 @@ A failure has a cause, found by type (:mod:`hive.resilience.causes`), and a task
 Guaranteed: a wait never exceeds the cap, except where the other side asked for more; waits at the cap are spread like any;
 no attempt begins past the deadline by a strategy's choice; the adaptive strategy learns from outcomes only.
 
-Not guaranteed: a retry budget bounds when retries are due, not when a slot is free for them, and bounds them by the traffic
-seen when they were drawn.
+Not guaranteed: a retry budget bounds when retries are due, not when a slot is free for them, by the traffic seen when they
+were drawn; where the strategy's own wait is longer than what the budget asks for, they may fall due with those drawn later,
+twice as many at worst. State half of what a dependency can bear.
 """

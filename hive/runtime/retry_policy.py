@@ -62,7 +62,7 @@ class RetryPolicy:
         source: draws jitter and chances; seeded by the system if not given.
 
     Raises:
-        SettingsError: ``retries.causes`` names a cause that is none.
+        SettingsError: ``retries.causes`` names a cause that is none, or an agent type a strategy that is none.
     """
 
     def __init__(self, app: Any, clock: Clock | None = None, source: random.Random | None = None) -> None:
@@ -75,6 +75,9 @@ class RetryPolicy:
         for name, cause in app.settings.retries.causes.items():
             if cause not in known:
                 raise SettingsError(f"retries.causes.{name}: there is no cause {cause!r}{suggestion(cause, known)}")
+        for agent_type in app.agent_types.values():
+            if agent_type.retry:
+                strategy_of(agent_type.retry)
 
     def adopt(self, declared: Any, agent_type: Any) -> RetryStrategy | None:
         """Return a task's strategy, and from now on follow how tasks end.

@@ -2,8 +2,7 @@
 
 import pytest
 
-from hive import AdaptiveRetry, AgentType, ExponentialRetry, Hive, ImmediateRetry, LinearRetry, Settings
-from hive.agents import BUILTIN, Registry
+from hive import AdaptiveRetry, ExponentialRetry, Hive, ImmediateRetry, LinearRetry, Settings
 from hive.errors import SettingsError
 from hive.settings.parts import RetrySettings
 
@@ -11,9 +10,8 @@ NOWHERE = "redis://127.0.0.1:1"
 
 
 def build(**settings: object) -> Hive:
-    tuner = AgentType(name="tuner", retry={"strategy": "linear", "base_s": 3.0})
-    types = Registry([*BUILTIN, tuner])
-    return Hive("app", broker=NOWHERE, agent_types=types, settings=Settings(**settings), set_as_current=False)
+    agents = {"tuner": {"retry": {"strategy": "linear", "base_s": 3.0}}}
+    return Hive("app", broker=NOWHERE, settings=Settings(**{"agents": agents, **settings}), set_as_current=False)
 
 
 def test_a_tasks_own_strategy_comes_before_its_agent_types() -> None:
@@ -40,6 +38,8 @@ def test_an_unknown_strategy_or_cause_is_an_error_with_a_suggestion() -> None:
         app.finalize()
     with pytest.raises(SettingsError, match="did you mean 'network'"):
         build(retries=RetrySettings(causes={"shop.Gone": "netwrk"}))
+    with pytest.raises(SettingsError, match="did you mean 'base_s'"):
+        build(agents={"tuner": {"retry": {"strategy": "linear", "bas_s": 1}}})
 
 
 def test_an_eager_task_follows_its_strategy() -> None:
