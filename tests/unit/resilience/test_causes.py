@@ -108,6 +108,10 @@ def test_the_nearest_class_decides_and_the_users_wins_for_the_very_class() -> No
     assert classify(StockError(), {StockError: Cause.BUG, OrderError: "dependency"}) is Cause.BUG
     assert classify(ValueError(), {ValueError: "network"}) is Cause.NETWORK
     assert classify(ValueError(), {Exception: "network"}) is Cause.VALIDATION
+    assert classify(ConnectionResetError(), {ConnectionError: "dependency"}) is Cause.DEPENDENCY
+    throttled = foreign("shop.client", "ShopError", status_code=503)
+    assert classify(throttled, {"shop.client.ShopError": "validation"}) is Cause.VALIDATION
+    assert classify(throttled, {Exception: "validation"}) is Cause.DEPENDENCY
     assert classify(KeyError(), {"builtins.Exception": "network"}) is Cause.NETWORK
     with pytest.raises(ValueError, match="weather"):
         classify(KeyError(), {KeyError: "weather"})
