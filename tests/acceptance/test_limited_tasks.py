@@ -46,9 +46,9 @@ def times_s(server: RedisServer, event: str = "start") -> list[tuple[float, str]
     return sorted((int(at_us) / 1e6, id_) for id_, kind, at_us in lines if kind == event)
 
 
-def most_in_a_second(times: list[float], slack_s: float) -> int:
-    """Return how many lie in the fullest second, which is a little shorter because bodies begin after their grant."""
-    return max(bisect_left(times, start + 1 - slack_s) - place for place, start in enumerate(times))
+def most_in_a_second(times: list[float]) -> int:
+    """Return how many lie in the fullest second."""
+    return max(bisect_left(times, start + 1) - place for place, start in enumerate(times))
 
 
 def test_processes_that_are_killed_never_exceed_limits_together() -> None:
@@ -66,12 +66,11 @@ def test_tasks_over_a_limit_wait_on_the_broker_and_hold_no_slot(server: RedisSer
         eventually(lambda: tasks.app.access.store.stats("celery").scheduled > 30, 5, what="waiting on the broker")
         assert tasks.plain.delay("free").get(timeout=3) == "free"
         assert [result.get(timeout=20) for result in results] == list(range(80))
-    ids = {result.id for result in results}
-    times = [at_s for at_s, id_ in times_s(server) if id_ in ids]
+    times = [at_s for at_s, _ in times_s(server, "grant")]
     assert len(times) == 80
-    # The grant itself is exact (tests/property/test_limits.py); its task begins a moment later.
-    assert most_in_a_second(times, 0.25) <= 20
-    assert times[-1] - times[0] <= 3 * 1.25 + 0.5
+    assert most_in_a_second(times) <= 20
+    # Three seconds at least, and a little more where the machine is busy.
+    assert 3 <= times[-1] - times[0] <= 7
 
 
 def test_what_a_task_has_used_counts_in_place_of_its_estimate(server: RedisServer, tasks: Any) -> None:
@@ -129,11 +128,13 @@ def test_a_small_tenant_is_not_behind_a_large_ones_backlog(server: RedisServer, 
 def test_a_call_names_its_key_and_keeps_it_over_a_schedule(server: RedisServer, tasks: Any) -> None:
     tasks.plain.apply_async(args=("x",), fair_key="gold", fair_weight=3)
     tasks.plain.apply_async(args=("y",), fair_key="gold", countdown=0.2)
-    tasks.app.send_task(tasks.plain.name, args=("z",), fair_key="tin")
+    # The first passes what is ready, the second waits.
+    for value in ("z", "zz"):
+        tasks.app.send_task(tasks.plain.name, args=(value,), fair_key="tin")
     tasks.plain.delay("unkeyed")
     store = tasks.app.access.store
     assert store.waiting_by_key("celery") == {"tin": 1}
     with WorkerProcess(server, app=APP).ready():
-        eventually(lambda: len(times_s(server)) == 4, 10)
+        eventually(lambda: len(times_s(server)) == 5, 10)
     with pytest.raises(InputError, match="fair_key"):
         tasks.plain.apply_async(args=("x",), fair_key="")

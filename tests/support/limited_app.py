@@ -7,6 +7,8 @@ from typing import Any
 import redis
 
 from hive import Hive, Limit
+from hive.resilience.limiter import slice_ms
+from hive.runtime.limited import RESERVED
 from hive.settings.load import load_settings
 
 url = os.environ.get("DELIVERY_URL", "redis://127.0.0.1:1/0")
@@ -32,6 +34,8 @@ def plain(self: Any, value: Any) -> Any:
 @app.task(bind=True, limits=[CALLS])
 def call_model(self: Any, number: int) -> int:
     trace(self.request)
+    _, _, (place,), _ = getattr(self.request, RESERVED)
+    redis.Redis.from_url(url).rpush("trace", f"{self.request.id} grant {place * slice_ms(1_000) * 1_000}")
     return number
 
 
