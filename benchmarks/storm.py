@@ -16,8 +16,8 @@ tasks are done.
 Half, because a pace says when attempts are due: workers that a busy host keeps from running for a second or two begin
 all that fell due meanwhile at once.
 
-Caveats: all processes share one machine; `budget` goes on calling the dependency at its rate while that is down, which
-`batched` does not.
+Caveats: all processes share one machine. `budget` goes on calling the dependency at its rate while that is down, which
+`batched` does not; and it bounds retries only: first attempts that come late because of them are not its to hold back.
 """
 
 import argparse
@@ -59,11 +59,11 @@ def build(url: str, row: str, capacity: int, port: int) -> Hive:
     app.conf.update(worker_pool="hive.pools:AsyncioPool", worker_hijack_root_logger=False)
     client = redis.Redis.from_url(url)
 
-    @app.task(name="call", shared=False, retry=strategy(row, capacity))
-    async def call() -> None:
+    @app.task(name="call", bind=True, shared=False, retry=strategy(row, capacity))
+    async def call(self: Any) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
-            writer.write(b"call\n")
+            writer.write(b"retry\n" if self.request.retries else b"call\n")
             answer = await reader.readline()
         finally:
             writer.close()
@@ -83,6 +83,7 @@ class Dependency:
         self._down_s, self._capacity = down_s, capacity
         self._up_at_s: float | None = None
         self._calls: list[float] = []
+        self._retries: list[float] = []
         self._answered: list[float] = []
 
     async def serve(self, port: int) -> None:
@@ -94,19 +95,26 @@ class Dependency:
     async def _handle(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         line = await reader.readline()
         if line == b"report\n":
-            report = {"up_at_s": self._up_at_s, "calls": self._calls, "answered": len(self._answered)}
+            report = {
+                "up_at_s": self._up_at_s,
+                "calls": self._calls,
+                "retries": self._retries,
+                "answered": len(self._answered),
+            }
             writer.write(json.dumps(report).encode() + b"\n")
-        elif line == b"call\n":
-            writer.write(self._answer())
+        elif line in {b"call\n", b"retry\n"}:
+            writer.write(self._answer(is_retry=line == b"retry\n"))
         await writer.drain()
         writer.close()
 
-    def _answer(self) -> bytes:
+    def _answer(self, *, is_retry: bool) -> bytes:
         now_s = self._now_s()
         if self._up_at_s is None:
             # It breaks down with the first call.
             self._up_at_s = now_s + self._down_s
         self._calls.append(now_s)
+        if is_retry:
+            self._retries.append(now_s)
         if now_s < self._up_at_s:
             return b""
         if len(self._answered) - bisect_left(self._answered, now_s - 1.0) >= self._capacity:
@@ -166,6 +174,7 @@ def run(row: str, *, tasks: int, down_s: float, capacity: int, workers: int, tim
         "calls_after": len(after),
         "refused_after": len(after) - found["answered"],
         "peak_after_per_s": peak_per_s(after),
+        "peak_retries_after_per_s": peak_per_s([at_s for at_s in found["retries"] if at_s >= up_at_s]),
         "first_call_after_s": round(after[0] - up_at_s, 2) if after else None,
         "last_call_after_s": round(after[-1] - up_at_s, 2) if after else None,
         "seconds": round(seconds, 1),
@@ -187,7 +196,8 @@ def show(found: dict[str, Any]) -> None:
     print(
         f"{found['row']:<8} done {found['done']}/{found['tasks']} in {found['seconds']} s; calls while down "
         f"{found['calls_while_down']}, after {found['calls_after']} ({found['refused_after']} refused), peak "
-        f"{found['peak_after_per_s']}/s of at most {limit}: {'met' if met else 'MISSED'}; first and last call "
+        f"{found['peak_after_per_s']}/s (retries {found['peak_retries_after_per_s']}/s) of at most {limit}: "
+        f"{'met' if met else 'MISSED'}; first and last call "
         f"{found['first_call_after_s']} s and {found['last_call_after_s']} s after it came back"
     )
 
