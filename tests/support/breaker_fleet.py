@@ -68,6 +68,7 @@ class BreakerFleet:
 
     def __enter__(self) -> Self:
         eventually(lambda: len(list(self.folder.glob("*.log"))) == len(self.processes), 60, what="all call")
+        eventually(lambda: self.store.breaker(NAME), 10, what="one has reported")
         return self
 
     def __exit__(self, *error: object) -> None:
@@ -110,7 +111,6 @@ class BreakerFleet:
         generation = half_open.view.generation
         hanging = (generation, "hangs")
         process_id = eventually(lambda: next((line[1] for line in self.lines() if line[2:] == hanging), None), 10)
-        self.control[HANGS] = 0
         for place, process in enumerate(self.processes):
             if process.pid == process_id:
                 process.kill()
@@ -118,6 +118,8 @@ class BreakerFleet:
                 self.seen.killed[generation] += 1
                 (self.folder / f"{process_id}.log").rename(self.folder / f"{process_id}.killed")
                 self.processes[place] = self._start()
+        # Not before: it would have answered.
+        self.control[HANGS] = 0
 
     def closed_stretch(self, seconds: float) -> tuple[int, int]:
         """Let calls pass for a while; return how many reached the dependency, and how many scripts the broker ran."""
