@@ -6,7 +6,7 @@ On a broker of its own. Grants: N processes of eight slots reserve, as fast as t
 limits that one script takes together (100 requests and 10,000 tokens a second), settle half of them by less than they
 reserved, and are killed with SIGKILL and replaced. A process writes each grant, with the broker's time from the script's
 reply, to a list on the broker *after* it: one killed in between was granted something that is missing here, which makes
-utilisation look lower, never higher. Then every second that ends at a grant is added up from that list. Settled amounts
+utilisation look lower, never higher. What it is about to settle it writes before. Then every second that ends at a grant is added up from that list. Settled amounts
 count as settled, the others as reserved.
 
 Fairness: one worker with one slot and `worker.prefetch = 1`, so that a wait is made of whole services. The small tenant
@@ -46,7 +46,7 @@ from tests.support.workers import WorkerProcess  # noqa: E402
 
 REQUESTS, TOKENS = 100, 10_000
 WINDOW_MS = 1_000
-GRANTS, READY = "grants", "ready"
+GRANTS, SETTLED, READY = "grants", "settled", "ready"
 
 #: Callers of each process, as a worker has slots.
 SLOTS = 8
@@ -73,11 +73,12 @@ def caller(url: str, name: str) -> None:
         ]
         while not isinstance(answer := store.reserve_limits(f"{name}-{number}", wanted), Granted):
             pause.wait((answer.again_ms - answer.now_ms) / 1000)
-        used = wanted[1].amount
+        amount = wanted[1].amount
+        client.rpush(GRANTS, f"{name}-{number} {answer.now_ms} {amount}")
         if rng.random() < 0.5:
-            used = rng.randrange(used // 2, used + 1)
+            used = rng.randrange(amount // 2, amount + 1)
+            client.hset(SETTLED, f"{name}-{number}", used)
             store.settle_limits([(wanted[1], answer.slices[1], used)])
-        client.rpush(GRANTS, f"{answer.now_ms} {used}")
 
 
 def start_caller(server: RedisServer, seed: int) -> subprocess.Popen[bytes]:
@@ -109,8 +110,10 @@ def measure_grants(processes: int, seconds: float, kills: int, seed: int) -> dic
             process.kill()
             process.wait()
     lines = [line.decode().split() for line in server.client().lrange(GRANTS, 0, -1)]  # type: ignore[union-attr]
+    settled: Any = server.client().hgetall(SETTLED)
     server.close()
-    return added_up(sorted((int(at_ms), int(used)) for at_ms, used in lines), begin_ms, end_ms)
+    grants = sorted((int(at_ms), int(settled.get(name.encode(), amount))) for name, at_ms, amount in lines)
+    return added_up(grants, begin_ms, end_ms)
 
 
 def all_ready(server: RedisServer, running: list[subprocess.Popen[bytes]]) -> bool:
