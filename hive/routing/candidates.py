@@ -1,0 +1,128 @@
+"""What a strategy decides about: the call, the workers it may go to, and the decision."""
+
+import hashlib
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Self
+
+from hive.agents.types import AgentType, Resources
+
+#: What stands for the rate of a worker that has finished nothing yet, where nobody else's is known either.
+UNKNOWN_RATE = 1.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """One call that is to be routed.
+
+    Attributes:
+        task: name of the task.
+        kind: of work, such as ``review``; none: any worker is as able as the other.
+        domains: fields of knowledge it touches.
+        affinity: calls with the same key go to the same worker while it lives; none: it does not matter.
+        needs: what it takes of a host; none: as much as any other.
+        number: how many calls this process has routed before it.
+    """
+
+    task: str = ""
+    kind: str | None = None
+    domains: tuple[str, ...] = ()
+    affinity: str | None = None
+    needs: Resources | None = None
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Worker:
+    """One worker as it described itself last.
+
+    Attributes:
+        name: its node name, and the name of its lane.
+        slots: tasks it runs at a time.
+        busy: tasks it runs.
+        queued: tasks that wait for one of its slots: in its lane, and those it holds.
+        rate: tasks a slot of it finishes in a second of work; none: it has finished nothing yet.
+        failed_share: of the tasks it finished lately, 0..1.
+        cpu: utilisation of its host's processors, 0..1.
+        memory: utilisation of its host's memory, 0..1.
+        free_memory_mb: of its host.
+        load: busy and queued tasks for each slot.
+        seed: of its place in the order of each key.
+    """
+
+    name: str
+    slots: int = 1
+    busy: int = 0
+    queued: int = 0
+    rate: float | None = None
+    failed_share: float = 0.0
+    cpu: float = 0.0
+    memory: float = 0.0
+    free_memory_mb: float = float("inf")
+    load: float = field(init=False)
+    seed: int = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "load", (self.busy + self.queued) / max(self.slots, 1))
+        digest = hashlib.blake2b(self.name.encode(), digest_size=8).digest()
+        object.__setattr__(self, "seed", int.from_bytes(digest, "big"))
+
+    def with_one_more(self) -> Self:
+        """Return the worker with one more task queued, as it is once a call was sent to it."""
+        return replace(self, queued=self.queued + 1)
+
+
+class Pool:
+    """The workers of one agent type, as far as their description is fresh.
+
+    Args:
+        agent_type: the type.
+        workers: its workers.
+    """
+
+    __slots__ = ("_places", "domains", "name", "proficiency", "queue", "workers")
+
+    def __init__(self, agent_type: AgentType, workers: Iterable[Worker] = ()) -> None:
+        self.name = agent_type.name
+        self.queue = agent_type.queue
+        #: How well the type does each kind, 0..1.
+        self.proficiency: Mapping[str, float] = {kind: agent_type.proficiency(kind) for kind in agent_type.kinds}
+        self.domains = frozenset(agent_type.domains)
+        self.workers = list(workers)
+        self._places = {worker.name: place for place, worker in enumerate(self.workers)}
+
+    def note(self, worker: str) -> None:
+        """Count a task that was sent to a worker, until its next description says so itself."""
+        place = self._places.get(worker)
+        if place is not None:
+            self.workers[place] = self.workers[place].with_one_more()
+
+    def match(self, call: Call) -> float:
+        """How well its type fits a call, 0..1: its proficiency for the kind, and half of it for the domains it knows."""
+        able = 1.0 if call.kind is None else self.proficiency.get(call.kind, 0.0)
+        if not call.domains:
+            return able
+        known = sum(domain in self.domains for domain in call.domains)
+        return able * (0.5 + 0.5 * known / len(call.domains))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """Where a call goes.
+
+    Attributes:
+        agent_type: whose pool.
+        worker: into whose lane; none: into the shared queue, from which whoever is free takes it.
+        strategy: who decided.
+        reason: why, for people.
+    """
+
+    agent_type: str
+    worker: str | None
+    strategy: str
+    reason: str
+
+
+def best_pool(call: Call, pools: Sequence[Pool]) -> Pool:
+    """Return the pool whose type fits a call best; the first of equals."""
+    return pools[0] if len(pools) == 1 else max(pools, key=lambda pool: pool.match(call))
