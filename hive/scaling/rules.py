@@ -18,7 +18,7 @@ class ScalingRules:
         late_share: share of the tasks that may wait for longer while the load is as expected.
         headroom: share by which the load may exceed what is expected; 0 plans for just that.
         plan_ahead_s: how far ahead demand is planned for; at least the time from the order of a slot until it serves,
-            plus that between two decisions. Of tasks that take much longer, only those that come until then count.
+            plus that between two decisions. A target wait above it needs no slots in advance at all.
         caution: place between the expected rate (0) and the upper bound of its forecast (1) that is planned for.
         follow: share of the late rate that is planned for even if the forecast is lower; 1 never trusts a forecast
             that says less than what is.

@@ -155,7 +155,7 @@ class HiveScaler:
     """
 
     #: Seconds between two decisions unless said otherwise.
-    EVERY_S = 5.0
+    EVERY_S = 2.0
 
     def __init__(
         self,

@@ -154,3 +154,11 @@ def test_rules_that_contradict_one_another_are_refused_by_name() -> None:
         ScalingRules(minimum=2, maximum=1)
     with pytest.raises(SettingsError, match="late_share is above 0 and below 1; hysteresis"):
         ScalingRules(late_share=0.0, hysteresis=1.0)
+
+
+def test_where_a_slot_can_start_in_time_none_is_kept_waiting_for_rare_tasks() -> None:
+    rare = Observation(now_s=0.0, slots=1, busy=0, backlog=0, arrivals_per_s=0.1, service_s=1.0)
+    patient = ScalingRules(minimum=0, target_wait_s=20.0, plan_ahead_s=10.0)
+    assert decide(patient, ScalingState(), rare)[0].wanted == 0
+    assert decide(patient, ScalingState(), replace(rare, backlog=1))[0].wanted == 1
+    assert decide(replace(patient, target_wait_s=2.0), ScalingState(), rare)[0].wanted >= 1

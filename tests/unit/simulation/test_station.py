@@ -72,7 +72,7 @@ def test_those_who_wait_at_the_end_count_with_their_wait() -> None:
     assert list(station.waits_s) == [9.0, 6.0]
 
 
-@pytest.mark.parametrize(("demand", "target_wait_s"), [(0.7, 0.5), (8.0, 1.0), (40.0, 0.2)])
+@pytest.mark.parametrize(("demand", "target_wait_s"), [(0.7, 0.5), (3.0, 1.0), (8.0, 1.0)])
 def test_erlang_s_staffing_keeps_the_promise_and_one_slot_less_does_not(
     demand: float, target_wait_s: float, rng: random.Random
 ) -> None:
@@ -86,8 +86,8 @@ def test_erlang_s_staffing_keeps_the_promise_and_one_slot_less_does_not(
         station.arrive(tasks)
         station.advance(now_s + 1e6)
         late.append(sum(wait_s > target_wait_s for wait_s in station.waits_s) / len(station.waits_s))
-    assert late[0] <= 0.06
-    assert late[1] > 0.04
+    assert late[0] <= 0.04
+    assert late[1] > 0.045
 
 
 def test_staffing_bounds() -> None:
