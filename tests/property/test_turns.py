@@ -12,7 +12,7 @@ from hive.errors import InputError
 from hive.settings.parts import DeliverySettings
 from hive.store import Layout, Store, never_repeating
 from hive.store.turn import Fair
-from hive.store.values import ConsumerInfo, DeliveryId, Due, Outgoing, Start
+from hive.store.values import ConsumerInfo, DeliveryId, Due, Following, Outcome, Outgoing, Source, Start
 from tests.conftest import SEED
 from tests.support.redis_server import RedisServer
 
@@ -205,6 +205,26 @@ def test_a_key_that_publishes_one_by_one_is_not_first_each_time(redis_server: Re
             queue.publish("small")
         taken += queue.claim()
     assert sum(name.startswith("small") for name in taken) <= 21
+
+
+def test_what_was_scheduled_or_follows_waits_for_its_turn_as_well(redis_server: RedisServer) -> None:
+    queue = Queue(redis_server)
+    for _ in range(10):
+        queue.publish("large", due_in_ms=0)
+    (first,) = queue.claim()
+    assert queue.store.stats("q").behind == 8
+    id_, _, _ = queue.held.pop(first)
+    again = Outgoing(queue="q", payload=b"large/again", message_id="again", fair=Fair("large"))
+    queue.store.start("c", [Start(id=id_, message_id=first)])
+    step = Outgoing(queue="q", payload=b"large/step", message_id="step", fair=Fair("large"))
+    assert queue.store.follow(Source(consumer="c", delivery=id_, message_id=first), step) is Following.PUBLISHED
+    assert queue.store.retry("c", id_, again) is Outcome.DONE
+    queue.waiting[0, "large"] += ["large/step", "large/again"]
+    small = queue.publish("small")
+    assert queue.claim() == [small]
+    assert queue.store.stats("q").behind == 10
+    rest = [queue.claim()[0] for _ in range(11)]
+    assert set(rest[-2:]) == {"large/step", "large/again"}
 
 
 def test_higher_priority_comes_before_any_turn(redis_server: RedisServer) -> None:
