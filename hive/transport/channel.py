@@ -1,43 +1,25 @@
-"""The channel: kombu's Redis channel, publishing and consuming through hive's scripts."""
+"""The channel: kombu's Redis channel, consuming and publishing through hive's scripts."""
 
-import logging
-import os
 from collections import deque
-from collections.abc import Callable, Iterator
-from collections.abc import Set as AbstractSet
-from contextlib import contextmanager
-from functools import cached_property
+from collections.abc import Callable
 from typing import Any
 
 from kombu.transport import redis as kombu_redis
 
-from hive.settings.parts import DeliverySettings
-from hive.store.condemned import Condemned
-from hive.store.connection import over
 from hive.store.faults import BrokerGoneError
-from hive.store.keys import Layout
-from hive.store.store import Store
-from hive.store.values import Claim, ClaimStatus, Delivery, DeliveryId, Following, Outgoing, Source, Start
-from hive.transport import envelope
-from hive.transport.batch import PublishBatch
-from hive.transport.bindings import Bindings
+from hive.store.values import Claim, ClaimStatus, Delivery, DeliveryId, Start
 from hive.transport.consumer import Consumer
-from hive.transport.lease import StockRecords
 from hive.transport.message import HiveMessage
-from hive.transport.options import OPTION, delivery_settings
+from hive.transport.opening import Opening
+from hive.transport.publishing import Publishing
 from hive.transport.qos import QoS
 from hive.transport.waiting import Waiting
-
-logger = logging.getLogger(__name__)
-
-#: A due time nearer than this is no reason to put a message back into the scheduled set: clocks differ.
-DUE_MARGIN_MS = 1_000
 
 #: While tasks wait, a claim is made when this part of the prefetch count is free, not for every task that ends.
 CLAIM_PARTS = 4
 
 
-class Channel(Waiting, Bindings):
+class Channel(Waiting, Publishing, Opening):
     """kombu's Redis channel with hive's delivery."""
 
     QoS = QoS
@@ -52,130 +34,11 @@ class Channel(Waiting, Bindings):
         self.declared: set[str] = set()
         self._ready: deque[Delivery] = deque()
         self._no_ack: set[str] = set()
-        self._consumer: Consumer | None = None
         self._may_have_more = True
         self._waits_for_idle = False
         super().__init__(*args, **kwargs)
         if self.connection.polling_interval is None:
             self.brpop_timeout = self.settings.poll_every_s
-
-    @cached_property
-    def settings(self) -> DeliverySettings:
-        """The delivery settings of the connection's application."""
-        return delivery_settings(self.connection.client.transport_options)
-
-    @cached_property
-    def layout(self) -> Layout:
-        """How keys are named."""
-        return Layout(prefix=self.global_keyprefix or "", separator=self.sep, priority_steps=tuple(self.priority_steps))
-
-    @cached_property
-    def command_client(self) -> Any:
-        """The one client for kombu's own commands; kombu builds one per command."""
-        return self._create_client()
-
-    @cached_property
-    def store(self) -> Store:
-        """The broker, over this channel's connections."""
-        return Store(over(self.pool), layout=self.layout, settings=self.settings, at=self.connection.process.at)
-
-    @property
-    def consumer(self) -> Consumer:
-        """The consumer of this process on this broker."""
-        if self._consumer is None or self._consumer.pid != os.getpid():
-            stock = StockRecords(
-                visibility_timeout_s=self.visibility_timeout, key=self.unacked_key, index_key=self.unacked_index_key
-            )
-            self._consumer = self.connection.process.join(self.address, self.settings, self._own_store, stock)
-        return self._consumer
-
-    @cached_property
-    def address(self) -> str:
-        """Which database of which server it leads to, and under which prefix."""
-        known = self.pool.connection_kwargs
-        places = [getattr(self.pool, "service_name", None), *(known.get(key) for key in ("host", "port", "path", "db"))]
-        return "/".join(map(str, [*places, self.layout.prefix]))
-
-    def _own_store(self) -> Store:
-        """Return a store whose connections outlive the channel."""
-        manager = self.__dict__["_sentinel_manager"]
-        pool = self._get_pool()
-        self.__dict__["_sentinel_manager"] = manager
-        return Store(over(pool), layout=self.layout, settings=self.settings, at=self.connection.process.at)
-
-    @contextmanager
-    def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:
-        """Hand out the channel's one client."""
-        yield client or self.command_client
-
-    def _disconnect_pools(self) -> None:
-        self.__dict__.pop("command_client", None)
-        self.__dict__.pop("store", None)
-        super()._disconnect_pools()
-
-    def _put(self, queue: str, message: dict[str, Any], **kwargs: Any) -> None:
-        """Publish a message, or note it in kombu's batch of publishes."""
-        batch = kwargs.pop("_publish_batch", None)
-        outgoing = self.outgoing(queue, message)
-        if batch is not None:
-            batch.add_message(outgoing)
-            return
-        self.send(outgoing)
-        if self._expires:
-            self.touch({queue})
-
-    def send(self, outgoing: Outgoing) -> None:
-        """Publish one message; one that is dropped, because it is a repeat or no longer ours to send, is logged."""
-        if outgoing.follows is None:
-            if not self.store.publish(outgoing) and outgoing.guard is None:
-                _dropped(outgoing, "it is on the broker already")
-            return
-        following = self.store.follow(outgoing.follows, outgoing)
-        if following is Following.REPEAT:
-            _dropped(outgoing, "an earlier delivery of the task before it has published it")
-        elif following is not Following.PUBLISHED:
-            _dropped(outgoing, "the delivery it follows from is no longer ours")
-
-    def touch(self, queues: AbstractSet[str], consumer: str | None = None) -> None:
-        """Keep queues with ``x-expires`` alive, because they are used."""
-        self.store.touch({queue: self._expires[queue] for queue in queues & self._expires.keys()}, consumer)
-
-    def create_publish_batch(self, max_size: int) -> PublishBatch:
-        """Return what ``Producer.batch()`` gathers in."""
-        return PublishBatch(self, max_size)
-
-    def outgoing(self, queue: str, message: dict[str, Any]) -> Outgoing:
-        """Return what is published for an envelope; an eta makes it wait on the broker."""
-        now_ms = self.connection.clock.wall_ms()
-        envelope.stamp_expiry(message, now_ms)
-        envelope.stamp_published(message, now_ms)
-        # Stock applications of this process come through here too, and their workers may be stock ones: these look for
-        # what is due in the ready lists only.
-        is_ours = OPTION in self.connection.client.transport_options
-        due_ms = envelope.due_at_ms(message) if is_ours else None
-        if due_ms is not None:
-            envelope.mark_scheduled(message)
-        follows = self._source(message)
-        return Outgoing(
-            queue=queue,
-            payload=envelope.written(message),
-            message_id=envelope.message_id(message),
-            priority=self._get_message_priority(message, reverse=False),
-            dedup_id=envelope.publish_id(message) if follows is None else envelope.step_id(message),
-            due_ms=due_ms,
-            follows=follows,
-            # What follows from a task is part of what was accepted before.
-            guard=message["properties"].get(envelope.GUARD) if follows is None else None,
-            fair=envelope.fair_of(message.get("headers")) if is_ours else None,
-        )
-
-    def _source(self, message: dict[str, Any]) -> Source | None:
-        """Return the delivery a message follows from, if this is the broker that knows it."""
-        fence = envelope.fence(message)
-        if fence is None or fence["broker"] != self.address:
-            return None
-        delivery = DeliveryId(queue=fence["queue"], token=fence["token"])
-        return Source(consumer=fence["consumer"], delivery=delivery, message_id=fence["message"])
 
     def _restore(self, message: Any, leftmost: bool = False) -> None:  # noqa: ARG002 - kombu's name
         """Hand one message back."""
@@ -187,7 +50,7 @@ class Channel(Waiting, Bindings):
         """Begin to consume a queue."""
         (self._no_ack.add if no_ack else self._no_ack.discard)(queue)
         if not no_ack and queue not in self.active_queues:
-            self.consumer.want(queue, self._expires.get(queue))
+            self.consumer.interest.want(queue, self._expires.get(queue))
         self._may_have_more = True
         self.connection.delivery_callbacks[queue] = callback
         return super().basic_consume(queue, no_ack, callback, consumer_tag, **kwargs)
@@ -199,7 +62,7 @@ class Channel(Waiting, Bindings):
         if queue is not None and queue not in active:
             self.connection.delivery_callbacks.pop(queue, None)
             if self._consumer is not None and queue not in self._no_ack:
-                self._consumer.cancel(queue)
+                self._consumer.interest.cancel(queue)
         for delivery in [delivery for delivery in self._ready if delivery.id.queue not in active]:
             self._ready.remove(delivery)
             self._give_back(delivery)
@@ -360,86 +223,6 @@ class Channel(Waiting, Bindings):
             return True
         return False
 
-    def _open(self, delivery: Delivery) -> HiveMessage | None:
-        """Return the message of a delivery; None if it is broken, has expired or is not due, and has been dealt with."""
-        acknowledged = bool(delivery.id.token)
-        if len(delivery.payload) > self.settings.max_message_bytes:
-            self._condemn(delivery, "too_large", f"{len(delivery.payload):,} bytes are over delivery.max_message_bytes")
-            return None
-        try:
-            found = envelope.read(delivery.payload)
-            message: HiveMessage = self.Message(found, channel=self)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            self._condemn(delivery, getattr(error, "reason", "not_an_envelope"), str(error))
-            return None
-        if acknowledged:
-            if not self._is_current(delivery, found):
-                self.settle_soon()
-                return None
-            consumer = message.consumer = self.consumer
-            message.delivery_tag = delivery.id
-            message.fence = {
-                "consumer": consumer.id,
-                "queue": delivery.id.queue,
-                "token": delivery.id.token,
-                "message": envelope.message_id(found),
-                "broker": self.address,
-            }
-        return message
-
-    def _condemn(self, delivery: Delivery, reason: str, cause: str) -> None:
-        """Set aside what is no message; one that is not acknowledged has no record and only goes."""
-        if delivery.id.token:
-            self.consumer.dead_letter(Condemned(id=delivery.id, reason=reason, cause=cause))
-            self.settle_soon()
-
-    def _is_current(self, delivery: Delivery, found: envelope.Envelope) -> bool:
-        now_ms = self.connection.clock.wall_ms()
-        expires_ms, due_ms = envelope.expires_at_ms(found), envelope.due_at_ms(found)
-        if expires_ms is not None and expires_ms <= now_ms:
-            self.consumer.finish(delivery.id)
-        elif due_ms is not None and due_ms > now_ms + DUE_MARGIN_MS and self.consumer.may_reschedule(found):
-            fair = envelope.fair_of(found.get("headers"))
-            self.consumer.reschedule(delivery.id, envelope.message_id(found), due_ms, fair)
-        else:
-            return True
-        return False
-
-    def dead_letter(self, message: HiveMessage, reason: str, cause: str, traceback: str = "") -> None:
-        """Set a delivered message aside with its raw bytes, for the operator.
-
-        Args:
-            message: as delivered by this channel.
-            reason: a short word to filter by.
-            cause: a sentence.
-            traceback: where it failed, if something was raised.
-        """
-        message.is_set_aside = True
-        self.qos.dead_letter(_condemned(message, reason, cause, traceback))
-
-    def postpone(
-        self,
-        message: HiveMessage,
-        reason: str,
-        cause: str,
-        *,
-        grace_s: float,
-        look_s: float,
-        on_over: Callable[[], None],
-    ) -> None:
-        """Let a delivered message wait on the broker for a worker that knows its task.
-
-        Args:
-            message: as delivered by this channel.
-            reason: why it is set aside once its grace time is over.
-            cause: the same as a sentence.
-            grace_s: seconds from the first time any worker postponed it.
-            look_s: seconds until it is looked at again.
-            on_over: called if it has been set aside instead.
-        """
-        message.is_set_aside = True
-        self.qos.postpone(_condemned(message, reason, cause, ""), grace_s, look_s, on_over)
-
     def _purge(self, queue: str) -> int:
         purged = self.store.purge(queue)
         return purged.ready + purged.scheduled + purged.suspects + purged.behind
@@ -472,15 +255,6 @@ class Channel(Waiting, Bindings):
             if consumer is not None:
                 _flush(consumer)
                 process.leave(consumer)
-
-
-def _dropped(outgoing: Outgoing, why: str) -> None:
-    logger.warning("message %s for queue %r is not published: %s", outgoing.dedup_id, outgoing.queue, why)
-
-
-def _condemned(message: HiveMessage, reason: str, cause: str, traceback: str) -> Condemned:
-    known = envelope.message_id({"properties": message.properties})
-    return Condemned(id=message.delivery_tag, reason=reason, cause=cause, message_id=known, traceback=traceback)
 
 
 def _flush(consumer: Consumer) -> None:

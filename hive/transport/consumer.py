@@ -4,32 +4,27 @@ import logging
 import os
 import threading
 import uuid
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 from hive.errors import BrokerError
-from hive.store.condemned import Condemned
 from hive.store.faults import BeingReapedError
 from hive.store.pipelining import Pipeline
 from hive.store.store import Store
-from hive.store.turn import Fair
-from hive.store.values import Claim, ClaimStatus, ConsumerInfo, Delivery, DeliveryId, Outcome, Start, Started
-from hive.transport.envelope import Envelope, is_scheduled_by_us, message_id
+from hive.store.values import Claim, ClaimStatus, ConsumerInfo, DeliveryId, Outcome, Start
 from hive.transport.held import Asked, Held
-from hive.transport.outbox import Outbox
+from hive.transport.holding import Holding
+from hive.transport.interest import Interest
+from hive.transport.rescheduled import Rescheduled
 
 logger = logging.getLogger(__name__)
 
 #: Acknowledgements that are sent without waiting for more.
 FLUSH_COUNT = 64
 
-#: Messages remembered to have waited on the broker because of their eta.
-RESCHEDULED_KNOWN = 10_000
 
-
-class Consumer:
+class Consumer(Holding):
     """Claims messages and answers for them, over any number of channels and reconnects.
 
     Steps of a delivery are noted in an outbox and sent by :meth:`settle`, many in one round trip; what could not be sent
@@ -41,11 +36,15 @@ class Consumer:
     """
 
     def __init__(self, store: Store, info: Callable[[], ConsumerInfo]) -> None:
+        super().__init__()
         self.store = store
+        #: Which queues its channels consume.
+        self.interest = Interest()
+        #: Which messages it has made wait for their eta.
+        self.rescheduled = Rescheduled()
         self._pipeline = Pipeline(store)
         self.pid = os.getpid()
         self.id = uuid.uuid4().hex
-        self.outbox = Outbox()
         #: Asked at each turn which tasks are to start, and told which may.
         self.starts_due: Callable[[], Sequence[Start]] = list
         self.has_starts: Callable[[], bool] = bool
@@ -62,20 +61,12 @@ class Consumer:
         self.shares_memory = False
         #: Whether acknowledgements are sent at once, because no event loop comes round any more.
         self.is_eager = False
-        #: Set when the worker ends: what still runs (in threads, which cannot be ended). All else goes back, uncounted.
-        self.still_running: frozenset[DeliveryId] | None = None
-        self.refused_count = 0
         self._info = info
         self._queues: dict[str, int] = {}
-        self._wanted: Counter[str] = Counter()
-        self._cancelled: set[str] = set()
-        self._ttls_ms: dict[str, int] = {}
-        self._held: dict[DeliveryId, Held] = {}
         self._asked: Asked | None = None
         self._sequence = 0
         self._completed = 0
         self._is_armed = False
-        self._rescheduled: dict[str, None] = {}
         self._mutex = threading.RLock()
         self._sending = threading.RLock()
 
@@ -83,11 +74,6 @@ class Consumer:
     def queues(self) -> tuple[str, ...]:
         """The queues on which it is registered."""
         return tuple(self._queues)
-
-    @property
-    def is_idle(self) -> bool:
-        """Whether it holds nothing at all, so that it may take a suspect."""
-        return not self._held
 
     @property
     def is_urgent(self) -> bool:
@@ -98,15 +84,6 @@ class Consumer:
         """Whether this is the first thing owed since the last flush, so that somebody must see to the next one."""
         first, self._is_armed = not self._is_armed, True
         return first
-
-    def holds(self, delivery: DeliveryId) -> bool:
-        """Whether a delivery is still ours, as far as we know."""
-        return delivery in self._held
-
-    def is_redelivered(self, delivery: DeliveryId) -> bool:
-        """Whether a delivery's message was started before; false if it is not ours."""
-        held = self._held.get(delivery)
-        return held is not None and held.is_redelivered
 
     def claim(self, queues: Sequence[str], credit: int) -> Claim:
         """Take up to ``credit`` messages; registers on queues it sees for the first time.
@@ -172,12 +149,6 @@ class Consumer:
             self._asked = Asked(queues=tuple(queues), sequence=self._sequence, credit=credit, idle=idle)
         return self._asked
 
-    def _settled(self, what: str, ended: Sequence[DeliveryId], outcomes: Sequence[Outcome]) -> None:
-        for delivery, outcome in zip(ended, outcomes, strict=True):
-            if outcome is Outcome.STALE:
-                self._refused(what, delivery)
-            self._held.pop(delivery, None)
-
     def _take(self, me: str, asked: Asked, claim: Claim) -> Claim:
         with self._mutex:
             if me != self.id:
@@ -204,33 +175,6 @@ class Consumer:
             return False
         return True
 
-    def want(self, queue: str, ttl_ms: int | None = None) -> None:
-        """Note that one more channel consumes a queue.
-
-        Args:
-            queue: which.
-            ttl_ms: how long it is kept without use (``x-expires``); None: for ever.
-        """
-        with self._mutex:
-            self._wanted[queue] += 1
-            self._cancelled.discard(queue)
-            if ttl_ms is not None:
-                self._ttls_ms[queue] = ttl_ms
-
-    def cancel(self, queue: str) -> None:
-        """Note that a channel consumes a queue no more; after the last one the lease thread leaves it."""
-        with self._mutex:
-            self._wanted[queue] -= 1
-            if self._wanted[queue] <= 0:
-                del self._wanted[queue]
-                self._ttls_ms.pop(queue, None)
-                self._cancelled.add(queue)
-
-    def ttls_ms(self) -> dict[str, int]:
-        """Return how long the queues with ``x-expires`` that are consumed here are kept without use, in ms."""
-        with self._mutex:
-            return dict(self._ttls_ms)
-
     def leave_cancelled(self, store: Store) -> None:
         """Unregister from queues that nobody here consumes any more and of which nothing is held.
 
@@ -239,14 +183,14 @@ class Consumer:
         Raises:
             BrokerGoneError: no reply; repeat it.
         """
-        if not self._cancelled or not self._sending.acquire(blocking=False):
+        if not self.interest.cancelled or not self._sending.acquire(blocking=False):
             return
         try:
             held = {delivery.queue for delivery in tuple(self._held)} | set(self._asked.queues if self._asked else ())
-            for queue in self._cancelled - held:
+            for queue in self.interest.cancelled - held:
                 if queue not in self._queues or not store.unregister(self.id, [queue]):
                     self._queues.pop(queue, None)
-                    self._cancelled.discard(queue)
+                    self.interest.left(queue)
         finally:
             self._sending.release()
 
@@ -298,18 +242,6 @@ class Consumer:
                 return Outcome.STALE
             return self._note_start(self.store.start(self.id, [start])[0])
 
-    def _note_start(self, started: Started) -> Outcome:
-        held = self._held.get(started.id)
-        if held is None:
-            # The lease was found gone while the reply was under way.
-            return Outcome.STALE
-        if started.outcome is Outcome.DONE:
-            held.started, held.is_redelivered = True, started.deaths > 0 or started.put_back
-        else:
-            self._refused("start", started.id)
-            self._held.pop(started.id, None)
-        return started.outcome
-
     def _send_single(self) -> None:
         for step in self.outbox.steps():
             for delivery, outcome in step.send(self.store, self.id).items():
@@ -319,83 +251,6 @@ class Consumer:
             self.outbox.done(step)
             if step.word in {"death", "postponement"}:
                 self.on_buried()
-
-    def finish(self, delivery: DeliveryId) -> None:
-        """Note that a message has ended; :meth:`settle` says so to the broker."""
-        if self._expects("acknowledgement", delivery):
-            self.outbox.finish(delivery)
-
-    def requeue(self, delivery: DeliveryId) -> None:
-        """Note that a message goes back to ready, uncounted."""
-        if self._expects("requeue", delivery):
-            self.outbox.requeue(delivery)
-
-    def put_last(self, delivery: DeliveryId) -> None:
-        """Note that a message goes back behind all others, uncounted, because its task asked for it."""
-        if self._expects("requeue", delivery):
-            self.outbox.put_last(delivery)
-
-    def died(self, delivery: DeliveryId, how: str) -> None:
-        """Note that a pool child was lost under a started message; one death is counted."""
-        if self._expects("death", delivery):
-            self.outbox.died(delivery, how)
-
-    def dead_letter(self, condemned: Condemned) -> None:
-        """Note that a message can never succeed and is to be set aside with its raw bytes."""
-        delivery = condemned.id
-        if self._expects("dead letter", delivery):
-            self.outbox.dead_letter(condemned)
-
-    def postpone(self, condemned: Condemned, grace_s: float, look_s: float, on_over: Callable[[], None]) -> None:
-        """Note that a message waits for a worker that knows its task; ``on_over`` is called if it is set aside instead."""
-        if self._expects("postponement", condemned.id):
-            self.outbox.postpone(condemned, grace_s, look_s, on_over)
-
-    def reschedule(self, delivery: DeliveryId, message_id: str, due_ms: int, fair: Fair | None = None) -> None:
-        """Note that a message waits on the broker until ``due_ms``, and for its key's turn then."""
-        if self._expects("reschedule", delivery):
-            self.outbox.reschedule(delivery, message_id, due_ms, fair)
-
-    def may_reschedule(self, found: Envelope) -> bool:
-        """Whether a message whose time is not come, by this host's clock, is to wait on the broker.
-
-        Not if it has done so: then it is due by the broker's clock, and ours is behind. It would come back at once.
-        """
-        id_ = message_id(found)
-        if is_scheduled_by_us(found) or id_ in self._rescheduled:
-            self._rescheduled.pop(id_, None)
-            return False
-        self._rescheduled[id_] = None
-        if len(self._rescheduled) > RESCHEDULED_KNOWN:
-            # The oldest: most have come back to other workers. One that comes back here waits once more.
-            del self._rescheduled[next(iter(self._rescheduled))]
-        return True
-
-    def hand_back(self, deliveries: Iterable[DeliveryId]) -> list[DeliveryId]:
-        """Note that deliveries go back to ready, uncounted; those that run stay ours.
-
-        Returns:
-            Those that go back.
-        """
-        chosen = [
-            delivery
-            for delivery in deliveries
-            if (held := self._held.get(delivery)) is not None and not self._runs(delivery, held)
-        ]
-        for delivery in chosen:
-            self.outbox.requeue(delivery)
-        return chosen
-
-    def _runs(self, delivery: DeliveryId, held: Held) -> bool:
-        return held.started if self.still_running is None else delivery in self.still_running
-
-    def adopt(self, claim: Claim, wanted: Iterable[str]) -> list[Delivery]:
-        """Return the deliveries of a claim for the queues still wanted; the others go back."""
-        queues = set(wanted)
-        for delivery in claim.deliveries:
-            if delivery.id.queue not in queues:
-                self.outbox.requeue(delivery.id)
-        return [delivery for delivery in claim.deliveries if delivery.id.queue in queues]
 
     def snapshot(self) -> tuple[str, dict[str, set[int]], int]:
         """Return the id, the tokens held by queue, and the last claim whose reply has arrived, all of one instant."""
@@ -461,20 +316,6 @@ class Consumer:
             self.store.unregister(self.id, self.queues)
             self._queues = {}
             return True
-
-    def _expects(self, what: str, delivery: DeliveryId) -> bool:
-        if delivery in self._held:
-            return True
-        self._refused(what, delivery)
-        return False
-
-    def _refused(self, what: str, delivery: DeliveryId) -> None:
-        self.refused_count += 1
-        logger.warning("%s of delivery %d from queue %r refused: it is no longer ours", what, *_named(delivery))
-
-
-def _named(delivery: DeliveryId) -> tuple[int, str]:
-    return delivery.token, delivery.queue
 
 
 def _ignore_started(_: dict[DeliveryId, Outcome]) -> None:

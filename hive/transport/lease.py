@@ -215,7 +215,7 @@ class Lease:
 
     def _keep_expiring(self, *, renewed: bool) -> None:
         """Queues with ``x-expires`` are in use as long as they are consumed, whether or not anything comes."""
-        ttls_ms = self.consumer.ttls_ms()
+        ttls_ms = self.consumer.interest.ttls_ms()
         if ttls_ms and (renewed or min(ttls_ms.values()) < 3000 * self.settings.renew_every_s):
             self.store.touch(ttls_ms, self.consumer.id)
 

@@ -172,7 +172,7 @@ def test_a_queue_that_expires_is_kept_while_it_is_consumed_and_never_costs_the_l
     clock = ManualClock()
     worker = Worker(redis_server, clock)
     expiring = f"{queue}-x"
-    worker.consumer.want(expiring, 5_000)
+    worker.consumer.interest.want(expiring, 5_000)
     put(worker, queue, 1)
     put(worker, expiring, 2)
     assert len(worker.consumer.claim([queue, expiring], 2).deliveries) == 2
@@ -200,10 +200,10 @@ def test_a_cancelled_queue_is_left_once_nothing_of_it_is_held(redis_server: Redi
     worker = Worker(redis_server, clock)
     kept = f"{queue}-kept"
     for name in (queue, queue, kept):
-        worker.consumer.want(name)
+        worker.consumer.interest.want(name)
     put(worker, queue, 1)
     (delivery,) = worker.consumer.claim([queue, kept], 1).deliveries
-    worker.consumer.cancel(queue)
+    worker.consumer.interest.cancel(queue)
     worker.consumer.finish(delivery.id)
     worker.consumer.flush()
     live(clock, 2, worker)
@@ -211,7 +211,7 @@ def test_a_cancelled_queue_is_left_once_nothing_of_it_is_held(redis_server: Redi
 
     put(worker, queue, 1)
     (delivery,) = worker.consumer.claim([queue, kept], 1).deliveries
-    worker.consumer.cancel(queue)
+    worker.consumer.interest.cancel(queue)
     live(clock, 2, worker)
     assert len(worker.store.consumers(queue)) == 1, "something of it is held"
     worker.consumer.finish(delivery.id)
