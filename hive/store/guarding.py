@@ -33,7 +33,7 @@ class Guarding(Caller):
         keys = [
             *names.keys("published:0", "published:1", "counters", "wake", "scheduled", "scheduled:messages"),
             *names.keys("unique", "unique:expiry", "deaths", "deaths:expiry", "suspects", "state"),
-            *names.keys("dead", "dead:records", "dead:messages", "dead:untold"),
+            *names.keys("dead", "dead:records", "dead:messages", "dead:untold", "fair"),
             *names.ready,
         ]
         arguments: list[str | int | bytes] = [self.now_argument(), round(self.settings.publish_dedup_s * 1000)]

@@ -81,7 +81,7 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "publish": (lambda store: store.publish(MESSAGE), 4 + STEPS),
     "publish_fair": (lambda store: store.publish(IN_TURN), 9 + STEPS),
     "postpone": (lambda store: store.postpone("c", ID, "m", grace_s=1, look_s=1), 7),
-    "publish_guarded": (lambda store: store.publish(GUARDED), 16 + STEPS),
+    "publish_guarded": (lambda store: store.publish(GUARDED), 17 + STEPS),
     "free_key": (lambda store: store.free_key("q", "d", "t"), 3),
     "purge": (lambda store: store.purge("q"), 12 + STEPS),
     "reap": (lambda store: store.reap("q", "c"), 15 + STEPS),

@@ -3,7 +3,7 @@
 -- are dropped. Where there is no room, the newest message of the lowest priority may become a dead letter instead.
 -- KEYS: 1 published:0 SET, 2 published:1 SET, 3 counters HASH, 4 wake LIST, 5 scheduled ZSET, 6 scheduled:messages HASH,
 --   7 unique HASH, 8 unique:expiry ZSET, 9 deaths HASH, 10 deaths:expiry ZSET, 11 suspects LIST, 12 state HASH, 13 dead ZSET,
---   14 dead:records HASH, 15 dead:messages HASH, 16 dead:untold ZSET, 17.. ready LIST of each priority step
+--   14 dead:records HASH, 15 dead:messages HASH, 16 dead:untold ZSET, 17 fair ZSET, 18.. ready LIST of each priority step
 -- ARGV: 1 now ms or '', 2 dedup window ms, 3 queue name, 4 bound in messages or 0, 5 sheds 1|0, 6 number of priority steps,
 --   7.. the steps, then for each message: place of its step from 1, id, due ms or '', dedup digest or '', key or '', task id,
 --   how long the key is held ms, the key ends with the task 1|0, `;<key>;<weight>` of its turn or '', envelope
@@ -17,11 +17,11 @@
 --include bury
 --include shed
 --include expire
-local FIRST_READY, SOON_MS = 17, 5000
+local FIRST_READY, SOON_MS = 18, 5000
 local now_ms, now_us = clock(ARGV[1])
 local limit, steps = tonumber(ARGV[4]), tonumber(ARGV[6])
 local keys = { counters = KEYS[3], scheduled = KEYS[5], unique = KEYS[7], unique_expiry = KEYS[8], deaths = KEYS[9],
-  expiry = KEYS[10], suspects = KEYS[11], dead = KEYS[13], records = KEYS[14], messages = KEYS[15], untold = KEYS[16], state = KEYS[12] }
+  expiry = KEYS[10], suspects = KEYS[11], dead = KEYS[13], records = KEYS[14], messages = KEYS[15], untold = KEYS[16], state = KEYS[12], fair = KEYS[17] }
 
 local function put(step, id, due_ms, mark, payload)
   if mark ~= '' or due_ms and due_ms > now_ms then

@@ -1,6 +1,6 @@
--- How many messages of a queue wait: ready, scheduled, suspects.
+-- How many messages of a queue wait: ready, for their key's turn, scheduled, suspects.
 local function waiting_count(keys, first, steps)
-  local count = redis.call('ZCARD', keys.scheduled) + redis.call('LLEN', keys.suspects)
+  local count = redis.call('ZCARD', keys.scheduled) + redis.call('LLEN', keys.suspects) + redis.call('ZCARD', keys.fair)
   for place = first, first + steps - 1 do
     count = count + redis.call('LLEN', KEYS[place])
   end
