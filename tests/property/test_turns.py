@@ -8,9 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
-from hive.errors import InputError
+from hive.errors import InputError, QueueFull
 from hive.settings.parts import DeliverySettings
 from hive.store import Layout, Store, never_repeating
+from hive.store.guard import Bound, Guard
 from hive.store.turn import Fair
 from hive.store.values import ConsumerInfo, DeliveryId, Due, Following, Outcome, Outgoing, Source, Start
 from tests.conftest import SEED
@@ -225,6 +226,16 @@ def test_what_was_scheduled_or_follows_waits_for_its_turn_as_well(redis_server: 
     assert queue.store.stats("q").behind == 10
     rest = [queue.claim()[0] for _ in range(11)]
     assert set(rest[-2:]) == {"large/step", "large/again"}
+
+
+def test_what_waits_for_its_turn_counts_in_the_bound_of_a_queue(redis_server: RedisServer) -> None:
+    queue = Queue(redis_server)
+    for _ in range(5):
+        queue.publish("a")
+    bounded = Guard(bound=Bound(max_length=6))
+    queue.store.publish(Outgoing(queue="q", payload=b"6", message_id="6", fair=Fair("a"), guard=bounded))
+    with pytest.raises(QueueFull):
+        queue.store.publish(Outgoing(queue="q", payload=b"7", message_id="7", fair=Fair("a"), guard=bounded))
 
 
 def test_higher_priority_comes_before_any_turn(redis_server: RedisServer) -> None:
