@@ -16,7 +16,7 @@ class Conditions:
 
     Attributes:
         start_delay_s: from the order of a slot until it serves; it costs from the order on.
-        first_slots: at the beginning.
+        first_slots: that a scaler finds; what it makes of them before anything arrives is ready at once.
         patience: a run ends at the latest after this multiple of the recorded time, done or not.
     """
 
@@ -71,8 +71,9 @@ def simulate(workload: Workload, scaler: Scaler, conditions: Conditions, tasks: 
         What it came to; the same arguments give the same outcome.
     """
     drawn = workload.drawn() if tasks is None else tasks
-    station = Station(conditions.first_slots, start_delay_s=conditions.start_delay_s)
-    sizes = [(0.0, conditions.first_slots)]
+    first = scaler.decide(_view(Station(conditions.first_slots), 0.0, 0))
+    station = Station(first, start_delay_s=conditions.start_delay_s)
+    sizes = [(0.0, first)]
     now_s, arrived = 0.0, 0
     limit_s = workload.length_s * conditions.patience
     while now_s < limit_s and (now_s < workload.length_s or station.backlog):

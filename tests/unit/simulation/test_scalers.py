@@ -62,8 +62,8 @@ def test_a_run_counts_every_task_pays_every_slot_and_repeats() -> None:
     first, again, other = run(FixedSize(slots=7)), run(FixedSize(slots=7)), run(FixedSize(slots=7), seed=2)
     assert first == again
     assert first != other
-    assert (first.tasks, first.unserved, first.most_slots, first.changes) == (1_800, 0, 7, 1)
-    assert first.slot_seconds == pytest.approx(7 * 18_000, rel=0.01)
+    assert (first.tasks, first.unserved, first.most_slots, first.changes) == (1_800, 0, 7, 0)
+    assert first.slot_seconds == pytest.approx(7 * 18_000)
     assert first.utilisation == pytest.approx(1_800 * 5 / first.slot_seconds)
     assert first.wait_p50_s <= first.wait_p95_s <= first.wait_p99_s <= max(wait_s for _, wait_s in first.waits)
     hopeless = run(FixedSize(slots=1), service_s=60.0)
