@@ -1,15 +1,15 @@
 """Loading settings: the sources in order, unknown keys, and where each value came from."""
 
+import json
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_origin
 
 from pydantic import BaseModel, ValidationError
-from pydantic_settings import EnvSettingsSource, TomlConfigSettingsSource
-from pydantic_settings import SettingsError as SourceError
+from pydantic.fields import FieldInfo
 
 from hive.errors import SettingsError, suggestion
 from hive.settings.model import Settings
@@ -83,15 +83,15 @@ def explain_settings(**overrides: Any) -> tuple[Settings, list[Provenance]]:
 FREE_TABLES = frozenset({"agents", "breakers"})
 
 
-def _fields() -> dict[str, str]:
-    """Every dotted key with its description; a free table counts as one key."""
-    known: dict[str, str] = {}
+def _fields() -> dict[str, FieldInfo]:
+    """Every dotted key with its field; a free table counts as one key."""
+    known: dict[str, FieldInfo] = {}
     for name, field in Settings.model_fields.items():
         part = field.annotation
         if isinstance(part, type) and issubclass(part, BaseModel):
-            known |= {f"{name}.{inner}": f.description or "" for inner, f in part.model_fields.items()}
+            known |= {f"{name}.{inner}": f for inner, f in part.model_fields.items()}
         else:
-            known[name] = field.description or ""
+            known[name] = field
     return known
 
 
@@ -114,20 +114,32 @@ def _from_file(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        return _flatten(TomlConfigSettingsSource(Settings, toml_file=path)())
+        return _flatten(tomllib.loads(path.read_text(encoding="utf-8")))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as exc:
         raise SettingsError(f"{path} is not valid TOML: {exc}") from exc
 
 
 def _from_environ() -> dict[str, Any]:
-    known = {_variable(key) for key in _fields()}
+    known = {_variable(key): (key, field) for key, field in _fields().items()}
+    values: dict[str, Any] = {}
     for name in sorted(os.environ):
-        if name.startswith(PREFIX) and name not in known | NOT_SETTINGS:
+        if name in known:
+            key, field = known[name]
+            values[key] = _read(name, os.environ[name], field)
+        elif name.startswith(PREFIX) and name not in NOT_SETTINGS:
             raise SettingsError(f"the environment variable {name} is no setting{suggestion(name, known)}")
+    return values
+
+
+def _read(name: str, text: str, field: FieldInfo) -> Any:
+    """Return the value of a variable: lists and tables are JSON, the rest is checked as it stands."""
+    kind = get_origin(field.annotation)
+    if not (isinstance(kind, type) and issubclass(kind, Collection)):
+        return text
     try:
-        return _flatten(EnvSettingsSource(Settings)())
-    except SourceError as exc:
-        raise SettingsError(f"the environment: {exc} (lists and tables are written as JSON)") from exc
+        return json.loads(text)
+    except ValueError as exc:
+        raise SettingsError(f"the environment variable {name}: {exc} (lists and tables are written as JSON)") from exc
 
 
 def _build(values: dict[str, Any], sources: dict[str, str]) -> Settings:
@@ -159,9 +171,10 @@ def _sentence(exc: ValidationError, sources: dict[str, str]) -> str:
 
 def _provenance(settings: Settings, sources: dict[str, str]) -> list[Provenance]:
     rows = []
-    for key, description in _fields().items():
+    for key, field in _fields().items():
         part, _, inner = key.partition(".")
         value = getattr(settings, part)
         value = getattr(value, inner) if inner else value
-        rows.append(Provenance(key=key, value=value, source=sources.get(key, "default"), description=description))
+        source, description = sources.get(key, "default"), field.description or ""
+        rows.append(Provenance(key=key, value=value, source=source, description=description))
     return rows

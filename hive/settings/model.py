@@ -4,8 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-from pydantic import Field, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hive.settings.parts import (
     BackpressureSettings,
@@ -22,17 +21,10 @@ from hive.settings.parts import (
 )
 
 
-class Settings(BaseSettings):
+class Settings(BaseModel):
     """Everything that can be set. Build it with :func:`hive.settings.load_settings`."""
 
-    model_config = SettingsConfigDict(
-        frozen=True,
-        extra="forbid",
-        env_prefix="HIVE_",
-        env_nested_delimiter="_",
-        env_nested_max_split=1,
-        validate_default=True,
-    )
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     home: Path = Field(
         default_factory=lambda: platformdirs.user_state_path("hive"),
@@ -63,18 +55,6 @@ class Settings(BaseSettings):
     results: ResultSettings = ResultSettings()
     worker: WorkerSettings = WorkerSettings()
     fleet: FleetSettings = FleetSettings()
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - given by name
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Take only arguments: the loader reads file and environment itself, to know where each value came from."""
-        return (init_settings,)
 
     @model_validator(mode="after")
     def _rules_of_breakers(self) -> "Settings":
