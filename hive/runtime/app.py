@@ -148,6 +148,14 @@ class Hive(Celery):
         connection.hive_process = self.process
         return connection
 
+    def start(self, argv: Any = None) -> Any:
+        """Run a command of Celery's by its arguments, as ``Celery.start`` does; a worker without what others need."""
+        from hive.runtime import worker_command  # noqa: PLC0415 - a caller needs no command line: 5 MB
+
+        if argv is not None and worker_command.is_plain(self, argv):
+            return worker_command.run(self, argv)
+        return super().start(argv)
+
     def close(self) -> None:
         """Let go of the broker, as ``Celery.close`` does; the application may be used again. A repeat does nothing."""
         self._publishers.close()
