@@ -10,9 +10,11 @@ queue), so figures survive workers and need no collector of their own::
 
 Each scrape of a queue costs the broker two round trips. A worker whose port is taken serves on the next free one of
 the hundred that follow, so that the ten pools of one machine can share a setting; its log says which.
+
+What speaks Prometheus is in :mod:`hive.monitoring.prometheus`, and not shown here: a worker that serves no port does
+without its client.
 """
 
 from hive.monitoring.figures import observe_queue, observe_worker
-from hive.monitoring.prometheus import QueueCollector, WorkerCollector, exposition
 
-__all__ = ["QueueCollector", "WorkerCollector", "exposition", "observe_queue", "observe_worker"]
+__all__ = ["observe_queue", "observe_worker"]

@@ -96,8 +96,10 @@ class Hive(Celery):
         self.steps["consumer"].add("hive.runtime.watching:DeadLetterWatch")
         self.steps["consumer"].add("hive.runtime.dependencies:BreakerWatch")
         self.steps["consumer"].add("hive.runtime.garbage:Freeze")
-        # By name, as Celery takes steps: a producer needs no Prometheus client.
-        self.steps["consumer"].add("hive.monitoring.port:Figures")
+        # By name, as Celery takes steps: who serves no port needs no Prometheus client.
+        self.steps["consumer"].add("hive.monitoring.announcing:Announcements")
+        if self.settings.worker.metrics_port:
+            self.steps["consumer"].add("hive.monitoring.port:Port")
         self.lifespan = Lifespan(self)
         self.process_loop = ProcessLoop(self.lifespan)
         self.awaiting = Awaiting(self)

@@ -28,7 +28,15 @@ app.worker_main(["worker", "-c", "7", "-l", "error"])
 """
 
 #: Other commands of Celery's, and what they need.
-OF_OTHERS = {"celery.bin.celery", "click_repl", "prompt_toolkit", "flower", "tornado", "pydantic_settings"}
+OF_OTHERS = {
+    "celery.bin.celery",
+    "click_repl",
+    "prompt_toolkit",
+    "flower",
+    "tornado",
+    "prometheus_client",
+    "pydantic_settings",
+}
 
 
 @pytest.mark.acceptance
