@@ -20,6 +20,7 @@ from hive.telemetry.events import QueueObserved, fields_of
 COLUMNS = {
     "ready": "ready",
     "behind": "behind",
+    "in_lanes": "in\nlanes",
     "scheduled": "scheduled",
     "in_flight": "in\nflight",
     "suspects": "suspect",
@@ -42,7 +43,7 @@ def queue() -> None:
 @app_option
 @json_option
 def list_queues(names: tuple[str, ...], app_path: str, as_json: bool) -> None:
-    """Show what is ready, behind it for its key's turn, scheduled, in flight, suspect and dead in each queue."""
+    """Show what is ready, behind it for its key's turn, in lanes of single workers, scheduled, in flight, suspect and dead in each queue."""
     app, store = reached(app_path)
     observed = [observe_queue(store, name) for name in chosen(app, names)]
     if as_json:
@@ -97,7 +98,7 @@ def release(names: tuple[str, ...], app_path: str, as_json: bool, anyway: bool) 
         require_no_consumers([observe_queue(store, name) for name in queues])
     report(
         [{"queue": name, **release_all(store, name)} for name in queues],
-        ("scheduled", "in_flight", "suspects", "dead", "behind", "held"),
+        ("scheduled", "in_flight", "suspects", "dead", "behind", "lanes", "held"),
         as_json,
     )
 
@@ -118,13 +119,14 @@ def require_no_consumers(observed: Sequence[QueueObserved]) -> None:
 
 def release_all(store: Store, name: str) -> dict[str, int]:
     """Release a queue batch by batch; returns how many were moved from where, and what living workers hold still."""
+    lanes = store.drain_lanes(name)
     moved = dict.fromkeys(("scheduled", "in_flight", "suspects", "dead", "behind"), 0)
     while True:
         batch = store.release_queue(name)
         counts = {key: getattr(batch, key) for key in moved}
         moved = {key: moved[key] + counts[key] for key in moved}
         if not batch.remaining or not any(counts.values()):
-            return {**moved, "held": batch.remaining}
+            return {**moved, "lanes": lanes, "held": batch.remaining}
 
 
 @queue.command()

@@ -10,7 +10,7 @@ from hive.transport.envelope import UnreadableError, read, ready_since_ms
 
 
 def observe_queue(store: Store, queue: str) -> QueueObserved:
-    """Return a queue's figures, in three round trips; nothing is changed.
+    """Return a queue's figures, in four round trips, five with lanes; nothing is changed.
 
     Raises:
         BrokerGoneError: the broker does not answer.
@@ -30,6 +30,7 @@ def observe_queue(store: Store, queue: str) -> QueueObserved:
         dead=stats.dead,
         consumers=stats.consumers,
         behind=stats.behind,
+        in_lanes=sum(store.in_lanes(queue).values()),
         oldest_age_s=max((age_s for age_s in ages_s if age_s is not None), default=None),
         deduplicated_total=counters.get("deduplicated", 0),
         promoted_total=counters.get("promoted", 0),

@@ -9,6 +9,7 @@ import redis
 from hive.errors import BrokerRefusedError, MessageTooLargeError
 from hive.settings.parts import DeliverySettings
 from hive.store.keys import Layout, QueueKeys
+from hive.store.lane import ServedLanes
 from hive.store.scripts import run
 from hive.store.values import Outgoing
 
@@ -22,11 +23,14 @@ class Caller:
         settings: leases, limits, batches.
         now_ms: a test's clock, handed to every script; without it the broker's own clock counts.
         run_id: a test's run id of the server; without it the server says its own.
+        lanes: of the worker that claims; none: a claim looks at no lane.
         at: told the name of each script and ``before`` or ``after`` it is called; a test kills its process there.
 
     Raises:
         BrokerRefusedError: the client would repeat a command whose reply was lost.
     """
+
+    served_lanes: ServedLanes | None = None
 
     def __init__(
         self,
@@ -36,6 +40,7 @@ class Caller:
         settings: DeliverySettings,
         now_ms: Callable[[], int] | None = None,
         run_id: Callable[[], str] | None = None,
+        lanes: ServedLanes | None = None,
         at: Callable[[str, str], None] | None = None,
     ) -> None:
         retry = client.get_retry()
@@ -47,6 +52,7 @@ class Caller:
         self.settings = settings
         self._now_ms = now_ms
         self._run_id = run_id
+        self.served_lanes = lanes
         self.at = at
         self.queue_keys: Callable[[str], QueueKeys] = lru_cache(maxsize=1024)(layout.queue)
 

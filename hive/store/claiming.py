@@ -9,6 +9,7 @@ from hive.errors import BrokerRefusedError
 from hive.store.caller import Caller
 from hive.store.faults import BeingReapedError
 from hive.store.keys import FAIR, FORMAT_VERSION, distinct
+from hive.store.lane import LongLane
 from hive.store.values import Claim, ClaimStatus, ConsumerInfo, Delivery, DeliveryId, Registration, Renewal
 
 PROMOTE_LIMIT = 200
@@ -87,9 +88,10 @@ class Claiming(Caller):
         credit = min(credit, self.settings.claim_max_messages)
         if credit <= 0 or not wanted:
             return Claim(status=ClaimStatus.TAKEN)
+        lanes = self._lanes_of(wanted)
         reply = self.call(
             "claim",
-            self._claim_keys(consumer, wanted),
+            self._claim_keys(consumer, wanted, lanes),
             self.now_argument(),
             self.run_id_argument(),
             consumer,
@@ -99,20 +101,34 @@ class Claiming(Caller):
             int(idle),
             self.lease_ms,
             PROMOTE_LIMIT,
+            len(self.layout.priority_steps),
             *self.layout.priority_steps,
+            *(bound for _, _, bound in lanes),
         )
         return self._claim(wanted, reply)
 
-    def _claim_keys(self, consumer: str, queues: list[str]) -> list[str]:
+    def _claim_keys(self, consumer: str, queues: list[str], lanes: list[tuple[str, str, int]]) -> list[str]:
         keys: list[str] = []
-        for queue in queues:
+        for place, queue in enumerate(queues):
             names = self.queue_keys(queue)
             keys += names.keys(
                 "state", "consumers", "scheduled", "scheduled:messages", "wake", "suspects", "counters",
                 f"inflight:{consumer}", f"claimed:{consumer}", *FAIR,
             )  # fmt: skip
             keys += names.ready
+            if lanes:
+                own, other, _ = lanes[place]
+                keys += names.lane(own) + names.lane(other)
         return keys
+
+    def _lanes_of(self, queues: list[str]) -> list[tuple[str, str, int]]:
+        """Return for each queue whose lane is taken from, whose is stolen from, and how much that is left; -1: no theft."""
+        lanes = self.served_lanes
+        worker, long = (lanes.worker, lanes.long) if lanes is not None else ("", {})
+        if not worker:
+            return []
+        none = LongLane(worker=worker, bound=-1)
+        return [(worker, (other := long.get(queue, none)).worker, other.bound) for queue in queues]
 
     def _claim(self, queues: list[str], reply: list[Any]) -> Claim:
         status, more, waiting, due_in_ms, *flat = reply

@@ -54,6 +54,11 @@ names``
 ``…:fair:turns``         ZSET   ``<priority>:<key>`` by its next turn          publish, promotion   claim, refill
 ``…:fair:messages``      STREAM key and envelope, by number                    publish, promotion   claim, refill
 ``…:fair:waiting``       HASH   key to how many of its messages wait           publish, promotion   claim, refill
+``name@<w>`` …           LIST   envelopes for the worker ``<w>`` alone, as     publish_lane         claim, drain_lane
+                                ``name`` and ``name<sep>3`` …
+``…:lanes``              ZSET   worker by when it reported, in ms              report_load          drain_lane
+``…:loads``              HASH   worker to ``<consumer> <waiting> <load JSON>`` report_load          drain_lane
+``…:wake:<w>``           LIST   at most one token                              publish_lane         whoever waits
 ======================== ====== ============================================== ==================== ==================
 
 Of limits, under one tag of their own, ``<l>`` = ``{hive:limits}:hive:``; ``<n>`` is ``<unit>:<window ms>:<key>``:
@@ -72,7 +77,8 @@ Counters: ``deduplicated`` publishes dropped as repeats; ``promoted`` scheduled 
 messages returned to ready or suspects by a reap or a death; ``refused`` steps of deliveries that were no longer
 current; ``reaped`` consumers; ``deaths`` counted; ``dead`` letters, ``redriven``, ``archived`` and ``purged`` ones; ``dead_bytes`` they hold at present; ``postponed``
 waits for a worker that knows the task; ``twins`` publishes for which the handle of another task was returned;
-``refused_full`` publishes for which there was no room, ``shed`` dead letters made to make room; ``forgiven`` gaps after
+``refused_full`` publishes for which there was no room, ``shed`` dead letters made to make room; ``rerouted`` messages moved from lanes to their queues; ``stolen`` ones claimed from another's lane;
+``forgiven`` gaps after
 which leases were extended.
 """
 
@@ -144,6 +150,15 @@ class QueueKeys:
     def key(self, *parts: str) -> str:
         """Return the name of one of the keys of the catalogue, such as ``key("dead", "records")``."""
         return self.base + ":".join(parts)
+
+    def lane(self, worker: str) -> tuple[str, ...]:
+        """Return the lists of a worker's lane, one for each priority step, in the order in which they are served."""
+        name = f"{self.layout.prefix}{self.name}@{worker}"
+        return tuple(f"{name}{self.layout.separator}{step}" if step else name for step in self.layout.priority_steps)
+
+    def lane_wake(self, worker: str) -> str:
+        """Return the list on which the worker of a lane waits for what is put there."""
+        return self.key("wake", worker)
 
     def keys(self, *names: str) -> list[str]:
         """Return several names at once, in the given order."""

@@ -52,6 +52,7 @@ class Pipeline:
         for twin in (self._asking, self._answering):
             twin._now_ms, twin._run_id = store._now_ms, store._run_id
             twin.queue_keys = store.queue_keys
+            twin.served_lanes = store.served_lanes
 
     def run(self, operations: Sequence[Callable[[Store], Any]]) -> list[Any]:
         """Return the results of all operations; those that need no call are just called.

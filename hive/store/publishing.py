@@ -9,6 +9,7 @@ from hive.store.faults import BatchPublishError, BrokerFullError, BrokerGoneErro
 from hive.store.finishing import DEATHS_KEPT_MS
 from hive.store.guard import Admittance
 from hive.store.guarding import Guarding, refusal
+from hive.store.lanes import Lanes
 from hive.store.turn import mark_of
 from hive.store.values import Following, Outgoing, Source
 
@@ -16,7 +17,7 @@ CHUNK_MESSAGES = 500
 CHUNK_BYTES = 1_048_576
 
 
-class Publishing(Guarding, Fairness):
+class Publishing(Guarding, Fairness, Lanes):
     """Puts messages on the broker."""
 
     def publish(self, message: Outgoing) -> bool:
@@ -117,6 +118,8 @@ class Publishing(Guarding, Fairness):
             ]
         if chunk[0].fair is not None and chunk[0].due_ms is None:
             return self.publish_in_turn(chunk)
+        if chunk[0].lane is not None and chunk[0].due_ms is None:
+            return self.publish_in_lane(chunk)
         names = self.queue_keys(chunk[0].queue)
         arguments: list[str | bytes | int] = [
             self.now_argument(),
@@ -138,9 +141,9 @@ class Publishing(Guarding, Fairness):
 
 def _chunks(messages: Sequence[Outgoing]) -> Iterator[list[int]]:
     """Yield positions of messages that go into one script call: same queue and kind, bounded by count and bytes."""
-    groups: dict[tuple[str, bool, bool, bool], list[int]] = {}
+    groups: dict[tuple[str, bool, bool, bool, str | None], list[int]] = {}
     for position, message in enumerate(messages):
-        kind = (message.queue, message.due_ms is None, message.guard is None, message.fair is None)
+        kind = (message.queue, message.due_ms is None, message.guard is None, message.fair is None, message.lane)
         groups.setdefault(kind, []).append(position)
     for positions in groups.values():
         chunk: list[int] = []

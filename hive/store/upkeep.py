@@ -4,9 +4,9 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import fields
 
-from hive.store.caller import Caller
 from hive.store.faults import translated
 from hive.store.keys import FAIR, distinct
+from hive.store.lanes import Lanes
 from hive.store.values import ConsumerInfo, ConsumerRecord, Purged, QueueStats, ScheduledMessage
 
 #: What ends with a queue with ``x-expires``, besides its ready lists.
@@ -23,7 +23,7 @@ _OF_ITS_CONSUMERS = ("state", "counters", "consumers", "consumers:info")
 HELD_KEPT_MS = 86_400_000
 
 
-class Upkeep(Caller):
+class Upkeep(Lanes):
     """Figures, and the operations on whole queues."""
 
     def stats(self, queue: str) -> QueueStats:
@@ -140,13 +140,14 @@ class Upkeep(Caller):
             self.client.rpush(self.queue_keys(queue).ready[0], payload)
 
     def purge(self, queue: str) -> Purged:
-        """Remove all messages that wait: ready, for their key's turn, scheduled and suspects. In flight and dead letters stay.
+        """Remove all messages that wait: ready, in lanes, for their key's turn, scheduled and suspects. In flight and dead letters stay.
 
         No key is held any more, those of tasks in flight neither. A repeat finds nothing.
         """
         names = self.queue_keys(queue)
         keys = names.keys("scheduled", "scheduled:messages", "suspects", "wake", "published:0", "published:1")
         keys += [*names.keys("unique", "unique:expiry", *FAIR), *names.ready]
+        keys += [key for lane in self.lanes(queue) for key in names.lane(lane.worker)]
         ready, scheduled, suspects, behind = self.call("purge", keys)
         return Purged(ready=ready, scheduled=scheduled, suspects=suspects, behind=behind)
 
@@ -196,8 +197,10 @@ class Upkeep(Caller):
         self.call("touch", keys, len(keys) // len(ttls_ms), ending, HELD_KEPT_MS, *ttls_ms.values())
 
     def wake_keys(self, queues: Sequence[str]) -> tuple[str, ...]:
-        """Return the full names of the lists to block on (``BLPOP``) until one of the queues has work."""
-        return tuple(self.queue_keys(queue).key("wake") for queue in distinct(queues))
+        """Return the full names of the lists to block on (``BLPOP``) until one of the queues, or lanes, has work."""
+        wanted, worker = distinct(queues), self.served_lanes.worker if self.served_lanes is not None else ""
+        keys = [self.queue_keys(queue).key("wake") for queue in wanted]
+        return (*keys, *(self.queue_keys(queue).lane_wake(worker) for queue in wanted if worker))
 
     def server_time_ms(self) -> int:
         """Return the broker's time in milliseconds (or the test's)."""

@@ -141,6 +141,7 @@ class Outgoing:
         follows: the delivery it follows from; ``None``: it stands alone.
         guard: the key it asks for and the bound of its queue; ``None``: it is published as it is.
         fair: whose turn it waits for once it is due; ``None``: it goes to the end of the ready list.
+        lane: the worker whose lane it goes to, if it is ready, alone and unguarded and that worker lives.
     """
 
     queue: str
@@ -152,6 +153,7 @@ class Outgoing:
     follows: "Source | None" = None
     guard: Guard | None = None
     fair: Fair | None = None
+    lane: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

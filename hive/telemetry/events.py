@@ -17,6 +17,7 @@ class QueueObserved:
         ready: messages that may be claimed now.
         ready_by_priority: the same by priority step.
         behind: messages that wait for their key's turn, behind the ready ones; they may be claimed as well.
+        in_lanes: messages that wait in the lanes of single workers; they may be claimed as well.
         scheduled: messages that wait for their time.
         suspects: messages that wait to be run alone, because they were started under deaths before.
         in_flight: messages that consumers hold.
@@ -56,6 +57,7 @@ class QueueObserved:
     dead_total: int
     forgiven_total: int
     behind: int = 0
+    in_lanes: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,7 +24,15 @@ FOLDER = Path(str(hive.store.__file__)).parent / "lua"
 SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.lua"))
 PARTS = sorted(path.stem for path in (FOLDER / "parts").glob("*.lua"))
 TYPES = ("LIST", "HASH", "ZSET", "SET", "STRING", "any")
-MAY_REFUSE_WHEN_FULL = {"publish", "publish_fair", "publish_guarded", "schedule", "dead_import", "keep_answer"}
+MAY_REFUSE_WHEN_FULL = {
+    "publish",
+    "publish_fair",
+    "publish_guarded",
+    "publish_lane",
+    "schedule",
+    "dead_import",
+    "keep_answer",
+}
 STEPS = len(Layout().priority_steps)
 
 INFO = ConsumerInfo(node="n", pid=1, version="0", started_ms=0)
@@ -32,6 +40,7 @@ RULES = BreakerSettings()
 ID = DeliveryId(queue="q", token=1)
 MESSAGE = Outgoing(queue="q", payload=b"p", message_id="m")
 IN_TURN = Outgoing(queue="q", payload=b"p", message_id="m", fair=Fair("k"))
+IN_LANE = Outgoing(queue="q", payload=b"p", message_id="m", lane="w")
 LATER = Outgoing(queue="q", payload=b"p", message_id="m", due_ms=1)
 GUARDED = Outgoing(queue="q", payload=b"p", message_id="m", guard=Guard(bound=Bound(max_length=1)))
 LETTER = DeadLetter(
@@ -61,6 +70,11 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "bind": (lambda store: store.bind(["a", "b"], "m"), 2),
     "cancel_scheduled": (lambda store: store.cancel_scheduled("q", ["m"]), 2),
     "check": (lambda store: store.check("c", ID), 3),
+    "publish_lane": (lambda store: store.publish(IN_LANE), 7 + 2 * STEPS),
+    "report_load": (lambda store: store.report_load("q", "w", "c", b"{}"), 2 + STEPS),
+    "read_lanes": (lambda store: store.lanes("q"), 3),
+    "drain_lane": (lambda store: store.drain_lane("q", "w"), 5 + 2 * STEPS),
+    "wake_lane": (lambda store: store.wake_lane("q", "w"), 1),
     "claim": (lambda store: store.claim("c", ["q", "r"], sequence=1, credit=1), 2 * (13 + STEPS)),
     "dead_letter": (lambda store: store.dead_letter("c", ID, reason="r", cause="c"), 10),
     "dead_arrivals": (lambda store: store.dead_arrivals("q"), 4),
@@ -126,7 +140,7 @@ class KeyCounter(Store):
     def call(self, name: str, keys: Any, *arguments: Any) -> Any:
         if name == self.wanted:
             raise CalledError(len(keys), arguments)
-        return (0, 0, 0, 0)
+        return () if name == "read_lanes" else (0, 0, 0, 0)
 
     def _release_dead_consumers(self, queue: str) -> tuple[int, int]:
         return 0, 0

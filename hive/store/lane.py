@@ -1,0 +1,50 @@
+"""What the store knows of lanes: ready lists beside a queue's own, each for one worker."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaneRecord:
+    """A lane of a queue as the broker knows it.
+
+    Attributes:
+        worker: whose it is.
+        is_alive: whether the lease of that worker goes on; what is sent to a lane of the dead goes to the shared queue.
+        age_s: seconds since the worker reported.
+        waiting: messages in the lane at that time.
+        load: what it reported, as it wrote it.
+    """
+
+    worker: str
+    is_alive: bool
+    age_s: float
+    waiting: int
+    load: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LongLane:
+    """A lane from which a claim may steal once nothing else is left to take.
+
+    Attributes:
+        worker: whose it is.
+        bound: messages that are left to it.
+    """
+
+    worker: str
+    bound: int
+
+
+class ServedLanes:
+    """The lanes of one worker process, for all stores of it; without a worker there are none.
+
+    Attributes:
+        worker: name of the worker.
+        long: by queue, the lane of another to steal from at present.
+    """
+
+    __slots__ = ("long", "worker")
+
+    def __init__(self) -> None:
+        self.worker = ""
+        self.long: dict[str, LongLane] = {}
