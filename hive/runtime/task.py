@@ -84,16 +84,27 @@ class HiveTask(AwaitableTask, Task):
         return super().bind(app)
 
     def apply_async(
-        self, args: Any = None, kwargs: Any = None, task_id: Any = None, producer: Any = None, **options: Any
+        self,
+        args: Any = None,
+        kwargs: Any = None,
+        task_id: Any = None,
+        producer: Any = None,
+        *more: Any,
+        **options: Any,
     ) -> Any:
         """Call the task, with the arguments, the result and the errors of Celery's ``apply_async``.
 
         A plain call (:mod:`hive.runtime.plain_call`) takes a shorter way to the same message.
         """
+        if more:
+            # As overrides of old pass them on, in Celery's order.
+            options.update(zip(("link", "link_error", "shadow"), more, strict=False))
         if task_id is not None:
             options["task_id"] = task_id
-        if producer is None:
-            sent = self.app.plain_calls.send(self, args, kwargs, options)
+        # A task of this class may belong to an application of Celery's own.
+        plain_calls = getattr(self.app, "plain_calls", None)
+        if producer is None and plain_calls is not None:
+            sent = plain_calls.send(self, args, kwargs, options)
             if sent is not None:
                 return sent
         return super().apply_async(args, kwargs, producer=producer, **options)

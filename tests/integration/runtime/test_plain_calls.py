@@ -8,11 +8,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from celery import Celery, Task
+from celery.app.routes import MapRoute
 from celery.signals import after_task_publish, before_task_publish
-from kombu import Exchange, Queue
+from kombu import Exchange, Producer, Queue
 from kombu.exceptions import OperationalError
 
-from hive import Hive, Unique
+from hive import Hive, HiveTask, Unique
 from hive.errors import MessageTooLargeError
 from hive.runtime.plain_call import PlainCalls
 from hive.store.faults import BrokerGoneError
@@ -249,6 +251,10 @@ class OwnSendTask(Hive):
         return super().send_task(name, *args, **{**options, "priority": 3})
 
 
+class DynamicRoute(MapRoute):
+    """A route that may say something else each time."""
+
+
 def to_nowhere(*_: Any, **__: Any) -> None:
     """Route nothing."""
 
@@ -260,6 +266,7 @@ def to_nowhere(*_: Any, **__: Any) -> None:
         (Hive, {"task_send_sent_event": True}),
         (Hive, {"task_protocol": 1}),
         (Hive, {"task_routes": [to_nowhere]}),
+        (Hive, {"task_routes": [DynamicRoute({})]}),
     ],
     ids=str,
 )
@@ -285,6 +292,77 @@ def test_what_takes_the_place_of_celerys_functions_is_called(
     task.delay()
     task.delay()
     assert len(told) == 2
+
+
+class Wrapper:
+    """What instrumentation puts in a function's place: it answers as the function does, and equals it.
+
+    Args:
+        wrapped: the function.
+        told: gets an entry for each call.
+    """
+
+    def __init__(self, wrapped: Any, told: list[Any]) -> None:
+        self.wrapped, self.told = wrapped, told
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.wrapped, name)
+
+    def __eq__(self, other: object) -> bool:
+        return bool(self.wrapped == other)
+
+    def __hash__(self) -> int:
+        return hash(self.wrapped)
+
+    def __get__(self, instance: Any, owner: Any) -> "Wrapper":
+        return Wrapper(self.wrapped.__get__(instance, owner), self.told)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        self.told.append(args)
+        return self.wrapped(*args, **kwargs)
+
+
+@pytest.mark.parametrize(("owner", "name"), [(Celery, "send_task"), (Task, "apply_async"), (Producer, "publish")])
+def test_a_wrapper_that_poses_as_celerys_function_is_called(
+    publishing: Publishing, monkeypatch: pytest.MonkeyPatch, owner: type, name: str
+) -> None:
+    told: list[Any] = []
+    task = publishing.app.tasks["plain"]
+    for _ in range(2):
+        task.delay()
+    monkeypatch.setattr(owner, name, Wrapper(getattr(owner, name), told))
+    for _ in range(2):
+        task.delay()
+    assert len(told) == 2
+
+
+def test_an_override_may_pass_on_what_celery_takes_by_position(publishing: Publishing) -> None:
+    class Old(HiveTask):
+        def apply_async(self, *args: Any, **options: Any) -> Any:
+            names = ("args", "kwargs", "task_id", "producer", "link", "link_error", "shadow")
+            given = {**dict(zip(names, args, strict=False)), **options}
+            return super().apply_async(*(given.pop(name, None) for name in names), **given)
+
+    @publishing.app.task(name="old", base=Old, shared=False)
+    def old() -> None:
+        """Do nothing."""
+
+    for _ in range(2):
+        old.apply_async(shadow="another name")
+    assert [message["headers"]["shadow"] for _, message in publishing.messages()] == ["another name"] * 2
+
+
+def test_a_task_of_hives_class_may_belong_to_an_application_of_celerys(redis_server: RedisServer) -> None:
+    queue = f"q-{uuid.uuid4().hex[:8]}"
+    app = Celery("stock", broker=redis_server.url, set_as_current=False)
+
+    @app.task(name="borrowed", base=HiveTask, shared=False)
+    def borrowed() -> None:
+        """Do nothing."""
+
+    borrowed.apply_async(queue=queue)
+    assert redis_server.client().llen(queue) == 1
+    app.close()
 
 
 def test_a_receiver_of_either_signal_is_told_of_each_call(publishing: Publishing) -> None:
