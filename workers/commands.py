@@ -2,14 +2,15 @@
 
 import json
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 
-from hive import Hive, InputError, SystemClock, ensure_running, load_app
+from hive import Hive, HiveError, InputError, RunningHive, SystemClock, ensure_running, load_app
 from workers import domain_expert
 from workers.answer import print_answer
 from workers.domain_expert import Answer
@@ -92,9 +93,22 @@ def _asked(app: Hive, arguments: tuple[object, ...], *, serial: bool) -> Any:
     agents = (domain_expert.AGENT,)
     with (
         Progress(Console(stderr=True), {}) as progress,
-        ensure_running(agent_types=agents, slots=1, on_progress=lambda step: progress.say(step.detail)),
+        _hive(agents, 1, progress),
     ):
         return await_answer(app, domain_expert.ask, arguments)
+
+
+@contextmanager
+def _hive(agents: Sequence[str], slots: int, progress: Progress) -> Iterator[RunningHive]:
+    """Have a hive for the length of a block; where none is to be had, say how to do without."""
+    with ExitStack() as stack:
+        try:
+            running = stack.enter_context(
+                ensure_running(agent_types=agents, slots=slots, on_progress=lambda step: progress.say(step.detail))
+            )
+        except HiveError as exc:
+            raise HiveError(f"{exc}; --serial does the same without a hive") from exc
+        yield running
 
 
 def _serially(steps: Sequence[Step], progress: Progress) -> Timed:
@@ -111,9 +125,7 @@ def _over_pools(app: Hive, steps: Sequence[Step], progress: Progress) -> Timed:
     progress.planned(steps)
     course = None
     try:
-        with ensure_running(
-            agent_types=agents, slots=slots, on_progress=lambda step: progress.say(step.detail)
-        ) as running:
+        with _hive(agents, slots, progress) as running:
             started_at_ms, started_at_s = clock.wall_ms(), clock.monotonic_s()
             course = Review(app, steps, progress).run()
             wall_s = clock.monotonic_s() - started_at_s

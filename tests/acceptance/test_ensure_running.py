@@ -69,3 +69,4 @@ def test_a_running_hive_is_joined_and_stays(hive_home: HiveHome) -> None:
     )
     assert other.returncode != 0
     assert f"serves {report.app}" in other.stderr
+    assert other.stderr.endswith("; --serial does the same without a hive\n")
