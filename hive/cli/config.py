@@ -7,6 +7,9 @@ from pydantic import SecretStr
 from rich.console import Console
 from rich.table import Table
 
+from hive.agents.registry import load_registry
+from hive.errors import suggestion
+from hive.runtime.app import Hive
 from hive.settings.load import Provenance, explain_settings
 
 
@@ -15,7 +18,11 @@ from hive.settings.load import Provenance, explain_settings
 @click.option("--explain", is_flag=True, help="Print the meaning of every setting too.")
 def config(as_json: bool, explain: bool) -> None:
     """Print every setting, its value and where it came from; fail if they cannot work together."""
-    _, rows = explain_settings()
+    settings, rows = explain_settings()
+    # What only an application can judge: agent types, their retry strategies and bounds.
+    Hive("config", settings=settings, set_as_current=False)
+    for name in settings.agents:
+        _announce_type(name)
     if as_json:
         click.echo(json.dumps({row.key: _record(row) for row in rows}, indent=2))
         return
@@ -26,6 +33,13 @@ def config(as_json: bool, explain: bool) -> None:
             *cells, *([row.description] if explain else []), style=None if row.source == "default" else "green"
         )
     Console().print(table)
+
+
+def _announce_type(name: str) -> None:
+    """Say that a table declares a new agent type: its name may be that of another one, misspelt."""
+    known = {agent.name for agent in load_registry().values()}
+    if name not in known:
+        click.echo(f"hive: [agents.{name}] declares an agent type of its own{suggestion(name, known)}", err=True)
 
 
 def _record(row: Provenance) -> dict[str, object]:

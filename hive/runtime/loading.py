@@ -6,7 +6,7 @@ from pathlib import Path
 from celery.app.utils import find_app
 from kombu.exceptions import OperationalError
 
-from hive.errors import InputError
+from hive.errors import BrokerRefusedError, InputError
 from hive.runtime.app import Hive
 from hive.runtime.broker import EmbeddedBroker
 from hive.runtime.connection import broker_facts
@@ -68,5 +68,9 @@ def ready_broker(app: Hive) -> bool:
     embedded = embedded_broker(app)
     if embedded is not None:
         return embedded.ensure()
-    broker_facts(app)
+    if broker_facts(app) is None:
+        raise BrokerRefusedError(
+            f"{app.connection_for_write().as_uri()} is no Redis or Valkey, which hive needs: correct broker= of the "
+            "application, or leave it out for hive's own broker"
+        )
     return False

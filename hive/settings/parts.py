@@ -2,7 +2,10 @@
 
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, PositiveFloat, PositiveInt, SecretStr, field_validator
+
+#: Schemes of the brokers that hive's transport speaks to.
+BROKER_SCHEMES = ("redis", "rediss", "redis+socket", "sentinel")
 
 
 class Part(BaseModel):
@@ -30,6 +33,16 @@ class BrokerSettings(Part):
         "dead broker sooner, longer forgives a slow one.",
     )
     connect_timeout_s: PositiveFloat = Field(3.0, description="Seconds to wait for a connection to the broker.")
+
+    @field_validator("url")
+    @classmethod
+    def _is_redis(cls, url: SecretStr | None) -> SecretStr | None:
+        # Several addresses that fail over to one another are divided by semicolons.
+        for address in url.get_secret_value().split(";") if url is not None else ():
+            if address.partition("://")[0] not in BROKER_SCHEMES or "://" not in address:
+                begins = " or ".join(f"{scheme}://" for scheme in BROKER_SCHEMES)
+                raise ValueError(f"an address of Redis or Valkey begins with {begins}")
+        return url
 
 
 class EmbeddedSettings(Part):

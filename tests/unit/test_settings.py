@@ -39,6 +39,9 @@ def test_later_sources_win_and_each_value_names_its_source(monkeypatch: pytest.M
         ("", {"HIVE_DELIVERY_LEASE_S": "soon"}, "HIVE_DELIVERY_LEASE_S: delivery.lease_s = 'soon'"),
         ("[delivery\n", {}, "hive.toml is not valid TOML"),
         ("", {"HIVE_IMPORTS": "a,b"}, "written as JSON"),
+        ('[broker]\nurl = "amqp://localhost"\n', {}, r"hive.toml: broker.url = \.\.\.: .* begins with redis:// or"),
+        ("", {"HIVE_BROKER_URL": "localhost:6379"}, r"HIVE_BROKER_URL: broker.url = \.\.\.: .* begins with redis://"),
+        ("", {"HIVE_BROKER_URL": "redis://one;amqp://two"}, "begins with redis://"),
     ],
 )
 def test_what_cannot_work_is_one_sentence(
@@ -63,6 +66,10 @@ def test_the_brokers_password_is_never_printed(monkeypatch: pytest.MonkeyPatch) 
     assert "geheim" not in repr(settings) + repr(rows)
     assert settings.broker.url is not None
     assert "geheim" in settings.broker.url.get_secret_value()
+    monkeypatch.setenv("HIVE_BROKER_URL", "http://:geheim@localhost")
+    with pytest.raises(SettingsError) as refused:
+        load_settings()
+    assert "geheim" not in str(refused.value)
 
 
 def test_every_setting_says_what_it_means() -> None:

@@ -9,6 +9,7 @@ import pytest
 from hive import Hive
 from hive.errors import BrokerRefusedError
 from hive.runtime.connection import broker_facts
+from hive.runtime.loading import ready_broker
 from hive.store.connection import connect
 from tests.support.redis_server import RedisServer
 
@@ -37,3 +38,8 @@ def test_what_speaks_another_protocol_is_no_redis() -> None:
             broker_facts(Hive("astray", broker=url))
         listener.shutdown(socket.SHUT_RDWR)
         thread.join(5)
+
+
+def test_a_broker_that_is_no_redis_is_refused_before_anything_starts() -> None:
+    with pytest.raises(BrokerRefusedError, match=r"memory://.* is no Redis or Valkey"):
+        ready_broker(Hive("elsewhere", broker="memory://"))
