@@ -53,7 +53,13 @@ class Result:
 @click.option("--top", type=click.IntRange(min=1), default=1, show_default=True, help="The busiest series at most.")
 @click.option("--minimum", type=click.IntRange(min=0), default=1, show_default=True, help="Fewest slots.")
 @click.option("--maximum", type=click.IntRange(min=1), default=1_000, show_default=True, help="Most slots.")
-@click.option("--target-wait-s", type=click.FloatRange(min=0, min_open=True), default=5.0, help="What hive aims at.")
+@click.option(
+    "--target-wait-s",
+    type=click.FloatRange(min=0, min_open=True),
+    default=2.0,
+    show_default=True,
+    help="What hive aims at.",
+)
 @click.option(
     "--start-delay-s", type=click.FloatRange(min=0), default=5.0, help="Seconds until an ordered slot serves."
 )

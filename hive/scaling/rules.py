@@ -37,14 +37,14 @@ class ScalingRules:
 
     minimum: int = 1
     maximum: int = 100
-    target_wait_s: float = 5.0
+    target_wait_s: float = 2.0
     late_share: float = 0.01
     headroom: float = 0.0
     plan_ahead_s: float = 15.0
     caution: float = 0.5
     follow: float = 0.5
     hysteresis: float = 0.1
-    stabilisation_s: float = 60.0
+    stabilisation_s: float = 15.0
     grow_factor: float = 2.0
     grow_slots: int = 10
     shrink_share: float = 0.5
