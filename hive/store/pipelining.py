@@ -6,7 +6,7 @@ from typing import Any, cast
 import redis
 
 from hive.store.faults import translated
-from hive.store.scripts import load
+from hive.store.scripts import load, spelled
 from hive.store.store import Store
 
 
@@ -96,7 +96,8 @@ class Pipeline:
         connection = pool.get_connection()
         try:
             commands = [
-                ("EVALSHA", load(want.name).digest, len(want.keys), *want.keys, *want.arguments) for want in wanted
+                ("EVALSHA", load(want.name).digest, *spelled((len(want.keys), *want.keys, *want.arguments)))
+                for want in wanted
             ]
             connection.send_packed_command(connection.pack_commands(commands))
             return [_reply(connection) for _ in wanted]
@@ -113,7 +114,9 @@ class Pipeline:
 
     def _load_and_call(self, want: _Wanted) -> Any:
         text = load(want.name).text
-        return cast("Any", self._client.execute_command("EVAL", text, len(want.keys), *want.keys, *want.arguments))
+        return cast(
+            "Any", self._client.execute_command("EVAL", text, *spelled((len(want.keys), *want.keys, *want.arguments)))
+        )
 
 
 def _reply(connection: Any) -> Any:

@@ -42,6 +42,15 @@ def load(name: str) -> Script:
     return Script(name=name, text=text, digest=hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
+def spelled(values: Sequence[Any]) -> list[Any]:
+    """Return arguments of a command with numbers as text.
+
+    hiredis prints numbers by a call that runs signal handlers, and ends the process if one of them raises then, as
+    Celery's does when a soft time limit is over.
+    """
+    return [str(value) if type(value) is int or type(value) is float else value for value in values]
+
+
 def run(client: Any, name: str, keys: Sequence[str], arguments: Sequence[Any]) -> Any:
     """Call a script and return its reply as redis-py decodes it.
 
@@ -58,9 +67,9 @@ def run(client: Any, name: str, keys: Sequence[str], arguments: Sequence[Any]) -
         BrokerGoneError: no connection, or the server cannot serve writes at present.
         BrokerFullError: the server is at its memory limit and the script would add to it.
     """
-    script = load(name)
+    script, given = load(name), spelled((len(keys), *keys, *arguments))
     with translated(name):
         try:
-            return client.execute_command("EVALSHA", script.digest, len(keys), *keys, *arguments)
+            return client.execute_command("EVALSHA", script.digest, *given)
         except NoScriptError:
-            return client.execute_command("EVAL", script.text, len(keys), *keys, *arguments)
+            return client.execute_command("EVAL", script.text, *given)
