@@ -51,6 +51,9 @@ class Channel(Waiting, Publishing, Opening):
         (self._no_ack.add if no_ack else self._no_ack.discard)(queue)
         if not no_ack and queue not in self.active_queues:
             self.consumer.interest.want(queue, self._expires.get(queue))
+        if queue not in self.active_queues and not self._popping:
+            # It waits for tokens of other queues, and what lies in this one would wait with it.
+            self.end_wait()
         self._may_have_more = True
         self.connection.delivery_callbacks[queue] = callback
         return super().basic_consume(queue, no_ack, callback, consumer_tag, **kwargs)
@@ -66,10 +69,9 @@ class Channel(Waiting, Publishing, Opening):
         for delivery in [delivery for delivery in self._ready if delivery.id.queue not in active]:
             self._ready.remove(delivery)
             self._give_back(delivery)
-        if not active and self._in_poll:
+        if not active:
             # Nobody reads the reply any more: it would swallow the next token, or a message.
-            self._in_poll.disconnect()
-            self._in_poll = None
+            self.end_wait()
         if self._consumer is not None and self._consumer.outbox:
             self.settle_soon()
         return result

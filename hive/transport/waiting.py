@@ -85,6 +85,12 @@ class Waiting:
             raise Empty
         return True
 
+    def end_wait(self) -> None:
+        """Wait no longer; a token that is under way is lost, so the next turn is to claim. A repeat does nothing."""
+        if self._in_poll:
+            self._in_poll.disconnect()
+            self._in_poll = None
+
     def _queue_of(self, wake_key: bytes) -> str | None:
         """Return whose token it is, unless it is time to look at all queues: some producers leave no tokens."""
         now_s = self.connection.clock.monotonic_s()

@@ -421,3 +421,23 @@ def test_a_queue_that_wakes_its_consumer_again_and_again_does_not_hide_what_nobo
                     break
     assert seldom.bodies == ["from stock"]
     assert len(busy.bodies) > 1, "it was not woken by the other queue meanwhile"
+
+
+def test_a_queue_that_is_consumed_from_now_on_need_not_wait_for_the_others(
+    connection: kombu.Connection, queue: kombu.Queue
+) -> None:
+    first = kombu.Queue(f"{queue.name}-first", queue.exchange, routing_key="first")
+    inbox, channel = Inbox(), connection.channel()
+    consumer = kombu.Consumer(channel, [first], on_message=inbox)
+    consumer.consume()
+    with pytest.raises(socket.timeout):
+        connection.drain_events(timeout=0.1)
+    assert channel._in_poll
+    publish(connection, queue, "waits already")
+    consumer.add_queue(queue)
+    consumer.consume()
+    # Well within the wait for the first queue's token (poll_every_s).
+    connection.drain_events(timeout=0.5)
+    publish(connection, first, "later")
+    connection.drain_events(timeout=5)
+    assert inbox.bodies == ["waits already", "later"]
