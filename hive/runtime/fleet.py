@@ -1,7 +1,7 @@
 """A running hive for whoever needs one: join it, or start it for as long as it is used."""
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import psutil
@@ -18,6 +18,9 @@ from hive.runtime.plan import HivePlan, wanted_types
 from hive.runtime.session import Session, StartProgress
 from hive.runtime.supervisor import QUIT_S
 from hive.settings.model import Settings
+
+#: Longest seconds that `hive down` waits for a supervisor that was launched to take the home.
+LAUNCH_S = 30.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +123,8 @@ def start_detached(
 def stop_running(settings: Settings) -> list[str]:
     """End the supervisor of a home with all of its parts, then the embedded broker, whoever started it.
 
-    Tasks that run get ``worker.grace_s`` seconds. A repeat finds nothing to end.
+    Tasks that run get ``worker.grace_s`` seconds. A hive that another command starts meanwhile is waited for and ended
+    too. A repeat finds nothing to end.
 
     Returns:
         What was ended, in words.
@@ -131,9 +135,10 @@ def stop_running(settings: Settings) -> list[str]:
     ended = []
     home = Home(settings.home.absolute())
     lock = FileLock(home.supervisor_lock)
-    process_id = lock.signature() if lock.is_taken() else None
+    process_id = _supervisor(home, lock)
     if process_id is not None:
-        psutil.Process(process_id).terminate()
+        with suppress(psutil.NoSuchProcess):
+            psutil.Process(process_id).terminate()
         if not until(lambda: not lock.is_taken(), settings.worker.grace_s + QUIT_S + 30):
             raise HiveError(f"the supervisor (process {process_id}) has not ended; its log is in {home.logs}")
         ended.append(f"supervisor (process {process_id})")
@@ -142,3 +147,19 @@ def stop_running(settings: Settings) -> list[str]:
     if broker.stop():
         ended.append(f"broker (process {broker_id})")
     return ended
+
+
+def _supervisor(home: Home, lock: FileLock) -> int | None:
+    """Return the supervisor that has the home or is about to; none if there is none.
+
+    One that was launched just now imports for a second before it takes the lock, and signs it an instant later.
+    """
+    launching = FileLock(home.launch_lock)
+    until(lambda: lock.is_taken() or not launching.is_taken(), LAUNCH_S)
+
+    def signed() -> int | None:
+        process_id = lock.signature()
+        return process_id if process_id is not None and psutil.pid_exists(process_id) else None
+
+    until(lambda: signed() or not lock.is_taken(), LAUNCH_S)
+    return signed() if lock.is_taken() else None

@@ -37,6 +37,11 @@ class Home:
         return self.path / "supervisor.lock"
 
     @property
+    def launch_lock(self) -> Path:
+        """Held by a command that has launched a supervisor, until its pools serve: it may have no lock of its own yet."""
+        return self.path / "launch.lock"
+
+    @property
     def users_lock(self) -> Path:
         """Shared by the commands that use the hive; a hive started for one command ends when nobody holds it."""
         return self.path / "users.lock"

@@ -1,5 +1,6 @@
 """One command's use of a hive: joined or started, waited for, left."""
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
@@ -76,6 +77,7 @@ class Session:
         self._timeout_s = timeout_s
         self._users = FileLock(self.home.users_lock)
         self._supervisor = FileLock(self.home.supervisor_lock)
+        self._launching = FileLock(self.home.launch_lock)
         self._log = self.home.logs / "supervisor.log"
         self._log_begin_bytes = 0
         self._told: StartProgress | None = None
@@ -96,7 +98,10 @@ class Session:
         if not self._users.acquire(shared=True, wait_s=self._timeout_s):
             raise HiveError(f"the hive with the home {self.home.path} is stopping and has not ended: try again")
         self._tell("broker", 0, "looking for a hive")
-        self._wait_until_served()
+        try:
+            self._wait_until_served()
+        finally:
+            self._launching.release()
 
     def start(self) -> None:
         """Start a hive with all needed pools, whoever else may serve them, and return once they serve.
@@ -104,8 +109,11 @@ class Session:
         Raises:
             HiveError: they do not serve in time.
         """
-        self._launch(tuple(agent.name for agent in self.needed))
-        self._wait_until_served()
+        try:
+            self._launch(tuple(agent.name for agent in self.needed))
+            self._wait_until_served()
+        finally:
+            self._launching.release()
 
     def _wait_until_served(self) -> None:
         clock = SystemClock()
@@ -219,6 +227,8 @@ class Session:
             until_unused=self.plan.until_unused,
         )
         self._tell("broker", 0, f"starting {len(missing)} pools")
+        # Whoever else holds it launches too; one of the two supervisors will have the home.
+        self._launching.acquire(wait_s=0.3)
         with self._log.open("ab") as log:
             self._log_begin_bytes = log.tell()
             self.process = subprocess.Popen(
@@ -236,6 +246,8 @@ class Session:
         if self._supervisor.is_taken():
             self.process = None
             return
+        if self.process.returncode in {0, -signal.SIGTERM}:
+            raise HiveError("the hive was stopped while it started, as by `hive down`; nothing of it is left")
         with self._log.open("rb") as log:
             log.seek(self._log_begin_bytes)
             lines = log.read().decode(errors="replace").strip().splitlines()

@@ -3,6 +3,7 @@
 import os
 import signal
 import socket
+import subprocess
 
 import psutil
 import pytest
@@ -101,6 +102,24 @@ def test_a_killed_supervisor_leaves_no_pool_behind(running: HiveHome) -> None:
     assert not joined.owns_broker
     assert "broker" in running.run("down").stdout
     assert running.processes() == []
+
+
+def test_down_ends_a_hive_that_has_just_been_launched(hive_home: HiveHome) -> None:
+    starts = hive_home.start("hive", "up", "--detach")
+    launched = eventually(
+        lambda: next((one for one in hive_home.processes() if "hive.runtime.headless" in one.cmdline()), None), 40
+    )
+    launched.suspend()
+    down = hive_home.start("hive", "down")
+    with pytest.raises(subprocess.TimeoutExpired):
+        down.wait(3)
+    launched.resume()
+    output, _ = down.communicate(timeout=60)
+    assert f"ended supervisor (process {launched.pid})" in output
+    output, _ = starts.communicate(timeout=60)
+    assert starts.returncode == 1
+    assert output.splitlines()[-1].startswith("hive: the hive was stopped while it started")
+    assert hive_home.processes() == []
 
 
 def test_a_signal_stops_the_foreground_cleanly(hive_home: HiveHome) -> None:
