@@ -214,25 +214,28 @@ class TaskLimits:
         self._limits = limits
         self._declared: tuple[Limit, ...] = tuple(task.limits)
         self._signature = inspect.signature(task.run)
-        self._held: dict[str, Reservation] = {}
+        self._held: dict[int, Reservation] = {}
 
     def ask(self, call: GuardedCall) -> Verdict:
         """Reserve what the task needs, or say when its turn comes."""
+        # A retry may ask, here or elsewhere, before its last attempt was told of as ended: each gives back its own.
+        who = f"{call.id}:{call.retries}"
         try:
-            answer = self._limits.limiter.reserve(self._declared, self._fields(call), who=call.id)
+            answer = self._limits.limiter.reserve(self._declared, self._fields(call), who=who)
         except InputError as error:
             return Verdict(answer=Answer.REFUSE, guard=self.name, reason=str(error))
         if isinstance(answer, Refused):
             reason = f"the limit {answer.name} has no room"
             return Verdict(answer=Answer.WAIT, guard=self.name, reason=reason, due_ms=answer.again_ms)
-        self._held[call.id] = answer
+        # The call itself names what it holds: its passage keeps it until one of the methods below is called.
+        self._held[id(call)] = answer
         if isinstance(call.headers, dict):
             call.headers[RESERVED] = answer.pack()
         return RUN
 
     def release(self, call: GuardedCall) -> None:
         """Give places back; what was reserved of windows stays counted, as nobody knows whether the task ran."""
-        reservation = self._held.pop(call.id, None)
+        reservation = self._held.pop(id(call), None)
         if reservation is not None:
             self._limits.limiter.release(reservation)
 

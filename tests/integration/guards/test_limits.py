@@ -11,8 +11,10 @@ import pytest
 
 from hive import Hive, InputError, Limit, LimitedError
 from hive.clock import SystemClock
+from hive.guards.guard import Answer, GuardedCall
 from hive.guards.limits import Limiter, Reservation, WhenAway
 from hive.resilience.limiter import ABSENT, Unit
+from hive.runtime.limited import limits_of
 from hive.settings.model import Settings
 from hive.settings.parts import LimitSettings
 from hive.store.limiting import Refused
@@ -169,3 +171,23 @@ def test_threads_share_a_limiter(app: Hive, rng: random.Random) -> None:
     for thread in threads:
         thread.join()
     assert sum(granted) == 50
+
+
+def test_a_retry_does_not_run_in_the_place_that_its_last_attempt_gives_back(app: Hive) -> None:
+    @app.task(name="one_at_a_time", limits=[Limit.concurrency(1, key="place")])
+    def one_at_a_time() -> None: ...
+
+    (guard,) = limits_of(app, one_at_a_time)
+    first, retry, other = (
+        GuardedCall(id=id_, task="one_at_a_time", queue="celery", retries=retries, arguments=lambda: ((), {}))
+        for id_, retries in (("a", 0), ("a", 1), ("b", 0))
+    )
+    assert guard.ask(first).answer is Answer.RUN
+    # The retry was published before its worker heard that the first attempt has ended.
+    assert guard.ask(retry).answer is Answer.WAIT
+    guard.ended(first, ConnectionError())
+    eventually(lambda: guard.ask(retry).answer is Answer.RUN, 5)
+    guard.ended(first, ConnectionError())
+    assert guard.ask(other).answer is Answer.WAIT
+    guard.ended(retry, None)
+    eventually(lambda: guard.ask(other).answer is Answer.RUN, 5)
