@@ -1,11 +1,14 @@
 """An archive of dead letters in a file of SQLite."""
 
-import sqlite3
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from hive.database.archive import ArchivedLetter, ArchiveError
+
+if TYPE_CHECKING:
+    import sqlite3
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS dead_letters (
@@ -77,7 +80,9 @@ class SqliteArchive:
                 yield ArchivedLetter(queue=name, id=id_, at_ms=at_ms, priority=priority, record=record, payload=payload)
 
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
+    def _open(self) -> Iterator["sqlite3.Connection"]:
+        import sqlite3  # noqa: PLC0415 - 1 MB in every worker, and few ever archive
+
         with closing(sqlite3.connect(self.path, timeout=_BUSY_S)) as connection:
             connection.execute("PRAGMA journal_mode=WAL")
             # A letter is removed from the broker after this: it must survive the machine, not only the process.
@@ -86,13 +91,15 @@ class SqliteArchive:
 
     @contextmanager
     def _translated(self) -> Iterator[None]:
+        import sqlite3  # noqa: PLC0415 - as above
+
         try:
             yield
         except (sqlite3.Error, OSError) as error:
             raise ArchiveError(f"the archive {self.place} cannot be used: {error}") from error
 
 
-def _has_table(connection: sqlite3.Connection) -> bool:
+def _has_table(connection: "sqlite3.Connection") -> bool:
     """Whether whoever makes the file has come so far."""
     found = connection.execute("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'dead_letters'")
     return found.fetchone() is not None
