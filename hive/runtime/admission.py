@@ -192,14 +192,15 @@ def _by_deadline(verdict: Verdict, deadline_ms: Any) -> Verdict:
 
 
 def _call_of(request: Any) -> GuardedCall:
-    headers = request.request_dict
+    headers, args, kwargs = request.request_dict, request.args, request.kwargs
     return GuardedCall(
         id=request.id,
         task=headers["task"],
         queue=request.message.fence["queue"],
         retries=headers.get("retries") or 0,
         headers=headers,
-        arguments=lambda: (request.args, request.kwargs),
+        # Not the request itself, which must be collected once nobody else has it.
+        arguments=lambda: (args, kwargs),
     )
 
 

@@ -82,6 +82,13 @@ def test_a_task_whose_breaker_is_open_waits_without_a_start_until_the_dependency
     store.breaker_force("flaky", BreakerState.CLOSED)
 
 
+def test_a_worker_keeps_nothing_of_guarded_tasks_that_have_ended(server: RedisServer, tasks: Any) -> None:
+    with WorkerProcess(server, pool="threads", app=APP, options=QUEUES, environment=RULES).ready():
+        results = [tasks.call_flaky.delay(number) for number in range(200)]
+        eventually(lambda: all(result.successful() for result in results), 20)
+        assert tasks.count_requests.delay().get(timeout=10) < 20
+
+
 def test_a_fallback_is_marked_with_its_source_and_age_and_goes_on_through_a_chain(
     server: RedisServer, tasks: Any
 ) -> None:

@@ -1,5 +1,6 @@
 """An application whose tasks declare guards and fallbacks; configured by DELIVERY_URL like the delivery tests' one."""
 
+import gc
 import os
 import threading
 from typing import Any
@@ -8,6 +9,7 @@ import redis
 
 from hive import Hive, ImmediateRetry
 from hive.guards import Default, LastGood, OtherAgent
+from hive.runtime.request import HiveRequest
 from hive.settings.load import load_settings
 
 url = os.environ.get("DELIVERY_URL", "redis://127.0.0.1:1/0")
@@ -47,6 +49,13 @@ def call_flaky(self: Any, number: int) -> int:
     if redis.Redis.from_url(url).exists("flaky:down"):
         raise ConnectionError("flaky is down")
     return number
+
+
+@app.task
+def count_requests() -> int:
+    """Return how many requests the worker's process keeps."""
+    gc.collect()
+    return sum(isinstance(one, HiveRequest) for one in gc.get_objects())
 
 
 @app.task(bind=True, breaker="flaky")
