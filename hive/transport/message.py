@@ -3,6 +3,7 @@
 from binascii import a2b_base64
 from json import JSONDecoder
 from logging import Logger
+from sys import intern
 from typing import Any
 
 from kombu.exceptions import MessageStateError
@@ -50,7 +51,9 @@ class HiveMessage(base.Message):
         # What kombu's two constructors do with a message of Celery's, without their conversions between text and bytes.
         self._raw, self.errors, self.accept = None, [], None
         self.body = a2b_base64(body.encode())
-        self.channel, self.properties, self.headers = channel, properties, headers
+        # Thousands of messages may wait in a process: their keys are the same few words, and half of what they take up.
+        self.properties = {intern(name): value for name, value in properties.items()}
+        self.channel, self.headers = channel, {intern(name): value for name, value in headers.items()}
         self.delivery_tag, self.delivery_info = properties["delivery_tag"], properties.get("delivery_info") or {}
         self.content_type, self.content_encoding = payload.get("content-type"), payload.get("content-encoding")
         self._decoded_cache, self._state = None, "RECEIVED"

@@ -70,3 +70,9 @@ def test_a_body_is_decoded_as_kombu_decodes_it(body: bytes, accept: set[str]) ->
 def test_an_unusual_envelope_is_read_as_kombu_reads_it(fields: dict[str, Any]) -> None:
     found = {**envelope(b"[]"), **fields}
     assert outcome(HiveMessage, found, {"application/json"}) == outcome(base.Message, found, {"application/json"})
+
+
+def test_messages_that_wait_share_the_words_of_their_headers() -> None:
+    first, second = (HiveMessage(json.loads(json.dumps(envelope(b"[]"))), channel=Channel()) for _ in range(2))
+    assert all(one is other for one, other in zip(first.headers, second.headers, strict=True))
+    assert all(one is other for one, other in zip(first.properties, second.properties, strict=True))
