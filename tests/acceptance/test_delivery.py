@@ -2,13 +2,14 @@
 
 import signal
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from billiard.exceptions import TimeLimitExceeded
 
 from hive import Hive
+from hive.clock import SystemClock
 from hive.errors import MessageTooLargeError
 from hive.testing.proxy import FaultProxy
 from tests.support.eventually import eventually
@@ -238,7 +239,7 @@ def test_a_revoked_task_that_waits_on_the_broker_never_starts(app: Any, own_redi
 
 def test_inspect_describes_tasks_as_celery_does(app: Any, own_redis: RedisServer) -> None:
     with WorkerProcess(own_redis).ready():
-        at = datetime.now(UTC) + timedelta(seconds=60)
+        at = datetime.fromtimestamp(SystemClock().wall_ms() / 1000 + 60, UTC)
         later = call(app, "add", 1, [2], eta=at)
         running = call(app, "wait_for", "end")
         eventually(lambda: traces(own_redis))
