@@ -1,6 +1,7 @@
 """The store: every operation on the broker, one method for each script."""
 
 from hive.store.answers import Answers
+from hive.store.booking import Booking
 from hive.store.breakers import Breakers
 from hive.store.claiming import Claiming
 from hive.store.deadletters import DeadLetters
@@ -13,7 +14,20 @@ from hive.store.retry_state import RetryState
 from hive.store.upkeep import Upkeep
 
 
-class Store(Publishing, Claiming, Finishing, Reaping, RetryState, Quarantine, DeadLetters, Upkeep, Answers, Breakers, Limiting):
+class Store(
+    Publishing,
+    Claiming,
+    Finishing,
+    Reaping,
+    RetryState,
+    Quarantine,
+    DeadLetters,
+    Upkeep,
+    Answers,
+    Breakers,
+    Limiting,
+    Booking,
+):
     """All operations on the broker's queues; see :class:`hive.store.caller.Caller` for what it is made of.
 
     It holds no state but its client, so it may be shared by threads as far as the client may.

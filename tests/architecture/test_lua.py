@@ -11,6 +11,7 @@ import hive.store
 from hive.resilience.breaker import BreakerState, CallOutcome
 from hive.resilience.budget import RetryBudget
 from hive.settings.parts import BreakerSettings, DeliverySettings
+from hive.store.booking import AMOUNTS
 from hive.store.breakers import CallCounts
 from hive.store.guard import Bound, Guard
 from hive.store.keys import Layout
@@ -55,6 +56,7 @@ LETTER = DeadLetter(
     payload=b"p",
     record=b"{}",
 )
+BOOKED = dict.fromkeys(AMOUNTS, 1)
 WINDOW = Wanted(name="requests:1000:k", most=1, window_ms=1_000)
 RESULT = StoredResult(key="r", value=b"v", ttl_ms=1)
 
@@ -67,6 +69,8 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "breaker_settle": (lambda store: store.breaker_settle("b", RULES, "t", CallOutcome.FAILED), 3),
     "answer": (lambda store: store.answer("task:same"), 1),
     "keep_answer": (lambda store: store.keep_answer("task:same", b"a", ttl_s=1), 1),
+    "book": (lambda store: store.book("h", "w", BOOKED, BOOKED), 3),
+    "unbook": (lambda store: store.unbook("h", ["w"]), 3),
     "bind": (lambda store: store.bind(["a", "b"], "m"), 2),
     "cancel_scheduled": (lambda store: store.cancel_scheduled("q", ["m"]), 2),
     "check": (lambda store: store.check("c", ID), 3),
