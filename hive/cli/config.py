@@ -4,10 +4,10 @@ import json
 
 import click
 from pydantic import SecretStr
-from rich.console import Console
 from rich.table import Table
 
 from hive.agents.registry import load_registry
+from hive.cli.screen import table_console
 from hive.errors import suggestion
 from hive.runtime.app import Hive
 from hive.settings.load import Provenance, explain_settings
@@ -32,7 +32,7 @@ def config(as_json: bool, explain: bool) -> None:
         table.add_row(
             *cells, *([row.description] if explain else []), style=None if row.source == "default" else "green"
         )
-    Console().print(table)
+    table_console().print(table)
 
 
 def _announce_type(name: str) -> None:

@@ -2,7 +2,6 @@
 
 import functools
 import json
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -10,10 +9,10 @@ from itertools import islice
 from typing import IO, Any
 
 import click
-from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from hive.cli.queue import chosen, reached
+from hive.cli.screen import table_console
 from hive.cli.serving import app_option
 from hive.deadletter.letter import Letter
 from hive.deadletter.letters import DeadLetters
@@ -229,10 +228,12 @@ def _print(rows: list[dict[str, Any]], columns: Iterable[str], as_json: bool) ->
         click.echo(json.dumps(rows, indent=2))
         return
     names = tuple(columns)
-    table = Table(*(name.removesuffix("_ms").replace("_", " ") for name in names), box=None)
+    # An id is there to be copied: the others make room for it.
+    headings = (Column(name.removesuffix("_ms").replace("_", " "), no_wrap=name == "id") for name in names)
+    table = Table(*headings, box=None)
     for row in rows:
         table.add_row(*(_shown(name, row[name]) for name in names))
-    Console(file=sys.stdout, markup=False, highlight=False).print(table)
+    table_console().print(table)
 
 
 def _shown(name: str, value: Any) -> str:

@@ -6,7 +6,7 @@ from contextlib import nullcontext
 import click
 from rich.console import Console
 
-from hive.cli.screen import Screen, status_table
+from hive.cli.screen import Screen, status_table, table_console
 from hive.cli.serving import app_option
 from hive.runtime.app import Hive
 from hive.runtime.fleet import start_detached, stop_running
@@ -79,7 +79,7 @@ def status(app_path: str, as_json: bool) -> None:
     if as_json:
         click.echo(seen.model_dump_json(indent=2))
     else:
-        Console().print(status_table(seen), highlight=False)
+        table_console().print(status_table(seen))
     if not seen.is_running:
         click.echo("hive: no hive is running here; `hive up` starts one", err=True)
         sys.exit(1)

@@ -5,10 +5,10 @@ from dataclasses import asdict
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from hive.cli.queue import json_option, reached
+from hive.cli.screen import table_console
 from hive.cli.serving import app_option
 from hive.errors import InputError, suggestion
 from hive.monitoring.breakers import breaker_records
@@ -35,7 +35,7 @@ def list_guards(app_path: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps({"breakers": described, "limits": [asdict(limit) for limit in limits]}, indent=2))
         return
-    console = Console(markup=False, highlight=False)
+    console = table_console()
     console.print(_breaker_table(described))
     if limits:
         table = Table("limit", box=None, padding=(0, 1, 0, 0))

@@ -4,9 +4,9 @@ import json
 from collections.abc import Callable, Sequence
 
 import click
-from rich.console import Console
 from rich.table import Table
 
+from hive.cli.screen import table_console
 from hive.cli.serving import app_option
 from hive.errors import InputError
 from hive.monitoring.figures import observe_queue
@@ -19,14 +19,14 @@ from hive.telemetry.events import QueueObserved, fields_of
 #: What is shown of a queue, under headings that leave room for its whole name in 80 columns.
 COLUMNS = {
     "ready": "ready",
-    "behind": "behind",
-    "in_lanes": "in\nlanes",
-    "scheduled": "scheduled",
+    "behind": "be-\nhind",
+    "in_lanes": "in\nlane",
+    "scheduled": "sche-\nduled",
     "in_flight": "in\nflight",
-    "suspects": "suspect",
+    "suspects": "sus-\npect",
     "dead": "dead",
     "consumers": "workers",
-    "oldest_age_s": "oldest\nage s",
+    "oldest_age_s": "age\ns",
 }
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -55,7 +55,7 @@ def list_queues(names: tuple[str, ...], app_path: str, as_json: bool) -> None:
         table.add_column(heading, justify="right")
     for one in observed:
         table.add_row(one.queue, *(_cell(getattr(one, column)) for column in COLUMNS))
-    Console().print(table)
+    table_console().print(table)
 
 
 @queue.command(epilog="Example: hive queue turns agent.code_reviewer")
@@ -74,7 +74,7 @@ def turns(names: tuple[str, ...], app_path: str, as_json: bool) -> None:
     for name, counts in found.items():
         for key, count in counts.items():
             table.add_row(name, key, f"{count:,}")
-    Console(markup=False).print(table)
+    table_console().print(table)
 
 
 def _cell(value: float | None) -> str:
@@ -189,4 +189,4 @@ def report(rows: list[dict[str, object]], columns: Sequence[str], as_json: bool)
     table = Table(*(["queue"] if with_queue else []), *(column.replace("_", " ") for column in columns), box=None)
     for row in rows:
         table.add_row(*([str(row["queue"])] if with_queue else []), *(f"{row[column]:,}" for column in columns))
-    Console().print(table)
+    table_console().print(table)

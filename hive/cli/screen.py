@@ -1,5 +1,7 @@
 """What ``hive up`` and ``hive status`` show."""
 
+import os
+import sys
 from types import TracebackType
 from typing import Self
 
@@ -25,6 +27,16 @@ STYLES = {
     PartState.STOPPING: "yellow",
     PartState.STOPPED: "dim",
 }
+
+
+#: Columns where no terminal says how many there are, as in a pipe: nothing is cut off or wrapped there.
+PIPE_WIDTH = 1000
+
+
+def table_console() -> Console:
+    """Return where a command prints its tables; names from outside steer nothing there."""
+    is_known = sys.stdout.isatty() or "COLUMNS" in os.environ
+    return Console(file=sys.stdout, width=None if is_known else PIPE_WIDTH, markup=False, highlight=False)
 
 
 class Screen:
