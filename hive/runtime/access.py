@@ -43,10 +43,13 @@ class Access:
     def __init__(self, app: Any, clock: Clock | None = None) -> None:
         self._app = app
         self._clock = clock or SystemClock()
+        self._begin()
+
+    def _begin(self) -> None:
         self._mutex = threading.Lock()
         #: By address of the broker; the empty one is whichever kombu reaches first.
         self._channels: dict[str, Any] = {}
-        self._pid = 0
+        self._pid = os.getpid()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._app,)
@@ -114,9 +117,10 @@ class Access:
             wait_s, was_repeated = min(wait_s * 2, LONGEST_WAIT_S), True
 
     def _channel_to(self, address: str) -> Any:
+        if self._pid != os.getpid():
+            # A thread of the parent may have held the lock when it forked, and would hold it here for ever.
+            self._begin()
         with self._mutex:
-            if self._pid != os.getpid():
-                self._channels, self._pid = {}, os.getpid()
             if address not in self._channels:
                 self._channels[address] = self._connect(address)
             return self._channels[address]

@@ -52,10 +52,12 @@ class Publishers:
 
     def close(self) -> None:
         """Close the connections of all that are not lent. The next call makes new ones; a repeat does nothing."""
+        if self._pid != os.getpid():
+            # After a fork they are the parent's, and so is the lock.
+            return
         with self._mutex:
             idle, self._idle = self._idle, None
-        # After a fork they are the parent's.
-        while idle and self._pid == os.getpid():
+        while idle:
             producer = idle.pop()
             if producer is not None:
                 producer.connection.release()
@@ -64,7 +66,10 @@ class Publishers:
         idle = self._idle
         if idle is not None and self._pid == os.getpid():
             return idle
+        if self._pid != os.getpid():
+            # A thread of the parent may have held the lock when it forked, and would hold it here for ever.
+            self._mutex, self._idle, self._pid = threading.Lock(), None, os.getpid()
         with self._mutex:
-            if self._idle is None or self._pid != os.getpid():
-                self._idle, self._pid = deque([None] * (self._app.conf.broker_pool_limit or 0)), os.getpid()
+            if self._idle is None:
+                self._idle = deque([None] * (self._app.conf.broker_pool_limit or 0))
             return self._idle
