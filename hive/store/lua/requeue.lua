@@ -13,6 +13,7 @@
 --include wake
 --include lists
 --include put_back
+--include expire
 local function note(token)
   local id = redis.call('HGET', KEYS[6], token)
   if id then
@@ -20,7 +21,9 @@ local function note(token)
     local record = known and cjson.decode(known) or { count = 0, history = {} }
     record.put_back = true
     redis.call('HSET', KEYS[7], id, cjson.encode(record))
-    redis.call('ZADD', KEYS[8], clock(ARGV[1]) + ARGV[4], id)
+    local now_ms = clock(ARGV[1])
+    redis.call('ZADD', KEYS[8], now_ms + ARGV[4], id)
+    expire(KEYS[7], KEYS[8], now_ms)
     redis.call('PEXPIRE', KEYS[7], ARGV[4])
     redis.call('PEXPIRE', KEYS[8], ARGV[4])
   end
