@@ -64,7 +64,7 @@ names``
 Of limits, under one tag of their own, ``<l>`` = ``{hive:limits}:hive:``; ``<n>`` is ``<unit>:<window ms>:<key>``:
 
 ======================== ====== ============================================== ==================== ==================
-``<l>index``             HASH   ``<n>`` to the limit                           reserve              listing
+``<l>names``             ZSET   ``<n>`` by when it is forgotten, in ms         reserve              reserve
 ``<l>state:<n>``         HASH   slice of the window to what was granted in it, reserve, settle      its expiry
                                 ``sum``, ``first``, ``last`` of them, ``most``,
                                 ``share`` of estimates used, ``held_ms``, and

@@ -1,6 +1,6 @@
 """Limits on the broker: reserve, settle, renew, release, list."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from hive.resilience.limiter import MICRO, Unit, slice_ms
@@ -84,8 +84,8 @@ class Limiting(Caller):
         return f"{self.layout.prefix}{{hive:limits}}:hive:{kind}:{name}"
 
     @property
-    def _index(self) -> str:
-        return f"{self.layout.prefix}{{hive:limits}}:hive:index"
+    def _names(self) -> str:
+        return f"{self.layout.prefix}{{hive:limits}}:hive:names"
 
     def reserve_limits(self, who: str, wanted: Sequence[Wanted]) -> Granted | Refused:
         """Reserve what a call needs of several limits, all of it or nothing.
@@ -99,7 +99,7 @@ class Limiting(Caller):
         Raises:
             BrokerGoneError: no reply; it may have been reserved.
         """
-        keys, arguments = [self._index], []
+        keys, arguments = [self._names], []
         for one in wanted:
             keys += [self._limit_key(one.name, kind) for kind in ("state", "line", "holders")]
             arguments += [one.name, one.most, one.window_ms, slice_ms(one.window_ms), one.amount]
@@ -139,9 +139,9 @@ class Limiting(Caller):
         return int(self.call("limit_renew", keys, self.now_argument(), PLACE_LEASE_MS, *(who for who, _ in held)))
 
     def limits(self) -> tuple[LimitFigures, ...]:
-        """Return the limits that were used lately, by name; those nobody uses any more are taken off the index."""
+        """Return the limits that were used lately, by name."""
         with translated("limits"):
-            known: Mapping[bytes, bytes] = self.client.hgetall(self._index)
+            known: Sequence[bytes] = self.client.zrange(self._names, 0, -1)
             names = sorted(name.decode() for name in known)
             with self.client.pipeline(transaction=False) as pipeline:
                 for name in names:
@@ -152,9 +152,6 @@ class Limiting(Caller):
                 *reply, (seconds, microseconds) = pipeline.execute()
             now_ms = self._now_ms() if self._now_ms else seconds * 1000 + microseconds // 1000
             states = dict(zip(names, (reply[place : place + 3] for place in range(0, len(reply), 3)), strict=True))
-            gone = [name for name, (state, _, _) in states.items() if state[0] is None]
-            if gone:
-                self.client.hdel(self._index, *gone)
         return tuple(
             _figures(name, state, holders, waiting, now_ms)
             for name, (state, holders, waiting) in states.items()

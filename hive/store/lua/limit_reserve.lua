@@ -1,6 +1,6 @@
 #!lua flags=allow-oom
 -- Grants what a call needs of several limits, all of it or nothing. A refusal says when to come again, in turn.
--- KEYS: 1 index HASH, then for each limit: state HASH, line ZSET, holders ZSET
+-- KEYS: 1 names ZSET, then for each limit: state HASH, line ZSET, holders ZSET
 -- ARGV: 1 now ms or '', 2 who asks, 3 lease of a place ms, then for each limit: name, most, window ms (0: concurrency),
 --   slice ms, amount
 -- Reply: {1, now ms, then for each limit the slice it is counted in, 0 for concurrency}, or {0, now ms, when to come again
@@ -18,7 +18,7 @@ local function read_limit(first, argument)
   limit.share, limit.held_ms = tonumber(known[1]) or 1, tonumber(known[2]) or 100
   limit.tail_ms, limit.again_ms, limit.lost = tonumber(known[3]) or 0, tonumber(known[4]) or 0, tonumber(known[5]) or 0
   limit.mean = tonumber(known[7]) or limit.amount
-  limit.is_listed = known[6] == ARGV[argument + 1]
+  limit.has_most = known[6] == ARGV[argument + 1]
   if limit.window_ms > 0 then
     open_window(limit, now_ms)
   else
@@ -59,10 +59,13 @@ for _, limit in ipairs(limits) do
   elseif limit.is_full or limit.place_ms then
     keep_place(limit, now_ms, again_ms, who)
   end
-  if not limit.is_listed then
+  if not limit.has_most then
     redis.call('HSET', limit.state, 'most', limit.most)
-    redis.call('HSET', KEYS[1], limit.name, limit.most)
   end
-  redis.call('PEXPIRE', limit.state, math.max(again_ms - now_ms, 0) + 2 * limit.window_ms + 60000)
+  local kept_ms = math.max(again_ms - now_ms, 0) + 2 * limit.window_ms + 60000
+  redis.call('PEXPIRE', limit.state, kept_ms)
+  redis.call('ZADD', KEYS[1], now_ms + kept_ms, limit.name)
 end
+-- Keys may be as many as a fleet has users, so that no name is to stay longer than what it names.
+redis.call('ZREMRANGEBYSCORE', KEYS[1], '-inf', now_ms)
 return reply
