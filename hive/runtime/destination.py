@@ -82,7 +82,7 @@ class Destinations:
     def _settle(self, task: Any, queue: str | None, declared: Mapping[str, Any]) -> Destination | None:
         app, router = self._app, self._app.amqp.router
         named = {name: value for name, value in declared.items() if value is not None}
-        if not named.keys() <= _DECLARED or not _answers_all_alike(router):
+        if app.conf.task_compression or not named.keys() <= _DECLARED or not _answers_all_alike(router):
             return None
         asked = {name: value for name, value in declared.items() if name in _ROUTED}
         if queue is not None:

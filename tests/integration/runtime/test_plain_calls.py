@@ -265,6 +265,7 @@ def to_nowhere(*_: Any, **__: Any) -> None:
         (OwnSendTask, {}),
         (Hive, {"task_send_sent_event": True}),
         (Hive, {"task_protocol": 1}),
+        (Hive, {"task_compression": "gzip"}),
         (Hive, {"task_routes": [to_nowhere]}),
         (Hive, {"task_routes": [DynamicRoute({})]}),
     ],
