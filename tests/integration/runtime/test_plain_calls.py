@@ -269,7 +269,7 @@ def to_nowhere(*_: Any, **__: Any) -> None:
         (Hive, {"task_routes": [to_nowhere]}),
         (Hive, {"task_routes": [DynamicRoute({})]}),
     ],
-    ids=str,
+    ids=["own send_task", "sent events", "protocol 1", "compression", "route function", "dynamic route"],
 )
 def test_an_application_that_changes_publishing_has_no_plain_calls(
     redis_server: RedisServer, kind: type[Hive], settings: dict[str, Any]
