@@ -6,6 +6,7 @@ event loop listens for all who wait. With another result backend the result is a
 """
 
 import asyncio
+import sys
 import weakref
 from collections.abc import AsyncIterator, Callable
 from functools import cached_property
@@ -114,6 +115,9 @@ class HiveResult(AsyncResult):
         return promise(self._on_fulfilled, weak=True)
 
     def __del__(self) -> None:
+        # At the end of the process the broker drops its subscriptions by itself, and Python imports nothing any more.
+        if sys.is_finalizing():
+            return
         # Nobody waits for a result that is ignored, unless it was asked to call somebody.
         if not (getattr(self, "_ignored", None) and "on_ready" not in self.__dict__):
             super().__del__()

@@ -2,9 +2,12 @@
 
 import asyncio
 import contextlib
+import subprocess
+import sys
 import threading
 import uuid
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from celery import chord, group
@@ -144,3 +147,19 @@ def _store(server: RedisServer, app: Hive, task_id: str) -> None:
     meta = app.backend.encode(app.backend._get_result_meta("late", "SUCCESS", None, None) | {"task_id": task_id})
     with contextlib.closing(server.client()) as client:
         client.set(app.backend.get_key_for_task(task_id), meta)
+
+
+def test_a_result_nobody_waits_for_any_more_says_nothing_at_the_end_of_the_process(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    (tmp_path / "left.py").write_text(f"from hive import Hive\napp = Hive('left', broker={redis_server.url!r})\n")
+    program = (
+        "from left import app\n"
+        f"result = app.send_task('left.task', queue='left-{uuid.uuid4().hex}')\n"
+        "try:\n    result.get(timeout=0.1)\nexcept Exception as error:\n    print(type(error).__name__)\n"
+        # As when Python takes the connections apart before the result.
+        "app.backend.client.connection_pool.disconnect()\n"
+    )
+    command = [sys.executable, "-c", program]
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (ended.stdout, ended.stderr, ended.returncode) == ("TimeoutError\n", "", 0)
