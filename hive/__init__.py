@@ -44,10 +44,12 @@ from hive.runtime.unique import Unique
 from hive.settings.load import load_settings
 from hive.settings.model import Settings
 from hive.settings.parts import BreakerSettings
+from hive.store.faults import BatchPublishError
 
 __all__ = [
     "AdaptiveRetry",
     "AgentType",
+    "BatchPublishError",
     "BatchedRetry",
     "Breaker",
     "BreakerOpenError",
