@@ -1,6 +1,7 @@
 """Results that only the holder of the delivery may write."""
 
 import logging
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -11,12 +12,16 @@ from kombu.utils.encoding import bytes_to_str, ensure_bytes
 
 from hive.runtime.fallback import MARK, keep_answer
 from hive.runtime.fence import Fence
+from hive.runtime.inspection import trace_of
 from hive.runtime.next_steps import fix_ids
 from hive.runtime.reaching import require_broker
 from hive.store.store import Store
 from hive.store.values import Outcome, StoredResult
 
 logger = logging.getLogger(__name__)
+
+#: Beside a delivery: that its task waits for the next attempt is recorded.
+_SAID_WAITING = "hive_said_waiting"
 
 
 class FencedResults:
@@ -27,6 +32,7 @@ class FencedResults:
     """
 
     app: Any
+    encode_result: Callable[..., Any]
 
     def on_task_call(self, producer: Any, task_id: str) -> Any:
         """Prepare for a result, once it is known that the task can be published.
@@ -42,6 +48,8 @@ class FencedResults:
         self, task_id: str, result: Any, state: str, traceback: Any = None, request: Any = None, **kwargs: Any
     ) -> Any:
         fence = _fence_of(task_id, request)
+        if state == states.RETRY and fence is not None and _SAID_WAITING in request.delivery_info:
+            return result
         if fence is None or state == states.RETRY:
             # A retry has finished its delivery before it says so here.
             return super()._store_result(task_id, result, state, traceback=traceback, request=request, **kwargs)  # type: ignore[misc]
@@ -69,6 +77,19 @@ class FencedResults:
         # A delivery that has ended was ended by us, and with a result: a hard time limit is told of twice.
         if outcome is Outcome.STALE:
             _refused(f"result {state}", task_id, fence)
+
+    def say_waiting(self, request: Any, error: BaseException | None) -> None:
+        """Record that a task waits for its next attempt, before that is published: it may end before Celery says so.
+
+        Where that is no one step with the delivery, it is left to Celery.
+        """
+        fence = Fence.of(request)
+        if fence is None or not isinstance(self, RedisBackend) or not self.app.access.is_broker(fence, self.connparams):
+            return
+        trace = trace_of(error) if error else None
+        self._write(fence, request.id, self.encode_result(error, states.RETRY), states.RETRY, trace, request)
+        # Copies of the request share it.
+        request.delivery_info[_SAID_WAITING] = True
 
     def _get_result_meta(
         self, result: Any, state: str, traceback: Any, request: Any, *args: Any, **kwargs: Any

@@ -27,13 +27,27 @@ class Retrying(Signature):
 
     fence: Fence
     booking: Booking | None = None
+    announce: Callable[[], None] | None = None
     outcome: Outcome = Outcome.DONE
 
     @classmethod
-    def of(cls, signature: Signature, fence: Fence, booking: Booking | None = None) -> "Retrying":
-        """Return the signature as one that presents ``fence``; ``booking`` may give the message another due time."""
+    def of(
+        cls,
+        signature: Signature,
+        fence: Fence,
+        booking: Booking | None = None,
+        announce: Callable[[], None] | None = None,
+    ) -> "Retrying":
+        """Return the signature as one that presents ``fence``.
+
+        Args:
+            signature: of the next attempt.
+            fence: of the present one's delivery.
+            booking: may give the message another due time.
+            announce: called just before it is published.
+        """
         retrying = cls(signature, app=signature.app)
-        retrying.fence, retrying.booking = fence, booking
+        retrying.fence, retrying.booking, retrying.announce = fence, booking, announce
         retrying._type = signature._type
         return retrying
 
@@ -47,6 +61,8 @@ class Retrying(Signature):
         with app.producer_pool.acquire(block=True) as producer:
             with gathering(producer) as gathered:
                 result = super().apply_async(args, kwargs, producer=producer, **options)
+            if self.announce is not None:
+                self.announce()
             # Of several queues (a topic), the others go first: the last one ends the delivery.
             for message in gathered.messages[:-1]:
                 self.outcome = app.access.present(self.fence, partial(self._follow, message))

@@ -1,10 +1,12 @@
 """The task class of every task of a Hive application."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from types import CoroutineType
 from typing import Any, ClassVar
 
 from celery import Task
+from celery.app.task import get_actual_ignore_result
 from celery.exceptions import Ignore, Reject, Retry
 from kombu.exceptions import OperationalError
 from pydantic import ValidationError
@@ -19,6 +21,7 @@ from hive.runtime.coroutines import run_to_end
 from hive.runtime.fence import Fence
 from hive.runtime.inspection import is_refused_by_schema, trace_of
 from hive.runtime.next_steps import fix_ids
+from hive.runtime.results import FencedResults
 from hive.runtime.retries import Booking, Retrying
 from hive.runtime.unique import KEY_HEADER, Unique
 from hive.store.values import Outcome
@@ -196,12 +199,18 @@ class HiveTask(AwaitableTask, Task):
         *args: Any,
         fence: Fence | None = None,
         booking: Booking | None = None,
+        announce: Callable[[], None] | None = None,
         **options: Any,
     ) -> Any:
         """Return a signature of the same call; with a ``fence``, one whose publishing finishes that delivery."""
         signature = super().signature_from_request(request, *args, **options)
         signature["options"].pop("hive", None)
-        return signature if fence is None else Retrying.of(signature, fence, booking)
+        return signature if fence is None else Retrying.of(signature, fence, booking, announce)
+
+    def _say_waiting(self, error: Any) -> None:
+        is_unwanted = get_actual_ignore_result(self, self.request) and not self.store_errors_even_if_ignored
+        if isinstance(self.backend, FencedResults) and not is_unwanted:
+            self.backend.say_waiting(self.request, error if isinstance(error, BaseException) else None)
 
     def retry(self, *args: Any, throw: bool = True, **options: Any) -> Any:
         """Retry the task, as Celery does; the present delivery is finished and the next attempt published in one step.
@@ -216,8 +225,9 @@ class HiveTask(AwaitableTask, Task):
         fence = Fence.of(self.request)
         if fence is None or not throw or self.request.called_directly:
             return super().retry(*args, throw=throw, **options)
+        announce = partial(self._say_waiting, options["exc"] if "exc" in options else (*args[2:3], None)[0])
         try:
-            return super().retry(*args, throw=throw, fence=fence, **options)
+            return super().retry(*args, throw=throw, fence=fence, announce=announce, **options)
         except Retry as retry:
             if isinstance(retry.sig, Retrying) and retry.sig.outcome is not Outcome.DONE:
                 raise Ignore(f"delivery {fence.token} is another worker's now") from retry
