@@ -63,6 +63,16 @@ class AgentType(Value):
         description="Retry strategy of its tasks that declare none: a name such as `adaptive`, or a table with `strategy` "
         "and the strategy's fields. None: only what a task asks for itself, as in Celery.",
     )
+    routing: (
+        Literal[
+            "shared", "round_robin", "least_loaded", "resource_aware", "capability", "performance", "hybrid", "affinity"
+        ]
+        | None
+    ) = Field(
+        None,
+        description="How a worker is chosen for those of its tasks that do not say so themselves. None: calls with an "
+        "affinity go to the worker of their key, all others to the shared queue.",
+    )
     pool: Literal["prefork", "threads", "asyncio", "gevent", "solo"] = Field(
         "prefork", description="How its tasks run: asyncio for work that waits, prefork for work that computes."
     )

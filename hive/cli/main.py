@@ -14,6 +14,7 @@ from hive.cli.forecast import forecast
 from hive.cli.guards import guards
 from hive.cli.metrics import metrics
 from hive.cli.queue import queue
+from hive.cli.route import route
 from hive.cli.serving import beat, flower, worker
 from hive.cli.simulate import simulate_command
 from hive.errors import HiveError
@@ -32,6 +33,7 @@ OWN = (
     guards,
     metrics,
     queue,
+    route,
     simulate_command,
     status,
     up,

@@ -8,7 +8,8 @@ from hive.routing.candidates import Call, Decision, Pool, Worker, best_pool
 from hive.routing.least_loaded import LeastLoaded
 from hive.routing.strategy import shared
 
-_MASK = (1 << 64) - 1
+#: A prime and a factor below it: XOR and multiplication modulo a prime mix well, and cost as little as Python can.
+_PRIME, _FACTOR = (1 << 61) - 1, 0x1E3779B97F4A7C15
 
 
 class Affinity:
@@ -39,7 +40,8 @@ class Affinity:
         if not pool.workers:
             return shared(pool, self.name)
         key = hash_of(call.affinity)
-        worker, reason = max(pool.workers, key=lambda one: weight(key, one.seed)), "first in the order of its key"
+        weights = [(key ^ seed) * _FACTOR % _PRIME for seed in pool.seeds]
+        worker, reason = pool.workers[weights.index(max(weights))], "first in the order of its key"
         if worker.load > self.spill_over and worker.load > (most := self._most(pool.workers)):
             ordered = sorted(pool.workers, key=lambda one: weight(key, one.seed), reverse=True)
             # Not all can be above the mean.
@@ -54,7 +56,7 @@ class Affinity:
         """Return the worker's weight for the key, 0..1; without a key, its load, negative."""
         if call.affinity is None:
             return -worker.load
-        return weight(hash_of(call.affinity), worker.seed) / _MASK
+        return weight(hash_of(call.affinity), worker.seed) / _PRIME
 
 
 def hash_of(key: str) -> int:
@@ -63,7 +65,5 @@ def hash_of(key: str) -> int:
 
 
 def weight(key: int, seed: int) -> int:
-    """Return the weight of a worker for a key: 64 bits that depend on all bits of both."""
-    mixed = ((key ^ seed) * 0x9E3779B97F4A7C15) & _MASK
-    mixed = ((mixed ^ (mixed >> 32)) * 0xD6E8FEB86659FD93) & _MASK
-    return mixed ^ (mixed >> 32)
+    """Return the weight of a worker for a key: as good as random, and the same in every process."""
+    return (key ^ seed) * _FACTOR % _PRIME

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields
 from typing import Self
 
 from hive.agents.types import AgentType, Resources
@@ -26,7 +26,7 @@ class Call:
 
     task: str = ""
     kind: str | None = None
-    domains: tuple[str, ...] = ()
+    domains: frozenset[str] = frozenset()
     affinity: str | None = None
     needs: Resources | None = None
     number: int = 0
@@ -67,9 +67,21 @@ class Worker:
         digest = hashlib.blake2b(self.name.encode(), digest_size=8).digest()
         object.__setattr__(self, "seed", int.from_bytes(digest, "big"))
 
-    def with_one_more(self) -> Self:
-        """Return the worker with one more task queued, as it is once a call was sent to it."""
-        return replace(self, queued=self.queued + 1)
+    def later(self, sent: int, past_s: float) -> Self:
+        """Return the worker as it should be after some time in which so many tasks were sent to it."""
+        rate = UNKNOWN_RATE if self.rate is None else self.rate
+        queued = max(self.queued + sent - int(rate * self.slots * past_s), 0)
+        # By hand: dataclasses.replace would take most of a decision's time.
+        twin, put = object.__new__(type(self)), object.__setattr__
+        for name in _KEPT:
+            put(twin, name, getattr(self, name))
+        put(twin, "queued", queued)
+        put(twin, "load", (self.busy + queued) / max(self.slots, 1))
+        return twin
+
+
+#: What stays with a worker when it is given more to do.
+_KEPT = tuple(one.name for one in fields(Worker) if one.name not in {"queued", "load"})
 
 
 class Pool:
@@ -78,32 +90,42 @@ class Pool:
     Args:
         agent_type: the type.
         workers: its workers.
+        taken_s: monotonic seconds at which they were so.
     """
 
-    __slots__ = ("_places", "domains", "name", "proficiency", "queue", "workers")
+    __slots__ = ("_described", "_sent", "_taken_s", "domains", "name", "proficiency", "queue", "seeds", "workers")
 
-    def __init__(self, agent_type: AgentType, workers: Iterable[Worker] = ()) -> None:
+    def __init__(self, agent_type: AgentType, workers: Iterable[Worker] = (), taken_s: float = 0.0) -> None:
         self.name = agent_type.name
         self.queue = agent_type.queue
         #: How well the type does each kind, 0..1.
         self.proficiency: Mapping[str, float] = {kind: agent_type.proficiency(kind) for kind in agent_type.kinds}
         self.domains = frozenset(agent_type.domains)
         self.workers = list(workers)
-        self._places = {worker.name: place for place, worker in enumerate(self.workers)}
+        #: Of the workers, in their order.
+        self.seeds = [worker.seed for worker in self.workers]
+        self._described = {worker.name: (place, worker) for place, worker in enumerate(self.workers)}
+        self._sent = dict.fromkeys(self._described, 0)
+        self._taken_s = taken_s
 
-    def note(self, worker: str) -> None:
-        """Count a task that was sent to a worker, until its next description says so itself."""
-        place = self._places.get(worker)
-        if place is not None:
-            self.workers[place] = self.workers[place].with_one_more()
+    def note(self, name: str, now_s: float) -> None:
+        """Count a task that was sent to a worker, until its next description says so itself.
+
+        Args:
+            name: of the worker.
+            now_s: monotonic seconds; it should have finished something since it was described.
+        """
+        if name in self._described:
+            place, described = self._described[name]
+            self._sent[name] += 1
+            self.workers[place] = described.later(self._sent[name], now_s - self._taken_s)
 
     def match(self, call: Call) -> float:
         """How well its type fits a call, 0..1: its proficiency for the kind, and half of it for the domains it knows."""
         able = 1.0 if call.kind is None else self.proficiency.get(call.kind, 0.0)
         if not call.domains:
             return able
-        known = sum(domain in self.domains for domain in call.domains)
-        return able * (0.5 + 0.5 * known / len(call.domains))
+        return able * (0.5 + 0.5 * len(call.domains & self.domains) / len(call.domains))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

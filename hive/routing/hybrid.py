@@ -18,25 +18,21 @@ class Hybrid:
     Else the shared queue: a worker that is free knows so now, a snapshot of a second ago does not.
 
     Args:
-        affinity: for calls with a key.
+        spill_over: of :class:`~hive.routing.affinity.Affinity`, for calls with a key.
     """
 
     name = "hybrid"
 
-    def __init__(self, affinity: Affinity | None = None) -> None:
-        self._affinity = affinity or Affinity()
-        self._capability, self._resources, self._shared = Capability(), ResourceAware(), SharedQueue()
+    def __init__(self, spill_over: float = 4.0) -> None:
+        self._affinity, self._capability = Affinity(spill_over), Capability()
+        self._resources, self._shared = ResourceAware(), SharedQueue()
+        parts: tuple[Strategy, ...] = (self._affinity, self._capability, self._resources, self._shared)
+        for part in parts:
+            part.name = f"{self.name}: {part.name}"
 
     def choose(self, call: Call, pools: Sequence[Pool], now_s: float, rng: random.Random) -> Decision:
         """Return what the strategy that fits the call decides, under its name."""
-        strategy = self.chosen(call, pools)
-        decision = strategy.choose(call, pools, now_s, rng)
-        return Decision(
-            agent_type=decision.agent_type,
-            worker=decision.worker,
-            strategy=f"{self.name}: {decision.strategy}",
-            reason=decision.reason,
-        )
+        return self.chosen(call, pools).choose(call, pools, now_s, rng)
 
     def score(self, call: Call, pool: Pool, worker: Worker) -> float:
         """Return the score of the strategy that fits the call."""

@@ -19,9 +19,10 @@ class HiveAMQP(AMQP):
     Connection = Connection
 
     def Router(self, queues: Any = None, create_missing: Any = None) -> Any:  # noqa: N802 - Celery's name
-        """Return Celery's router; what no route of the user takes goes to the pool of its agent type."""
+        """Return Celery's router; what no route of the user takes goes to the pool of its agent type, or to a lane there."""
         router = super().Router(queues, create_missing)
-        router.routes = [*router.routes, Router(self.app.agent_types)]
+        snapshots = self.app.snapshots if self.app.settings.routing.lanes else None
+        router.routes = [*router.routes, Router(self.app.agent_types, snapshots, self.app.process.clock)]
         return router
 
     def as_task_v2(

@@ -18,8 +18,10 @@ from hive.pools.lifespan import Lifespan
 from hive.pools.names import register
 from hive.pools.process_loop import ProcessLoop
 from hive.resilience.breaker import outcome_of
+from hive.routing.snapshots import Snapshots
 from hive.runtime.access import Access
 from hive.runtime.address import results_url
+from hive.runtime.affinity import has_affinity, with_affinity
 from hive.runtime.awaiting import Awaiting, HiveGroupResult, HiveResult
 from hive.runtime.backpressure import Backpressure, bounds_of
 from hive.runtime.configuration import Configuration
@@ -83,6 +85,9 @@ class Hive(Celery):
         self.process = Process()
         self.access = Access(self)
         self.limits = Limits(self)
+        self.snapshots = Snapshots(
+            self.agent_types, lambda: self.access.store, self.settings.routing, self.process.clock
+        )
         self.backpressure = Backpressure(bounds_of(self.settings, self.agent_types), SystemClock())
         self._batching = threading.local()
         self._publishers = Publishers(self)
@@ -96,6 +101,7 @@ class Hive(Celery):
         self.steps["consumer"].add("hive.runtime.watching:DeadLetterWatch")
         self.steps["consumer"].add("hive.runtime.dependencies:BreakerWatch")
         self.steps["consumer"].add("hive.runtime.garbage:Freeze")
+        self.steps["consumer"].add("hive.runtime.lanes:Lanes")
         # By name, as Celery takes steps: who serves no port needs no Prometheus client.
         self.steps["consumer"].add("hive.monitoring.announcing:Announcements")
         if self.settings.worker.metrics_port:
@@ -160,6 +166,7 @@ class Hive(Celery):
 
     def close(self) -> None:
         """Let go of the broker, as ``Celery.close`` does; the application may be used again. A repeat does nothing."""
+        self.snapshots.stop()
         self._publishers.close()
         super().close()
 
@@ -243,11 +250,14 @@ class Hive(Celery):
         Besides Celery's options it takes ``deadline_s``: seconds from now within which the task must begin; one that has not
         begun then gives its fallback, or fails with ``DeadlineExceededError``; and ``idempotency_key``: a second call of the
         task with the same key is handed the first one's result (:mod:`hive.runtime.unique`); and ``fair_key``, whose turn it
-        waits for behind the ready list, with ``fair_weight`` (:mod:`hive.runtime.turns`).
+        waits for behind the ready list, with ``fair_weight`` (:mod:`hive.runtime.turns`); and ``affinity``, a key whose calls
+        go to the same worker while it lives (:mod:`hive.runtime.affinity`).
 
         Raises:
             QueueFull: the queue has a bound, and as many messages wait there as that allows.
         """
+        if has_affinity(options.get("task_type"), options):
+            options = with_affinity(options.get("task_type"), args or (), kwargs or {}, options)
         if takes_turns(options.get("task_type"), options):
             options = with_turn(options.get("task_type"), args or (), kwargs or {}, options)
         if options.get("deadline_s") is not None:

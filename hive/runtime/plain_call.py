@@ -152,6 +152,10 @@ def _may_be_plain(task: Any, args: Any, kwargs: Any, options: Mapping[str, Any])
         # What hive adds to such a call, its own ``send_task`` does.
         task.unique is None
         and task.fair_key is None
+        # Where these go is decided for each call.
+        and task.routing is None
+        and task.affinity is None
+        and task.kind is None
         and (args is None or isinstance(args, (tuple, list)))
         and (kwargs is None or isinstance(kwargs, Mapping))
         and type(task).shadow_name is Task.shadow_name

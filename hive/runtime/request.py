@@ -141,6 +141,8 @@ class HiveRequest(Request):
 
         A body whose outcome could not be told for long goes back to its queue: nothing else would end it.
         """
+        if not exc_info.internal:
+            self._app.process.failed_count += 1
         lost = exc_info.exception
         lost = getattr(lost, "exc", lost)
         if exc_info.internal and self._task.acks_late and isinstance(lost, self._unreachable):

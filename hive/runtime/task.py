@@ -11,11 +11,14 @@ from celery.exceptions import Ignore, Reject, Retry
 from kombu.exceptions import OperationalError
 from pydantic import ValidationError
 
+from hive.agents.types import Resources
 from hive.deadletter.poison import Reason
 from hive.errors import BrokerError
 from hive.guards.fallback import Source, sources
 from hive.resilience.limiter import Limit
 from hive.resilience.strategies import RetryStrategy
+from hive.routing.named import strategy_of
+from hive.routing.strategy import Strategy
 from hive.runtime.awaiting import AwaitableTask
 from hive.runtime.coroutines import run_to_end
 from hive.runtime.fence import Fence
@@ -40,6 +43,11 @@ class HiveTask(AwaitableTask, Task):
         retry_strategy: what follows a failure, as declared by ``@app.task(retry=...)`` (a strategy, its name, a table;
             ``False``: none) or by its agent type; none: what Celery does.
         fallback: what its result is when a guard refuses it; several are tried in order.
+        routing: how a worker is chosen, a strategy or its name; none: by its agent type, else only by its affinity.
+        affinity: template of the key whose calls go to the same worker, such as ``"{conversation}"``; none: it does not matter.
+        kind: of work, such as ``review``; without an agent type it goes to one that can do it.
+        domains: fields of knowledge it touches.
+        needs: what it takes of a worker's host; none: as much as any other.
     """
 
     agent_type: str | None = None
@@ -50,6 +58,11 @@ class HiveTask(AwaitableTask, Task):
     breaker: str | Sequence[str] | None = None
     fallback: Source | Sequence[Source] | None = None
     retry_strategy: RetryStrategy | None = None
+    routing: Strategy | str | None = None
+    affinity: str | None = None
+    kind: str | None = None
+    domains: Sequence[str] = ()
+    needs: Resources | None = None
     Request = "hive.runtime.request:HiveRequest"
     Strategy = "hive.runtime.strategy:Strategy"
     # Celery copies these from the class into every call's options.
@@ -73,7 +86,7 @@ class HiveTask(AwaitableTask, Task):
 
         Raises:
             UnknownAgentTypeError: nobody declared ``agent_type``.
-            SettingsError: there is no such retry strategy.
+            SettingsError: there is no such retry strategy, or routing strategy.
             TypeError: its ``fallback`` is none.
         """
         sources(cls.fallback)
@@ -82,6 +95,8 @@ class HiveTask(AwaitableTask, Task):
             agent = app.agent_types.require(cls.agent_type, task=cls.name)
             if cls.time_limit is None and cls.soft_time_limit is None:
                 cls.time_limit, cls.soft_time_limit = agent.time_limit_s, agent.soft_time_limit_s
+        routing = cls.routing if cls.routing is not None or agent is None else agent.routing
+        cls.routing = None if routing is None else strategy_of(routing)
         if hasattr(app, "retry_policy"):
             cls.retry_strategy = app.retry_policy.adopt(cls.retry_strategy, agent)
         return super().bind(app)

@@ -17,6 +17,7 @@ from hive.settings.parts import (
     LimitSettings,
     ResultSettings,
     RetrySettings,
+    RoutingSettings,
     WorkerSettings,
 )
 
@@ -52,6 +53,7 @@ class Settings(BaseModel):
         description="Rules of the breaker of one dependency: a table [breakers.NAME] with fields of [breaker].",
     )
     retries: RetrySettings = RetrySettings()
+    routing: RoutingSettings = RoutingSettings()
     results: ResultSettings = ResultSettings()
     worker: WorkerSettings = WorkerSettings()
     fleet: FleetSettings = FleetSettings()
@@ -78,6 +80,11 @@ class Settings(BaseModel):
             raise ValueError(
                 f"delivery.reap_every_s ({delivery.reap_every_s:g} s) must be at most a fifth of delivery.lease_s "
                 f"({delivery.lease_s:g} s): with jitter and a renewal between, a longer pause between ticks looks like an absent broker"
+            )
+        if self.routing.report_every_s * 2 > self.routing.fresh_s:
+            raise ValueError(
+                f"routing.fresh_s ({self.routing.fresh_s:g} s) must be at least twice routing.report_every_s "
+                f"({self.routing.report_every_s:g} s): one late report must not hide a worker"
             )
         if self.broker.socket_timeout_s >= delivery.lease_s * 2:
             raise ValueError(

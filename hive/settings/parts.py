@@ -225,6 +225,29 @@ class LimitSettings(Part):
     )
 
 
+class RoutingSettings(Part):
+    """Lanes of single workers, and what callers know of their load."""
+
+    lanes: bool = Field(
+        True,
+        description="Whether workers open a lane and report their load, so that calls with an affinity or a routing "
+        "strategy can be sent to one of them. Without, such calls go to the shared queue.",
+    )
+    report_every_s: PositiveFloat = Field(
+        1.0, description="Seconds between two reports of a worker, and two looks of a caller that routes."
+    )
+    fresh_s: PositiveFloat = Field(
+        3.0,
+        description="Seconds a report counts; a worker that has not reported for so long is sent nothing, and without "
+        "any fresh report a call goes to the shared queue. At least twice report_every_s.",
+    )
+    keep_per_slot: PositiveFloat = Field(
+        1.0,
+        description="Messages for each slot that a lane keeps to itself; idle workers steal from what is above. Lower "
+        "balances better, higher keeps more calls where their key belongs.",
+    )
+
+
 class RetrySettings(Part):
     """Failures of tasks with a retry strategy."""
 

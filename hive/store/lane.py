@@ -2,6 +2,12 @@
 
 from dataclasses import dataclass
 
+#: The property of a message by which a decision travels to the store; it is not published.
+LANE = "hive_lane"
+
+#: The header with a call's key; it stays with the call over retries.
+AFFINITY = "hive_affinity"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LaneRecord:

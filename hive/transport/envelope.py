@@ -11,6 +11,7 @@ from kombu.utils.json import loads as kombu_loads
 
 from hive.deadletter.poison import Reason
 from hive.errors import InputError
+from hive.store.lane import LANE
 from hive.store.turn import Fair
 
 #: kombu writes Python types it knows (dates, bytes) as objects with this key.
@@ -28,7 +29,7 @@ FAIR_WEIGHT = "hive_fair_weight"
 GUARD = "hive_guard"
 
 #: None of them is published: a copy of the message would be taken for its repeat.
-_OURS = frozenset({PUBLISH_ID, FOLLOWS, GUARD})
+_OURS = frozenset({PUBLISH_ID, FOLLOWS, GUARD, LANE})
 
 _decode = JSONDecoder().decode
 _encode = JSONEncoder().encode

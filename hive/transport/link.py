@@ -39,7 +39,7 @@ class Linked(Bindings):
     @cached_property
     def store(self) -> Store:
         """The broker, over this channel's connections."""
-        return Store(over(self.pool), layout=self.layout, settings=self.settings, at=self.connection.process.at)
+        return self._store_over(self.pool)
 
     @property
     def consumer(self) -> Consumer:
@@ -63,7 +63,11 @@ class Linked(Bindings):
         manager = self.__dict__["_sentinel_manager"]
         pool = self._get_pool()
         self.__dict__["_sentinel_manager"] = manager
-        return Store(over(pool), layout=self.layout, settings=self.settings, at=self.connection.process.at)
+        return self._store_over(pool)
+
+    def _store_over(self, pool: Any) -> Store:
+        process = self.connection.process
+        return Store(over(pool), layout=self.layout, settings=self.settings, lanes=process.lanes, at=process.at)
 
     @contextmanager
     def conn_or_acquire(self, client: Any = None) -> Iterator[Any]:

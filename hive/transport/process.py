@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from hive.clock import Clock, SystemClock
 from hive.settings.parts import DeliverySettings
+from hive.store.lane import ServedLanes
 from hive.store.store import Store
 from hive.store.values import ConsumerInfo
 from hive.transport.consumer import Consumer
@@ -36,6 +37,10 @@ class Process:
         self.started_ms = self.clock.wall_ms()
         #: Told of each script before and after it is called, by stores made from then on; for tests that kill there.
         self.at: Callable[[str, str], None] | None = None
+        #: Whose lanes its claims look at, besides the shared queues.
+        self.lanes = ServedLanes()
+        #: Tasks that failed in this worker.
+        self.failed_count = 0
         self._members: dict[str, Member] = {}
 
     def join(

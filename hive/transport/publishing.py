@@ -4,6 +4,7 @@ import logging
 from collections.abc import Set as AbstractSet
 from typing import Any
 
+from hive.store.lane import LANE
 from hive.store.values import DeliveryId, Following, Outgoing, Source
 from hive.transport import envelope
 from hive.transport.batch import PublishBatch
@@ -70,6 +71,7 @@ class Publishing(Linked):
             # What follows from a task is part of what was accepted before.
             guard=message["properties"].get(envelope.GUARD) if follows is None else None,
             fair=envelope.fair_of(message.get("headers")) if is_ours else None,
+            lane=message["properties"].get(LANE),
         )
 
     def _source(self, message: dict[str, Any]) -> Source | None:

@@ -63,7 +63,7 @@ def test_capability_weighs_proficiency_of_types_success_of_workers_and_load() ->
     choose = Capability().choose
     assert choose(Call(kind="review"), pools, 0.0, RNG).worker == "r"
     assert choose(Call(kind="write"), pools, 0.0, RNG).worker == "c"
-    assert choose(Call(kind="review", domains=("go",)), pools, 0.0, RNG).worker == "r"
+    assert choose(Call(kind="review", domains=frozenset({"go"})), pools, 0.0, RNG).worker == "r"
     busy = [Pool(CODER, [Worker(name="c")]), Pool(CRITIC, [Worker(name="r", busy=1, queued=5)])]
     assert choose(Call(kind="review"), busy, 0.0, RNG).worker == "c"
     failing = [Pool(CRITIC, [Worker(name="bad", failed_share=0.9), Worker(name="good")])]
@@ -109,10 +109,14 @@ def test_affinity_passes_over_a_worker_that_has_far_more_to_do() -> None:
 
 
 def test_a_pool_counts_what_was_sent_until_the_next_description() -> None:
-    pool = Pool(CODER, [Worker(name="a", slots=2), Worker(name="b", slots=2)])
-    pool.note("a")
-    pool.note("gone")
-    assert [worker.load for worker in pool.workers] == [0.5, 0.0]
+    pool = Pool(CODER, [Worker(name="a", slots=2, rate=3.0), Worker(name="b", slots=2)], taken_s=10.0)
+    for _ in range(8):
+        pool.note("a", 10.0)
+    pool.note("gone", 10.0)
+    assert [worker.load for worker in pool.workers] == [4.0, 0.0]
+    # In a second its two slots have finished six tasks.
+    pool.note("a", 11.0)
+    assert [worker.load for worker in pool.workers] == [1.5, 0.0]
 
 
 def test_unknown_strategies_and_what_is_none_are_refused() -> None:

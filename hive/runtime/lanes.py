@@ -1,0 +1,172 @@
+"""The worker's part for lanes: it keeps its own open, tells of its load, and looks after those of others."""
+
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from celery import bootsteps
+
+from hive.routing.report import LoadReport, worker_of
+from hive.runtime.load import LoadMeter, slots_of
+from hive.settings.parts import RoutingSettings
+from hive.store.faults import BrokerFullError, BrokerGoneError
+from hive.store.lane import LaneRecord, LongLane, ServedLanes
+from hive.store.store import Store
+from hive.transport.channel import Channel
+from hive.transport.consumer import Consumer as Holder
+from hive.transport.native import NativeThread
+
+logger = logging.getLogger(__name__)
+
+
+class LaneKeeper:
+    """Reports the load of a worker on its queues, drains lanes of the dead, and chooses from which lane to steal.
+
+    ``start`` and ``stop`` may be repeated; ``stop`` returns once the thread has ended and the own lanes are empty.
+
+    Args:
+        store: the broker, asked for at each turn.
+        holder: the consumer whose lease the lanes live by.
+        served: what claims know of lanes.
+        settings: how often.
+        measure: takes the load.
+    """
+
+    def __init__(
+        self,
+        store: Callable[[], Store],
+        holder: Holder,
+        served: ServedLanes,
+        settings: RoutingSettings,
+        measure: Callable[[], LoadReport],
+    ) -> None:
+        self._store, self.holder, self._served = store, holder, served
+        self._settings, self._measure = settings, measure
+        self._worker = served.worker
+        self._stopped = threading.Event()
+        self._thread: NativeThread | None = None
+
+    def start(self) -> None:
+        """Start the thread unless it runs."""
+        if self._thread is None or not self._thread.is_alive:
+            stopped = self._stopped = threading.Event()
+            self._thread = NativeThread(lambda: self._run(stopped), "hive-lanes")
+
+    def stop(self) -> None:
+        """End the thread, and move what waits in the own lanes to the shared queues. A repeat finds nothing."""
+        self._stopped.set()
+        if self._thread is not None:
+            self._thread.join()
+        self._served.worker, self._served.long = "", {}
+        try:
+            for queue in self.holder.queues:
+                while self._store().drain_lane(queue, self._worker, anyway=True):
+                    continue
+        except BrokerGoneError as error:
+            logger.warning("the lane of %s is left to the others: %s", self._worker, error)
+
+    def _run(self, stopped: threading.Event) -> None:
+        failing = False
+        while True:
+            try:
+                self.run_once()
+                failing = False
+            except (BrokerGoneError, BrokerFullError) as error:
+                if not failing:
+                    logger.warning("the load of %s cannot be reported: %s", self._worker, error)
+                failing = True
+            if stopped.wait(self._settings.report_every_s):
+                return
+
+    def run_once(self) -> None:
+        """Report once on each queue, and look after the lanes there. A repeat reports again.
+
+        Raises:
+            BrokerGoneError: the broker does not answer.
+        """
+        report, store, long = self._measure(), self._store(), dict[str, LongLane]()
+        for queue in self.holder.queues:
+            store.report_load(queue, self._worker, self.holder.id, report.written())
+            lanes = store.lanes(queue)
+            self._drain_dead(store, queue, lanes)
+            if report.busy + report.held < report.slots:
+                found = longest(self._worker, lanes, self._settings.keep_per_slot)
+                if found is not None:
+                    long[queue] = found
+            if queue in long or any(lane.worker == self._worker and lane.waiting for lane in lanes):
+                store.wake_lane(queue, self._worker)
+        self._served.long = long
+
+    def _drain_dead(self, store: Store, queue: str, lanes: Sequence[LaneRecord]) -> None:
+        for lane in lanes:
+            moved = 0 if lane.is_alive else store.drain_lane(queue, lane.worker)
+            if moved:
+                logger.warning("%s is gone: %d messages of its lane are for all of %s now", lane.worker, moved, queue)
+
+
+def longest(worker: str, lanes: Sequence[LaneRecord], keep_per_slot: float) -> LongLane | None:
+    """Return the lane of another that is furthest above what it keeps to itself, or None: none is.
+
+    Args:
+        worker: who asks.
+        lanes: of a queue.
+        keep_per_slot: messages a lane keeps for each slot of its worker.
+    """
+    found, most = None, 0
+    for lane in lanes:
+        described = worker_of(lane.worker, lane.waiting, lane.load) if lane.worker != worker else None
+        if described is None:
+            continue
+        bound = max(round(keep_per_slot * described.slots), 1)
+        if lane.waiting - bound > most:
+            found, most = LongLane(worker=lane.worker, bound=bound), lane.waiting - bound
+    return found
+
+
+class Lanes(bootsteps.StartStopStep):
+    """Runs the keeper of a worker's lanes from its first connection until the worker begins to stop."""
+
+    requires = ("hive.runtime.consuming:Delivery",)
+
+    def __init__(self, consumer: Any, **kwargs: Any) -> None:
+        self._keeper: LaneKeeper | None = None
+        super().__init__(consumer, **kwargs)
+
+    def start(self, consumer: Any) -> None:
+        """Open the lanes; at a later connection they are open already, unless another broker was reached."""
+        channel = consumer.task_consumer.channel
+        app = consumer.app
+        if not isinstance(channel, Channel) or not app.settings.routing.lanes:
+            return
+        # Connected here, where a broker that is away makes the worker try again; the thread only uses it.
+        if not isinstance(app.access.channel, Channel):
+            return
+        holder, process = channel.consumer, channel.connection.process
+        if self._keeper is not None and self._keeper.holder is not holder:
+            self._keeper.stop()
+            self._keeper = None
+        process.lanes.worker = consumer.hostname
+        if self._keeper is None:
+            meter = LoadMeter(lambda: slots_of(consumer), lambda: process.failed_count, process.clock)
+            self._keeper = LaneKeeper(
+                lambda: app.access.store, holder, process.lanes, app.settings.routing, meter.measure
+            )
+        self._keeper.start()
+
+    def stop(self, consumer: Any) -> None:
+        """Do nothing: lanes outlive a lost connection, as the lease does."""
+
+    def close(self, consumer: Any) -> None:  # noqa: ARG002 - Celery's signature
+        """Close the lanes: the worker begins to stop, and what waits there must not wait for that."""
+        if self._keeper is not None:
+            self._keeper.stop()
+            self._keeper = None
+
+    def terminate(self, consumer: Any) -> None:
+        """Close the lanes. A repeat does nothing."""
+        self.close(consumer)
+
+    def shutdown(self, consumer: Any) -> None:
+        """Close the lanes. A repeat does nothing."""
+        self.close(consumer)
