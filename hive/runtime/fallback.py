@@ -17,6 +17,8 @@ from hive.errors import BrokerError, DeadlineExceededError, GuardRefusedError
 from hive.guards.fallback import Default, Fallback, LastGood, OtherAgent, Source, sources
 from hive.runtime.deadline import DEADLINE, DEADLINE_GUARD
 from hive.runtime.fence import Fence
+from hive.store.values import Due
+from hive.transport.envelope import fair_of
 
 logger = logging.getLogger(__name__)
 
@@ -139,8 +141,8 @@ def _given_up(app: Any, request: Any, refusal: Refusal) -> Exception:
     """Return the error that ends the task, or have it wait on the broker and return what ends this delivery."""
     fence = Fence.of(request)
     if refusal.due_ms is not None and fence is not None:
-        due_ms = refusal.due_ms
-        app.access.present(fence, lambda store: store.reschedule(fence.consumer, fence.delivery, fence.message, due_ms))
+        waits = Due(id=fence.delivery, message_id=fence.message, due_ms=refusal.due_ms, fair=fair_of(request.headers))
+        app.access.present(fence, lambda store: store.reschedule_many(fence.consumer, [waits])[0])
         return Ignore(f"{refusal.guard} refused it: it waits on the broker")
     kind = DeadlineExceededError if refusal.guard == DEADLINE_GUARD else GuardRefusedError
     return kind(request.task, refusal.guard, refusal.reason)

@@ -10,7 +10,7 @@ what happens to the task                ``until="time"``                ``until=
 succeeds, or fails for good             the key is held on              the key is free
 is retried                              held on                         held on, ``within_s`` from the next attempt
 its worker dies, it is delivered again  held on                         held on
-becomes a dead letter                   held on                         free; taken by a redrive, for one attempt
+becomes a dead letter                   held on                         free; held again by a redrive, if no other has it
 is revoked before it begins, or expires free                            free
 its queue is purged                     free                            free
 a stock worker runs it                  held on                         held on until its time

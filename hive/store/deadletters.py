@@ -67,7 +67,7 @@ class DeadLetters(Caller):
         names, target = self.queue_keys(queue), self.queue_keys(to or queue)
         keys = [
             *names.keys("counters", "dead", "dead:records", "dead:messages"),
-            *target.keys("deaths", "deaths:expiry", "wake"),
+            *target.keys("deaths", "deaths:expiry", "wake", "scheduled", "scheduled:messages"),
             *target.ready,
         ]
         steps = self.layout.priority_steps

@@ -104,7 +104,7 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "purge": (lambda store: store.purge("q"), 12 + STEPS),
     "reap": (lambda store: store.reap("q", "c"), 15 + STEPS),
     "reconcile": (lambda store: store.reconcile("c", "q", [], 1), 5 + STEPS),
-    "redrive": (lambda store: store.redrive("q", ["1"], to="r"), 7 + STEPS),
+    "redrive": (lambda store: store.redrive("q", ["1"], to="r"), 9 + STEPS),
     "register": (lambda store: store.register("c", ["q"], INFO), 3),
     "reject": (lambda store: store.reject("c", ID, "killed"), 13 + STEPS),
     "release_queue": (lambda store: store.release_queue("q"), 14 + STEPS),

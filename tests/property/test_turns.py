@@ -1,5 +1,6 @@
 """Keys that take turns, on a real server against a plain model: nothing lost or doubled, in turn, in order within a key."""
 
+import json
 import random
 from collections import Counter, defaultdict
 from itertools import count
@@ -226,6 +227,27 @@ def test_what_was_scheduled_or_follows_waits_for_its_turn_as_well(redis_server: 
     assert queue.store.stats("q").behind == 10
     rest = [queue.claim()[0] for _ in range(11)]
     assert set(rest[-2:]) == {"large/step", "large/again"}
+
+
+@pytest.mark.parametrize("how", ["redrive", "postpone"])
+def test_what_was_redriven_or_waited_for_code_waits_for_its_turn_as_well(redis_server: RedisServer, how: str) -> None:
+    queue = Queue(redis_server)
+    store, key = queue.store, "odd: {;}:\u00e9"
+    headers = {"hive_fair_key": key, "hive_fair_weight": 2.0}
+    payload = json.dumps({"headers": headers, "properties": {"delivery_tag": "m"}}).encode()
+    store.publish(Outgoing(queue="q", payload=payload, message_id="m", fair=Fair(key, 2.0)))
+    (delivery,) = store.claim("c", ["q"], sequence=1, credit=1).deliveries
+    for _ in range(20):
+        queue.publish(key)
+    if how == "redrive":
+        store.dead_letter("c", delivery.id, reason="r", cause="c", message_id="m")
+        assert store.redrive("q", store.dead_ids("q")) == (1, 1)
+    else:
+        store.postpone("c", delivery.id, "m", grace_s=60, look_s=0)
+    came = [one for number in range(2, 23) for one in store.claim("c", ["q"], sequence=number, credit=1).deliveries]
+    # Not before those of its key that came first.
+    assert [one.payload for one in came].index(payload) == len(came) - 1
+    assert len(came) == 21
 
 
 def test_what_waits_for_its_turn_counts_in_the_bound_of_a_queue(redis_server: RedisServer) -> None:

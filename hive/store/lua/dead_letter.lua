@@ -24,7 +24,7 @@ local function set_aside(token, id, reason, cause, traceback)
   table.insert(history, { consumer = ARGV[2], worker = worker_of(KEYS[9], ARGV[2]), at_ms = now_ms, how = 'set aside: ' .. reason })
   bury(keys, token, now_ms, priority, payload, {
     reason = reason, cause = cause, traceback = traceback, message_id = id, queue = ARGV[3], at_ms = now_ms,
-    history = history, redriven = known.redriven,
+    history = history, redriven = known.redriven, unique = known.unique,
   })
   if not digest then
     redis.call('HDEL', KEYS[3], id)

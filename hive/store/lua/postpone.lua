@@ -8,6 +8,7 @@
 --include record
 --include now
 --include standing
+--include fair_mark
 local code = standing(KEYS[1], KEYS[2], KEYS[3], ARGV[2], ARGV[3])
 if code ~= 1 then
   return code
@@ -24,7 +25,7 @@ redis.call('ZADD', KEYS[7], first_ms, ARGV[4])
 redis.call('PEXPIRE', KEYS[7], 2 * grace_ms + 60000)
 local priority, mark, payload = split_record(redis.call('HGET', KEYS[3], ARGV[3]))
 redis.call('ZADD', KEYS[5], math.min(now_ms + tonumber(ARGV[6]), first_ms + grace_ms), ARGV[4])
-redis.call('HSET', KEYS[6], ARGV[4], priority .. mark .. ':' .. payload)
+redis.call('HSET', KEYS[6], ARGV[4], priority .. mark .. (mark == '' and fair_mark_of(payload) or '') .. ':' .. payload)
 redis.call('HINCRBY', KEYS[2], 'postponed', 1)
 forget(KEYS[3], KEYS[4], nil, ARGV[3])
 return 1

@@ -147,6 +147,21 @@ def test_a_redrive_takes_the_key_again_unless_another_has_it(store: Store) -> No
     assert twin_of(store, keyed("b", until_done=True)) == "task-a"
 
 
+@pytest.mark.parametrize("how", ["broken", "deaths"])
+def test_a_redriven_message_keeps_its_key_over_deaths_and_retries(store: Store, how: str) -> None:
+    admit(store, keyed("a", until_done=True))
+    if how == "broken":
+        store.dead_letter("c", run(store, "c").id, reason="broken", cause="c", message_id="a")
+    else:
+        fates = [store.reject(name, run(store, name).id, "killed") for name in ("c1", "c2", "c3")]
+        assert fates[-1] is Fate.DEAD
+    assert store.redrive("q", store.dead_ids("q")) == (1, 1)
+    assert store.retry("d", run(store, "d").id, message("a2", None)) is Outcome.DONE
+    assert twin_of(store, keyed("b", until_done=True)) == "task-a"
+    store.finish("e", [run(store, "e").id])
+    assert twin_of(store, keyed("c", until_done=True)) is None
+
+
 def test_a_death_and_a_retry_keep_the_key(store: Store, clock: Clock) -> None:
     admit(store, keyed("a", until_done=True))
     delivery = run(store, "first")

@@ -1,4 +1,4 @@
--- Adds a death to the count of a message. Returns count and history, of which the last twenty are kept.
+-- Adds a death to the count of a message. Returns its record; the last twenty of its history are kept.
 local function count_death(key, expiry, id, now_ms, kept_ms, consumer, worker, how)
   local known = redis.call('HGET', key, id)
   local record = known and cjson.decode(known) or { count = 0, history = {} }
@@ -16,5 +16,5 @@ local function count_death(key, expiry, id, now_ms, kept_ms, consumer, worker, h
   end
   redis.call('PEXPIRE', key, kept_ms)
   redis.call('PEXPIRE', expiry, kept_ms)
-  return record.count, record.history, record.redriven
+  return record
 end
