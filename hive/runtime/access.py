@@ -9,12 +9,14 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any, TypeVar
 
 from kombu.exceptions import OperationalError
 
 from hive.clock import Clock, SystemClock
 from hive.runtime.fence import Fence
+from hive.runtime.joint_steps import JointSteps
 from hive.store.faults import BrokerGoneError
 from hive.store.store import Store
 from hive.store.values import Outcome
@@ -49,6 +51,7 @@ class Access:
         self._mutex = threading.Lock()
         #: By address of the broker; the empty one is whichever kombu reaches first.
         self._channels: dict[str, Any] = {}
+        self._joint = JointSteps()
         self._pid = os.getpid()
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -69,8 +72,14 @@ class Access:
         store: Store = self.channel.store
         return store
 
-    def present(self, fence: Fence, step: Callable[[Store], Outcome]) -> Outcome:
+    def present(self, fence: Fence, step: Callable[[Store], Outcome], *, jointly: bool = False) -> Outcome:
         """Carry out a step that changes the fence's delivery; while the broker is away, repeat it.
+
+        Args:
+            fence: of the delivery.
+            step: calls the store once.
+            jointly: whether it may go with the steps of other threads, in one round trip; then it may be repeated
+                unasked, and an ``ALREADY`` may be its own work.
 
         Returns:
             ``DONE`` also where a reply was lost and the repeat finds that the delivery has ended by this step.
@@ -78,7 +87,7 @@ class Access:
         Raises:
             BrokerGoneError: the broker stayed away for ten minutes.
         """
-        outcome, was_repeated = self._repeated(fence, step)
+        outcome, was_repeated = self._repeated(fence, partial(self._jointly, step) if jointly else step)
         return Outcome.DONE if was_repeated and outcome is Outcome.ALREADY else outcome
 
     def is_current(self, fence: Fence, task_id: str) -> bool:
@@ -98,6 +107,10 @@ class Access:
         if getattr(pool, "service_name", None) is not None:
             return False
         return _place(pool.connection_kwargs) == _place(parameters)
+
+    def _jointly(self, step: Callable[[Store], Outcome], store: Store) -> Outcome:
+        outcome: Outcome = self._joint.run(store, step)
+        return outcome
 
     def _repeated(self, fence: Fence, step: Callable[[Store], T]) -> tuple[T, bool]:
         """Return what the step returns, and whether it took more than one try."""

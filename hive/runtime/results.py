@@ -73,7 +73,9 @@ class FencedResults:
             channel=key,
         )
         write = Store.finish_with_result if _ends(state, request) else Store.store_result
-        outcome = self.app.access.present(fence, lambda store: write(store, fence.consumer, fence.delivery, stored))
+        outcome = self.app.access.present(
+            fence, lambda store: write(store, fence.consumer, fence.delivery, stored), jointly=True
+        )
         # A delivery that has ended was ended by us, and with a result: a hard time limit is told of twice.
         if outcome is Outcome.STALE:
             _refused(f"result {state}", task_id, fence)
