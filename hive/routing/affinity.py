@@ -1,15 +1,21 @@
 """Affinity: the same key to the same worker."""
 
-import hashlib
 import random
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 
 from hive.routing.candidates import Call, Decision, Pool, Worker, best_pool
 from hive.routing.least_loaded import LeastLoaded
 from hive.routing.strategy import shared
 
-#: A prime and a factor below it: XOR and multiplication modulo a prime mix well, and cost as little as Python can.
-_PRIME, _FACTOR = (1 << 61) - 1, 0x1E3779B97F4A7C15
+#: Keys are gathered in so many buckets, so that an order of workers is found once, not for each call.
+BUCKETS = 8192
+
+#: Workers of an order that are kept; those behind are looked for when all before have too much to do.
+KEPT = 4
+
+#: A prime and two factors: XOR and multiplication modulo a prime mix well.
+_PRIME, _FACTOR, _SPREAD = (1 << 61) - 1, 0x1E3779B97F4A7C15, 0x16E8FEB86659FD93
 
 
 class Affinity:
@@ -39,31 +45,41 @@ class Affinity:
         pool = best_pool(call, pools)
         if not pool.workers:
             return shared(pool, self.name)
-        key = hash_of(call.affinity)
-        weights = [(key ^ seed) * _FACTOR % _PRIME for seed in pool.seeds]
-        worker, reason = pool.workers[weights.index(max(weights))], "first in the order of its key"
-        if worker.load > self.spill_over and worker.load > (most := self._most(pool.workers)):
-            ordered = sorted(pool.workers, key=lambda one: weight(key, one.seed), reverse=True)
+        bucket = bucket_of(call.affinity)
+        places = pool.homes.get(bucket)
+        if places is None:
+            places = pool.homes[bucket] = order_of(bucket, pool)[:KEPT]
+        worker, reason = pool.workers[places[0]], "first in the order of its key"
+        if worker.load > self.spill_over and worker.load > (most := pool.mean_load + self.spill_over):
             # Not all can be above the mean.
-            worker = next(one for one in ordered if one.load <= most)
+            fitting = (pool.workers[place] for place in _in_order(bucket, places, pool))
+            worker = next(one for one in fitting if one.load <= most)
             reason = "next in the order of its key: those before it have too much to do"
         return Decision(agent_type=pool.name, worker=worker.name, strategy=self.name, reason=reason)
-
-    def _most(self, workers: Sequence[Worker]) -> float:
-        return sum(one.load for one in workers) / len(workers) + self.spill_over
 
     def score(self, call: Call, pool: Pool, worker: Worker) -> float:  # noqa: ARG002 - one signature for all
         """Return the worker's weight for the key, 0..1; without a key, its load, negative."""
         if call.affinity is None:
             return -worker.load
-        return weight(hash_of(call.affinity), worker.seed) / _PRIME
+        return weight(bucket_of(call.affinity), worker.seed) / _PRIME
 
 
-def hash_of(key: str) -> int:
-    """Return 64 bits of a key, the same in every process."""
-    return int.from_bytes(hashlib.blake2b(key.encode(), digest_size=8).digest(), "big")
+def bucket_of(key: str) -> int:
+    """Return the bucket of a key, the same in every process; all keys of a bucket have the same order of workers."""
+    return zlib.crc32(key.encode()) % BUCKETS
 
 
-def weight(key: int, seed: int) -> int:
-    """Return the weight of a worker for a key: as good as random, and the same in every process."""
-    return (key ^ seed) * _FACTOR % _PRIME
+def order_of(bucket: int, pool: Pool) -> tuple[int, ...]:
+    """Return the places of a pool's workers in the order of a bucket."""
+    weights = [weight(bucket, one.seed) for one in pool.workers]
+    return tuple(sorted(range(len(weights)), key=weights.__getitem__, reverse=True))
+
+
+def _in_order(bucket: int, known: Sequence[int], pool: Pool) -> Iterator[int]:
+    yield from known
+    yield from order_of(bucket, pool)[len(known) :]
+
+
+def weight(bucket: int, seed: int) -> int:
+    """Return the weight of a worker for a bucket: as good as random, and the same in every process."""
+    return ((bucket * _SPREAD) ^ seed) * _FACTOR % _PRIME

@@ -91,22 +91,45 @@ class Pool:
         agent_type: the type.
         workers: its workers.
         taken_s: monotonic seconds at which they were so.
+        before: an earlier snapshot of the pool, whose orders of keys hold while the workers are the same.
     """
 
-    __slots__ = ("_described", "_sent", "_taken_s", "domains", "name", "proficiency", "queue", "seeds", "workers")
+    __slots__ = (
+        "_described",
+        "_load",
+        "_sent",
+        "_taken_s",
+        "domains",
+        "homes",
+        "name",
+        "proficiency",
+        "queue",
+        "workers",
+        "worth",
+    )
 
-    def __init__(self, agent_type: AgentType, workers: Iterable[Worker] = (), taken_s: float = 0.0) -> None:
+    def __init__(
+        self,
+        agent_type: AgentType,
+        workers: Iterable[Worker] = (),
+        taken_s: float = 0.0,
+        before: "Pool | None" = None,
+    ) -> None:
         self.name = agent_type.name
         self.queue = agent_type.queue
         #: How well the type does each kind, 0..1.
         self.proficiency: Mapping[str, float] = {kind: agent_type.proficiency(kind) for kind in agent_type.kinds}
         self.domains = frozenset(agent_type.domains)
         self.workers = list(workers)
-        #: Of the workers, in their order.
-        self.seeds = [worker.seed for worker in self.workers]
         self._described = {worker.name: (place, worker) for place, worker in enumerate(self.workers)}
         self._sent = dict.fromkeys(self._described, 0)
         self._taken_s = taken_s
+        #: What strategies found out about the workers and need not find out again: by bucket of keys the places of
+        #: the workers that are first in its order, and the running total of what the workers finish.
+        is_same = before is not None and list(before._described) == list(self._described)
+        self.homes: dict[int, tuple[int, ...]] = before.homes if before is not None and is_same else {}
+        self.worth: list[float] | None = None
+        self._load = sum(worker.load for worker in self.workers)
 
     def note(self, name: str, now_s: float) -> None:
         """Count a task that was sent to a worker, until its next description says so itself.
@@ -118,7 +141,14 @@ class Pool:
         if name in self._described:
             place, described = self._described[name]
             self._sent[name] += 1
-            self.workers[place] = described.later(self._sent[name], now_s - self._taken_s)
+            later = described.later(self._sent[name], now_s - self._taken_s)
+            self._load += later.load - self.workers[place].load
+            self.workers[place] = later
+
+    @property
+    def mean_load(self) -> float:
+        """Return the mean load of its workers; it has one at least."""
+        return self._load / len(self.workers)
 
     def match(self, call: Call) -> float:
         """How well its type fits a call, 0..1: its proficiency for the kind, and half of it for the domains it knows."""

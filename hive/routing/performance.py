@@ -1,7 +1,9 @@
 """Performance: more for those who finish more."""
 
 import random
+from bisect import bisect_right
 from collections.abc import Sequence
+from itertools import accumulate
 
 from hive.routing.candidates import UNKNOWN_RATE, Call, Decision, Pool, Worker, best_pool
 from hive.routing.strategy import shared
@@ -30,11 +32,15 @@ class Performance:
         workers = pool.workers
         if not workers:
             return shared(pool, self.name)
-        weights = None if rng.random() < self.explore else _weights(workers)
-        if weights is None or sum(weights) <= 0:
+        if pool.worth is None:
+            pool.worth = list(accumulate(_weights(workers)))
+        total = pool.worth[-1]
+        if total <= 0 or rng.random() < self.explore:
             worker, reason = workers[int(rng.random() * len(workers))], "explored"
         else:
-            worker, reason = rng.choices(workers, weights)[0], "drawn by what it finishes"
+            # Rounding may lead to the total itself, past the last.
+            place = min(bisect_right(pool.worth, rng.random() * total), len(workers) - 1)
+            worker, reason = workers[place], "drawn by what it finishes"
         return Decision(agent_type=pool.name, worker=worker.name, strategy=self.name, reason=reason)
 
     def score(self, call: Call, pool: Pool, worker: Worker) -> float:  # noqa: ARG002 - one signature for all

@@ -1,6 +1,7 @@
 """The router that Celery asks for every ``.delay()``."""
 
 import itertools
+import os
 import random
 from collections.abc import Mapping
 from typing import Any
@@ -36,11 +37,18 @@ class Router:
         rng: random.Random | None = None,
     ) -> None:
         self._types, self._snapshots, self._clock = types, snapshots, clock
-        # Seeded by the operating system: processes forked from one parent must not choose alike.
-        self._rng = rng or random.SystemRandom()
+        self._rng = rng or random.Random()  # noqa: S311 - no secret
+        self._pid = os.getpid()
         self._by_key, self._by_kind = Affinity(), Capability()
         kinds = {kind for one in types.values() for kind in one.kinds}
-        self._able = {kind: [name for name, one in types.items() if kind in one.kinds] for kind in kinds}
+        # The most able first: most strategies need not look much further.
+        self._able = {
+            kind: sorted(
+                (name for name, one in types.items() if kind in one.kinds),
+                key=lambda name: -types[name].proficiency(kind),
+            )
+            for kind in kinds
+        }
         # Each process begins its turns elsewhere.
         self._numbers = itertools.count(int(self._rng.random() * 1000))
 
@@ -102,6 +110,10 @@ class Router:
     def decide(self, call: Call, names: list[str], strategy: Strategy) -> Decision:
         """Return where a call goes, by what is known of the workers at present, and count it for the next decision."""
         pools = self._snapshots.pools(names) if self._snapshots else [Pool(self._types[name]) for name in names]
+        if self._pid != os.getpid():
+            # Children of one parent must not choose alike.
+            self._pid = os.getpid()
+            self._rng.seed()
         now_s = 0.0 if self._clock is None else self._clock.monotonic_s()
         decision = strategy.choose(call, pools, now_s, self._rng)
         if decision.worker is not None:

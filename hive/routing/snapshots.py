@@ -124,7 +124,7 @@ class Snapshots:
         workers = (worker_of(lane.worker, lane.waiting, lane.load) for lane in lanes if self._is_fresh(lane))
         # In one order for all callers.
         present = sorted((one for one in workers if one is not None), key=lambda worker: worker.name)
-        pool = Pool(agent_type, present, began_s)
+        pool = Pool(agent_type, present, began_s, before=self._pools.get(name, _NEVER)[1])
         self._pools[name] = (began_s, pool)
         return pool
 
