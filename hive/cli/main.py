@@ -6,39 +6,29 @@ from typing import Any
 
 import click
 
-from hive.cli.bench.command import bench
-from hive.cli.config import config
-from hive.cli.dead import dead
-from hive.cli.fleet import down, status, up
-from hive.cli.forecast import forecast
-from hive.cli.guards import guards
-from hive.cli.metrics import metrics
-from hive.cli.queue import queue
-from hive.cli.route import route
-from hive.cli.serving import beat, flower, worker
-from hive.cli.simulate import simulate_command
 from hive.errors import HiveError
 
 #: Entry point group under which an installed package names click commands.
 COMMANDS = "hive.commands"
 
-OWN = (
-    beat,
-    bench,
-    config,
-    dead,
-    down,
-    forecast,
-    flower,
-    guards,
-    metrics,
-    queue,
-    route,
-    simulate_command,
-    status,
-    up,
-    worker,
-)
+#: hive's own commands, by where they are: a worker's process need not load what a simulation or a chart takes.
+OWN = {
+    "beat": "hive.cli.serving:beat",
+    "bench": "hive.cli.bench.command:bench",
+    "config": "hive.cli.config:config",
+    "dead": "hive.cli.dead:dead",
+    "down": "hive.cli.fleet:down",
+    "flower": "hive.cli.serving:flower",
+    "forecast": "hive.cli.forecast:forecast",
+    "guards": "hive.cli.guards:guards",
+    "metrics": "hive.cli.metrics:metrics",
+    "queue": "hive.cli.queue:queue",
+    "route": "hive.cli.route:route",
+    "simulate": "hive.cli.simulate:simulate_command",
+    "status": "hive.cli.fleet:status",
+    "up": "hive.cli.fleet:up",
+    "worker": "hive.cli.serving:worker",
+}
 
 
 #: What a command exits with that Ctrl-C has ended, as a shell reports it.
@@ -46,7 +36,7 @@ INTERRUPTED = 130
 
 
 class Commands(click.Group):
-    """hive's own commands, and those of installed packages, which are loaded only when they are called or listed."""
+    """hive's own commands and those of installed packages, each loaded only when it is called or described."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run a command; Ctrl-C that it does not take itself is a sentence."""
@@ -58,14 +48,16 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
-        return sorted({*super().list_commands(ctx), *_installed()})
+        return sorted({*super().list_commands(ctx), *OWN, *_installed()})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return the command of that name; hive's own win over a package's."""
-        own = super().get_command(ctx, cmd_name)
-        if own is not None or cmd_name not in _installed():
+        if cmd_name in OWN:
+            own: click.Command = EntryPoint(cmd_name, OWN[cmd_name], COMMANDS).load()
             return own
-        return _load(_installed()[cmd_name])
+        if cmd_name in _installed():
+            return _load(_installed()[cmd_name])
+        return super().get_command(ctx, cmd_name)
 
 
 def _installed() -> dict[str, EntryPoint]:
@@ -101,10 +93,6 @@ def cli() -> None:
 
     Example: hive review src/
     """
-
-
-for _command in OWN:
-    cli.add_command(_command)
 
 
 def main() -> None:
