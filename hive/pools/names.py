@@ -5,6 +5,7 @@ from celery.concurrency import ALIASES
 #: Where Celery finds the pool; the one place that says so.
 ASYNCIO_POOL = "hive.pools:AsyncioPool"
 PREFORK_POOL = "hive.pools.prefork:TaskPool"
+THREAD_POOL = "hive.pools.thread_pool:TaskPool"
 
 
 def register() -> None:
@@ -15,3 +16,4 @@ def register() -> None:
     ALIASES["asyncio"] = ASYNCIO_POOL
     for name in ("prefork", "processes"):
         ALIASES[name] = PREFORK_POOL
+    ALIASES["threads"] = THREAD_POOL

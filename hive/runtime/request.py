@@ -30,6 +30,8 @@ class HiveRequest(Request):
 
     _is_withdrawn = False
     _awaits_pool = False
+    _is_failing = False
+    _owes_acknowledgement = False
 
     def __init__(self, message: Any, **opts: Any) -> None:
         super().__init__(message, **opts)
@@ -156,4 +158,18 @@ class HiveRequest(Request):
         elif isinstance(lost, TimeLimitExceeded) and self._is_delivered_again_on_timeout:
             # Told before on_timeout, and the one that hands the message back.
             self._message.cause_of_death = f"hard time limit exceeded: {lost}"
-        return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
+        self._is_failing = not return_ok
+        try:
+            return super().on_failure(exc_info, send_failed_event=send_failed_event, return_ok=return_ok)
+        finally:
+            self._is_failing = False
+            if self._owes_acknowledgement:
+                self._owes_acknowledgement = False
+                self.acknowledge()
+
+    def acknowledge(self) -> None:
+        """Acknowledge; of a failure that is told here, once it was told: with its delivery ended, it would be refused."""
+        if self._is_failing:
+            self._owes_acknowledgement = True
+        else:
+            super().acknowledge()

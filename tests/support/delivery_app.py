@@ -3,6 +3,7 @@
 Configured by DELIVERY_URL; every run of a body appends ``<task id> <event> <process id>`` to the list ``trace``.
 """
 
+import asyncio
 import gc
 import os
 import signal
@@ -92,6 +93,16 @@ def put_back(self: Any) -> str:
     if redis.Redis.from_url(url).incr("put_back") == 1:
         raise Reject("not now", requeue=True)
     return "redelivered" if self.request.delivery_info["redelivered"] else "first"
+
+
+@app.task
+def lose_its_loop() -> None:
+    """Run a loop that is cancelled, as a client library's may be."""
+
+    async def cancelled() -> None:
+        raise asyncio.CancelledError
+
+    asyncio.run(cancelled())
 
 
 @app.task
