@@ -52,3 +52,12 @@ BUILTIN: tuple[AgentType, ...] = (
         ),
     ),
 )
+
+_STARTING_VALUES = {agent.name: agent.needs for agent in BUILTIN}
+
+
+def declared_needs(agent: AgentType) -> Resources | None:
+    """Return what somebody declared that a slot of a type needs; None: nobody did, or it is hive's own starting value."""
+    if "needs" not in agent.model_fields_set or agent.needs == _STARTING_VALUES.get(agent.name):
+        return None
+    return agent.needs

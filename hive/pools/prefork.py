@@ -13,6 +13,8 @@ from typing import Any
 
 from celery.concurrency import asynpool, prefork
 
+from hive.resources.bounds import Marks
+
 #: What a pipe takes whole or not at all.
 PIPE_BUFFER_BYTES = select.PIPE_BUF
 
@@ -58,6 +60,16 @@ class AsynPool(asynpool.AsynPool):
 
     ResultHandler = ResultHandler
     _quick_put: Any
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        # The base class starts the children.
+        self.marks = Marks()
+        super().__init__(*args, **kwargs)
+
+    def _create_worker_process(self, i: int) -> Any:
+        process = super()._create_worker_process(i)
+        self.marks.put(process.pid)
+        return process
 
     def _create_write_handlers(self, hub: Any, *args: Any, **kwargs: Any) -> None:
         super()._create_write_handlers(hub, *args, **kwargs)

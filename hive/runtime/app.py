@@ -101,6 +101,7 @@ class Hive(Celery):
         self.steps["consumer"].add("hive.runtime.watching:DeadLetterWatch")
         self.steps["consumer"].add("hive.runtime.dependencies:BreakerWatch")
         self.steps["consumer"].add("hive.runtime.garbage:Freeze")
+        self.steps["consumer"].add("hive.runtime.bounding:Bounds")
         self.steps["consumer"].add("hive.runtime.lanes:Lanes")
         # By name, as Celery takes steps: who serves no port needs no Prometheus client.
         self.steps["consumer"].add("hive.monitoring.announcing:Announcements")

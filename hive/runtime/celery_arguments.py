@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from hive.agents.builtin import FALLBACK
+from hive.agents.builtin import FALLBACK, declared_needs
 from hive.agents.types import AgentType
 from hive.errors import InputError
 from hive.runtime.home import Home
@@ -50,6 +50,7 @@ def worker_arguments(
             f"{slots} slots are outside the range of {agent.name}, {max(1, bounds.minimum)} to {bounds.maximum}: "
             f"change agents.{agent.name}.concurrency in hive.toml"
         )
+    needs = declared_needs(agent)
     queues = [agent.queue, default_queue] if agent.name == FALLBACK else [agent.queue]
     return [
         "worker",
@@ -62,6 +63,8 @@ def worker_arguments(
         "--without-gossip",
         # Monitors take a worker for gone after two of these; Celery's two seconds cost a tenth of an idle worker.
         f"--heartbeat-interval={HEARTBEAT_S}",
+        # A child that has more than a slot was declared to need makes place for a new one, after its task.
+        *([] if needs is None else [f"--max-memory-per-child={needs.memory_mb * 1024}"]),
         *more,
     ]
 

@@ -212,7 +212,7 @@ class TaskLimits:
 
     def __init__(self, limits: Limits, task: Any) -> None:
         self._limits = limits
-        self._declared: tuple[Limit, ...] = tuple(task.limits)
+        self._declared: tuple[Limit, ...] = (*task.limits, *exclusive(task))
         self._signature = inspect.signature(task.run)
         self._held: dict[int, Reservation] = {}
 
@@ -249,8 +249,16 @@ class TaskLimits:
 
 
 def limits_of(app: Any, task: Any) -> tuple[Guard, ...]:
-    """Return the guard of a task that declares limits, for admission."""
-    return (TaskLimits(app.limits, task),) if getattr(task, "limits", ()) else ()
+    """Return the guard of a task that declares limits or what it needs for itself alone, for admission."""
+    is_limited = getattr(task, "limits", ()) or getattr(task, "exclusive", None)
+    return (TaskLimits(app.limits, task),) if is_limited else ()
+
+
+def exclusive(task: Any) -> tuple[Limit, ...]:
+    """Return the limits that give a task what it declares as ``exclusive`` for itself alone: one place for each."""
+    declared = getattr(task, "exclusive", None) or ()
+    names = (declared,) if isinstance(declared, str) else declared
+    return tuple(Limit.concurrency(1, key=f"exclusive:{name}") for name in names)
 
 
 def _used(tokens: int | None, money: float | None) -> dict[Unit, float]:

@@ -22,6 +22,10 @@ logger = logging.getLogger(__name__)
 CELERY_HEADERS = frozenset({*Context.__dict__, "lang", "task", "argsrepr", "kwargsrepr", "compression"})
 
 
+class ChildMemoryError(Exception):
+    """Stands for the MemoryError of a pool child in the worker's main process, which lacks none."""
+
+
 class HiveRequest(Request):
     """Celery's request; its delivery info carries the fence to the pool, and a lost pool child counts as a death.
 
@@ -32,6 +36,8 @@ class HiveRequest(Request):
     _awaits_pool = False
     _is_failing = False
     _owes_acknowledgement = False
+    #: What its pool process used too much of and was killed for (:mod:`hive.runtime.bounding`).
+    exceeded: str | None = None
 
     def __init__(self, message: Any, **opts: Any) -> None:
         super().__init__(message, **opts)
@@ -135,6 +141,12 @@ class HiveRequest(Request):
         return (BrokerError, OperationalError, *(error for error in backend if error is not KeyError))
 
     @property
+    def _shares_memory(self) -> bool:
+        """Whether bodies run in this process, so that what they lack, this process lacks."""
+        consumer = getattr(self._message, "consumer", None)
+        return bool(consumer is not None and consumer.shares_memory)
+
+    @property
     def _is_delivered_again_on_timeout(self) -> bool:
         return bool(self._task.acks_late and not self._task.acks_on_timeout)
 
@@ -153,8 +165,13 @@ class HiveRequest(Request):
             )
             task_ready(self)
             return self.reject(requeue=True)
+        if isinstance(lost, MemoryError) and not self._shares_memory:
+            # Celery would end this whole worker, for what one of its children lacked.
+            text = repr(lost)
+            lost = WorkerLostError(text) if exc_info.internal else ChildMemoryError(text)
+            exc_info.exception = lost
         if isinstance(lost, WorkerLostError | SystemExit) and not self._already_cancelled:
-            self._message.cause_of_death = f"pool process lost: {lost}"
+            self._message.cause_of_death = f"pool process lost: {self.exceeded or lost}"
         elif isinstance(lost, TimeLimitExceeded) and self._is_delivered_again_on_timeout:
             # Told before on_timeout, and the one that hands the message back.
             self._message.cause_of_death = f"hard time limit exceeded: {lost}"

@@ -282,7 +282,26 @@ class WorkerSettings(Part):
     max_memory_per_child_mb: int = Field(
         0,
         ge=0,
-        description="Megabytes of resident memory after which a pool child is replaced after its task; 0: never.",
+        description="Megabytes of resident memory after which a pool child is replaced after its task; 0: never, unless "
+        "its agent type declares what it needs.",
+    )
+    memory_bound_mb: int | None = Field(
+        None,
+        ge=0,
+        description="Megabytes a pool child may use, all processes its task starts included: more private memory is "
+        "refused to it (MemoryError), and with more resident memory it is killed. Unset: three quarters of what its host "
+        "or container has; 0: no bound. Only prefork pools have it.",
+    )
+    memory_bound_of_needs: PositiveFloat = Field(
+        2.0,
+        description="What a pool child may use as a multiple of the memory that its task, or its agent type, declares to "
+        "need, if that is below memory_bound_mb.",
+    )
+    processes_bound: int = Field(
+        128,
+        ge=0,
+        description="Processes that a pool child may have started and that still run; with more it is killed with all of "
+        "them. 0: no bound. Only prefork pools have it.",
     )
     grace_s: PositiveFloat = Field(
         30.0, description="Seconds running tasks may take to end at a warm shutdown before they are handed back."

@@ -12,6 +12,7 @@ from hive.store.quarantine import Quarantine
 from hive.store.reaping import Reaping
 from hive.store.retry_state import RetryState
 from hive.store.upkeep import Upkeep
+from hive.store.use import Use
 
 
 class Store(
@@ -27,6 +28,7 @@ class Store(
     Breakers,
     Limiting,
     Booking,
+    Use,
 ):
     """All operations on the broker's queues; see :class:`hive.store.caller.Caller` for what it is made of.
 

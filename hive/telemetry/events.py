@@ -165,9 +165,38 @@ class TaskFailed:
     why: str
 
 
-Event = QueueObserved | WorkerObserved | DeadLettered | BreakerTurned | GuardRefused | TaskFailed
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChildExceeded:
+    """A pool child used more than it may and was killed; the event carries the task's id as Celery's own events do.
 
-EVENTS: tuple[type[Event], ...] = (QueueObserved, WorkerObserved, DeadLettered, BreakerTurned, GuardRefused, TaskFailed)
+    Attributes:
+        task: its name; empty: the child ran none.
+        resource: ``memory`` or ``processes``.
+        used: bytes, or processes it had started.
+        bound: bytes or processes that are allowed.
+        killed: processes, its own included.
+    """
+
+    name: ClassVar[str] = "hive-child"
+
+    task: str
+    resource: str
+    used: int
+    bound: int
+    killed: int
+
+
+Event = QueueObserved | WorkerObserved | DeadLettered | BreakerTurned | GuardRefused | TaskFailed | ChildExceeded
+
+EVENTS: tuple[type[Event], ...] = (
+    QueueObserved,
+    WorkerObserved,
+    DeadLettered,
+    BreakerTurned,
+    GuardRefused,
+    TaskFailed,
+    ChildExceeded,
+)
 
 
 def fields_of(event: Event) -> dict[str, Any]:

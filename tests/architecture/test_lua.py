@@ -70,6 +70,7 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "answer": (lambda store: store.answer("task:same"), 1),
     "keep_answer": (lambda store: store.keep_answer("task:same", b"a", ttl_s=1), 1),
     "book": (lambda store: store.book("h", "w", BOOKED, BOOKED), 3),
+    "report_use": (lambda store: store.report_use("w", b"{}", [("t", "u"), ("s", "u")]), 2 + 2),
     "unbook": (lambda store: store.unbook("h", ["w"]), 3),
     "bind": (lambda store: store.bind(["a", "b"], "m"), 2),
     "cancel_scheduled": (lambda store: store.cancel_scheduled("q", ["m"]), 2),
