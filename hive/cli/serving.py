@@ -35,7 +35,12 @@ more_argument = click.argument("more", nargs=-1, type=click.UNPROCESSED, metavar
 @click.argument("agent_type", metavar="TYPE")
 @app_option
 @click.option("--pool", "-P", help="Celery's name of a pool; the agent type's own if not given.")
-@click.option("--concurrency", "-c", type=int, help="Slots, within the type's range; its minimum if not given.")
+@click.option(
+    "--concurrency",
+    "-c",
+    type=int,
+    help="Slots, within the type's range; if not given, the application's worker_concurrency, else the least of the range.",
+)
 @click.option("--hostname", "-n", help="Node name; TYPE@HOST if not given, TYPE-2@HOST for a second one.")
 @click.option("--processes", type=click.IntRange(1), default=1, help="Worker processes, each with these slots.")
 @loglevel_option
@@ -55,6 +60,9 @@ def worker(
     Starts hive's own broker if no address is set and it does not run; that one stays until `hive down`.
     """
     app = load_app(app_path)
+    if concurrency is None and app.conf.worker_concurrency:
+        # What the application configures wins over the type's range; the command line over both.
+        more = (f"--concurrency={app.conf.worker_concurrency}", *more)
     build = partial(
         worker_arguments,
         app.agent_types.require(agent_type),
