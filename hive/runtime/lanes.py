@@ -15,7 +15,6 @@ from hive.store.lane import LaneRecord, LongLane, ServedLanes
 from hive.store.store import Store
 from hive.transport.channel import Channel
 from hive.transport.consumer import Consumer as Holder
-from hive.transport.native import NativeThread
 
 logger = logging.getLogger(__name__)
 
@@ -45,19 +44,21 @@ class LaneKeeper:
         self._settings, self._measure = settings, measure
         self._worker = served.worker
         self._stopped = threading.Event()
-        self._thread: NativeThread | None = None
+        self._thread: threading.Thread | None = None
 
     def start(self) -> None:
         """Start the thread unless it runs."""
-        if self._thread is None or not self._thread.is_alive:
-            stopped = self._stopped = threading.Event()
-            self._thread = NativeThread(lambda: self._run(stopped), "hive-lanes")
+        if self._thread is None or not self._thread.is_alive():
+            self._stopped = threading.Event()
+            self._thread = threading.Thread(target=self._run, args=(self._stopped,), name="hive-lanes", daemon=True)
+            self._thread.start()
 
     def stop(self) -> None:
         """End the thread, and move what waits in the own lanes to the shared queues. A repeat finds nothing."""
         self._stopped.set()
         if self._thread is not None:
             self._thread.join()
+            self._thread = None
         self._served.worker, self._served.long = "", {}
         try:
             for queue in self.holder.queues:
