@@ -158,11 +158,11 @@ class Hive(Celery):
         return connection
 
     def start(self, argv: Any = None) -> Any:
-        """Run a command of Celery's by its arguments, as ``Celery.start`` does; a worker without what others need."""
-        from hive.runtime import worker_command  # noqa: PLC0415 - a caller needs no command line: 5 MB
+        """Run a command of Celery's by its arguments, as ``Celery.start`` does; worker and beat without what others need."""
+        from hive.runtime import lean_commands  # noqa: PLC0415 - a caller needs no command line: 5 MB
 
-        if argv is not None and worker_command.is_plain(self, argv):
-            return worker_command.run(self, argv)
+        if argv is not None and lean_commands.is_plain(self, argv):
+            return lean_commands.run(self, argv)
         return super().start(argv)
 
     def close(self) -> None:

@@ -55,7 +55,7 @@ SHARED_MODULES = (
     "celery.worker.consumer.delayed_delivery",
     "celery.worker.strategy",
     "hive.runtime.amqp",
-    "hive.runtime.worker_command",
+    "hive.runtime.lean_commands",
     "kombu.pidbox",
     "kombu.transport.redis",
 )

@@ -1,4 +1,4 @@
-"""A worker's process loads what a worker needs, and its command line is Celery's."""
+"""The processes of workers and of beat load what they need, and their command line is Celery's."""
 
 import json
 import subprocess
@@ -7,7 +7,7 @@ import sys
 import pytest
 
 from hive import Hive
-from hive.runtime import worker_command
+from hive.runtime import lean_commands
 from tests.support.redis_server import RedisServer
 
 WORKER = """
@@ -55,7 +55,8 @@ def test_a_worker_loads_nothing_that_only_other_commands_need(redis_server: Redi
     [
         (["worker", "-c", "2"], "", True),
         (["--quiet", "worker"], "", False),
-        (["beat"], "", False),
+        (["beat"], "", True),
+        (["flower"], "", False),
         ([], "", False),
         (["worker"], "BROKER_URL", False),
         (["worker"], "NO_COLOR", False),
@@ -64,15 +65,15 @@ def test_a_worker_loads_nothing_that_only_other_commands_need(redis_server: Redi
 def test_what_comes_before_the_command_is_left_to_celery(
     monkeypatch: pytest.MonkeyPatch, arguments: list[str], variable: str, is_plain: bool
 ) -> None:
-    for name in worker_command.VARIABLES:
+    for name in lean_commands.VARIABLES:
         monkeypatch.delenv(name, raising=False)
     if variable:
         monkeypatch.setenv(variable, "1")
     app = Hive("lean", broker="redis://", set_as_current=False)
-    assert worker_command.is_plain(app, arguments) is is_plain
+    assert lean_commands.is_plain(app, arguments) is is_plain
 
 
 def test_options_that_the_application_declares_are_left_to_celery() -> None:
     app = Hive("lean", broker="redis://", set_as_current=False)
     app.user_options["worker"].add("an option")
-    assert not worker_command.is_plain(app, ["worker"])
+    assert not lean_commands.is_plain(app, ["worker"])

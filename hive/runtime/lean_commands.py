@@ -1,7 +1,7 @@
-"""The ``worker`` command alone, for the process of a worker.
+"""Celery's commands ``worker`` and ``beat`` alone, for the processes that live long.
 
-Celery's own way to it loads all commands, and with them what it takes to offer a shell and Flower: 12 MB in every worker
-that neither of the two needs.
+Celery's own way to them loads all commands, and with them what it takes to offer a shell and Flower: 12 MB in every
+process, which needs neither.
 """
 
 import os
@@ -9,25 +9,28 @@ from collections.abc import Sequence
 from typing import Any
 
 from celery.bin.base import CLIContext
+from celery.bin.beat import beat
 from celery.bin.worker import worker
+
+COMMANDS = {"worker": worker, "beat": beat}
 
 #: Read by Celery's command line before it looks at the command.
 VARIABLES = ("APP", "BROKER_URL", "RESULT_BACKEND", "LOADER", "CONFIG_MODULE", "NO_COLOR", "SKIP_CHECKS")
 
 
 def is_plain(app: Any, arguments: Sequence[str]) -> bool:
-    """Whether ``arguments`` are those of the ``worker`` command, and nothing is to be done before it runs.
+    """Whether ``arguments`` are those of one of :data:`COMMANDS`, and nothing is to be done before it runs.
 
     If not, they are left to Celery's own command line: global options before the command or in the environment, and
     options that the application declares itself.
     """
     if any(os.environ.get(name) for name in VARIABLES) or any(app.user_options.values()):
         return False
-    return bool(arguments) and arguments[0] == "worker"
+    return bool(arguments) and arguments[0] in COMMANDS
 
 
 def run(app: Any, arguments: Sequence[str]) -> None:
-    """Run a worker until it ends, as ``Celery.start`` does.
+    """Run a command until it ends, as ``Celery.start`` does.
 
     Args:
         app: the application.
@@ -37,4 +40,5 @@ def run(app: Any, arguments: Sequence[str]) -> None:
         ClickException: Celery's command line cannot read them.
     """
     context = CLIContext(app=app, no_color=False, workdir=None, quiet=False)
-    worker.main(args=list(arguments[1:]), prog_name="celery worker", obj=context, standalone_mode=False)
+    name, *options = arguments
+    COMMANDS[name].main(args=options, prog_name=f"celery {name}", obj=context, standalone_mode=False)
