@@ -23,6 +23,7 @@ OWN = {
     "guards": "hive.cli.guards:guards",
     "metrics": "hive.cli.metrics:metrics",
     "queue": "hive.cli.queue:queue",
+    "resources": "hive.cli.resources:resources",
     "route": "hive.cli.route:route",
     "simulate": "hive.cli.simulate:simulate_command",
     "status": "hive.cli.fleet:status",

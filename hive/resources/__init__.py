@@ -19,7 +19,7 @@ the reply of a booking is lost       it is booked, and ends with its lease unles
 the broker is away                   nothing is booked; what is held is renewed when it is back
 a process freezes with bookings      others may have the same after its lease; when it is back, both count, over the total
 a task grows within one attempt      it gets a ``MemoryError`` and fails; its child goes on
-a task's processes grow or are many   child and family are killed: one death, and after three the task is a dead letter
+its processes grow, or are many       child and family are killed: one death, and after three the task is a dead letter
 a task's process leaves its parent   it bears the mark of its pool child, and is found by it
 ==================================== ================================================================================
 

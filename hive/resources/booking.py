@@ -130,10 +130,14 @@ class Bookings:
 
 
 def amounts_of(resources: Resources) -> Amounts:
-    """Return resources in the whole units they are booked in."""
+    """Return resources in the whole units they are booked in; 0 of those that were not named when they were declared.
+
+    So a task that says what memory it needs waits for nothing else.
+    """
+    named = resources.model_fields_set
     return {
-        "millicores": round(resources.cores * 1000),
-        "memory": resources.memory_mb,
-        "disk": resources.disk_mb,
-        "network": resources.network_mbps,
+        "millicores": round(resources.cores * 1000) if "cores" in named else 0,
+        "memory": resources.memory_mb if "memory_mb" in named else 0,
+        "disk": resources.disk_mb if "disk_mb" in named else 0,
+        "network": resources.network_mbps if "network_mbps" in named else 0,
     }

@@ -39,9 +39,13 @@ class UseLog:
 
     A task counts from the look before it was first seen to the one that sees it gone, so one that is shorter than the time
     between two looks may not be seen at all, and a peak between two looks is not either.
+
+    Args:
+        every_s: longest seconds between two looks while tasks run; there may be more between others.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, every_s: float) -> None:
+        self._every_s = every_s
         self._seen: dict[int, _Seen] = {}
         self._last: dict[int, FamilyUse] = {}
         self._last_s = 0.0
@@ -68,7 +72,9 @@ class UseLog:
                 continue
             if pid not in self._seen:
                 before = self._last.get(pid)
-                self._seen[pid] = _Seen(task, self._last_s or now_s, use.cpu_s if before is None else before.cpu_s)
+                self._seen[pid] = _Seen(
+                    task, max(self._last_s, now_s - self._every_s), use.cpu_s if before is None else before.cpu_s
+                )
             seen = self._seen[pid]
             seen.memory_bytes = max(seen.memory_bytes, use.memory_bytes)
             seen.cpu_s = max(seen.cpu_s, use.cpu_s - seen.cpu_before_s)

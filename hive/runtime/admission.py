@@ -34,6 +34,7 @@ from hive.runtime.deadline import DEADLINE, DEADLINE_GUARD
 from hive.runtime.dependencies import breaker_guards
 from hive.runtime.fallback import FALLBACK_TASK, MARK, REFUSAL, Refusal, sources_of
 from hive.runtime.limited import limits_of
+from hive.runtime.needing import booked_needs
 from hive.telemetry.events import GuardRefused, fields_of
 from hive.transport.envelope import fair_of
 
@@ -41,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 #: What finds the guards that a task declares: called once for each task and process, with application and task.
 #: Limits come last: what they grant is used, even if another guard says no after them.
-SOURCES: tuple[Callable[[Any, Any], Sequence[Guard]], ...] = (breaker_guards, limits_of)
+SOURCES: tuple[Callable[[Any, Any], Sequence[Guard]], ...] = (breaker_guards, booked_needs, limits_of)
 
 
 class Passage:

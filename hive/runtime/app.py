@@ -32,6 +32,7 @@ from hive.runtime.degrading import degrading
 from hive.runtime.dependencies import circuits_of
 from hive.runtime.fallback import FALLBACK_TASK, run_fallback
 from hive.runtime.limited import Limits
+from hive.runtime.needing import HostBookings
 from hive.runtime.plain_call import PlainCalls
 from hive.runtime.publishers import Publishers
 from hive.runtime.results import fenced
@@ -85,6 +86,7 @@ class Hive(Celery):
         self.process = Process()
         self.access = Access(self)
         self.limits = Limits(self)
+        self.bookings = HostBookings(self)
         self.snapshots = Snapshots(
             self.agent_types, lambda: self.access.store, self.settings.routing, self.process.clock
         )

@@ -28,6 +28,7 @@ from hive.transport.native import NativeThread
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.2
+IDLE_LOOK_EVERY_S = 1.0
 REPORT_EVERY_S = 5.0
 
 #: Of the host's memory what a single pool child may use where nobody says otherwise.
@@ -35,7 +36,7 @@ SHARE_OF_HOST = 0.75
 
 
 class ChildrenWatch:
-    """Looks at the pool children of a worker five times a second, and reports what they use every five seconds.
+    """Looks at the pool children of a worker, five times a second while it has tasks, and reports every five seconds.
 
     ``start`` and ``stop`` may be repeated; ``stop`` returns once the thread has ended.
 
@@ -64,7 +65,7 @@ class ChildrenWatch:
         self._requests: dict[int, Any] = {}
         self._clock = clock or SystemClock()
         self._keeper = BoundsKeeper(lambda exceeded: on_exceeded(exceeded, self._requests.get(exceeded.pid)), marks)
-        self._log = UseLog()
+        self._log = UseLog(LOOK_EVERY_S)
         self._reported_s = 0.0
         self._stopped = threading.Event()
         self._thread: NativeThread | None = None
@@ -82,7 +83,11 @@ class ChildrenWatch:
             self._thread.join()
 
     def _run(self, stopped: threading.Event) -> None:
+        looked_s = float("-inf")
         while not stopped.wait(LOOK_EVERY_S):
+            if not state.requests and self._clock.monotonic_s() - looked_s < IDLE_LOOK_EVERY_S:
+                continue
+            looked_s = self._clock.monotonic_s()
             try:
                 self.run_once()
             except (OSError, psutil.Error):

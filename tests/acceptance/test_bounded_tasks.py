@@ -1,11 +1,16 @@
 """Tasks that use more than they may, in real prefork workers: bounded, named, neighbours unharmed. As root, too."""
 
 import importlib
+import json
+import os
+import subprocess
+import sys
 from typing import Any
 
 import psutil
 import pytest
 
+from hive.resources.host import host_name
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
 from tests.support.workers import WorkerProcess
@@ -98,6 +103,37 @@ def test_exclusive_tasks_queue_and_others_pass_them(own_redis: RedisServer, task
     assert any(one != other for one, other in zip(paths[::2], paths[1::2], strict=True)), (
         "a and b ran beside each other"
     )
+
+
+def test_what_a_task_needs_is_booked_and_what_it_used_is_shown(own_redis: RedisServer, tasks: Any) -> None:
+    with worker(own_redis).ready(), worker(own_redis).ready() as process:
+        store, host = tasks.app.access.store, host_name()
+        results = [tasks.claim_host.apply_async((0.7,), queue="celery") for _ in range(3)]
+        booked = eventually(lambda: store.bookings(host), 10, what="booked")
+        assert len(booked) == 1
+        assert next(iter(booked)) in {result.id for result in results}
+        shown = resources_of(own_redis)
+        assert {one["holder"] for one in shown["booked"]} <= {result.id for result in results}
+        assert shown["host"]["memory_mb"] > 0
+        for result in results:
+            result.get(timeout=30)
+        eventually(lambda: not store.bookings(host), 5, what="given back")
+        eventually(lambda: len(store.task_uses(["code_reviewer"])["code_reviewer"]) == 3, 12, what="use is reported")
+        shown = resources_of(own_redis)
+        assert process.process.pid in {psutil.Process(one["pid"]).ppid() for one in shown["used"]}
+        (advice,) = shown["advice"]
+        assert (advice["agent_type"], advice["change"], advice["tasks"]) == ("code_reviewer", "unknown", 3)
+    kinds = [line.decode().split()[1] for line in own_redis.client().lrange("edits", 0, -1)]  # type: ignore[union-attr]
+    assert kinds == ["begin", "end"] * 3
+
+
+def resources_of(server: RedisServer) -> dict[str, Any]:
+    """What ``hive resources --json`` prints."""
+    command = [sys.executable, "-m", "hive", "resources", "--json", "--app", f"{APP}:app"]
+    variables = {**os.environ, "DELIVERY_URL": server.url}
+    printed = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=30, check=True).stdout
+    found: dict[str, Any] = json.loads(printed)
+    return found
 
 
 def _runs(pid: int) -> bool:

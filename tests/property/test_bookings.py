@@ -88,7 +88,7 @@ def test_many_threads_together_book_no_more_than_there_is(redis_server: RedisSer
     def book(number: int) -> None:
         store = Store(redis_server.client(retry=never_repeating()), layout=layout, settings=DeliverySettings())
         for attempt in range(20):
-            one = amounts_of(Resources(cores=0.1, memory_mb=7, disk_mb=0, network_mbps=0))
+            one = amounts_of(Resources(memory_mb=7))
             if store.book("h", f"{number}-{attempt}", one, amounts_of(HAS)).is_booked:
                 booked.append(f"{number}-{attempt}")
 
@@ -103,7 +103,7 @@ def test_many_threads_together_book_no_more_than_there_is(redis_server: RedisSer
 def test_a_refusal_says_the_numbers_and_death_releases(redis_server: RedisServer) -> None:
     host = Host(redis_server)
     dying, other = (Bookings(lambda: host.store, "h", HAS) for _ in range(2))
-    most = Resources(cores=1.5, memory_mb=80, disk_mb=0, network_mbps=0)
+    most = Resources(cores=1.5, memory_mb=80)
     assert dying.book("reviewer-1", most) is None
     dying.stop()
     refused = other.book("reviewer-2", most)

@@ -9,12 +9,18 @@ from typing import Any
 import redis
 
 from hive import Hive, Resources
+from hive.resources.host import read_host
 from hive.settings.load import load_settings
 
 url = os.environ.get("DELIVERY_URL", "redis://127.0.0.1:1/0")
 app = Hive("bounded", broker=url, backend=url, settings=load_settings())
 
 MEGABYTE_BYTES = 1 << 20
+
+
+def app_cores(share: float) -> float:
+    """Return a share of the cores of this host."""
+    return round(read_host(app.settings.home).cores * share, 3)
 
 
 @app.task
@@ -81,3 +87,17 @@ def edit(self: Any, path: str, seconds: float) -> None:
     client.rpush("edits", f"{path} begin {self.request.id}")
     threading.Event().wait(seconds)
     client.rpush("edits", f"{path} end {self.request.id}")
+
+
+@app.task(
+    bind=True,
+    agent_type="code_reviewer",
+    needs=Resources(cores=app_cores(0.6), memory_mb=100),
+)
+def claim_host(self: Any, seconds: float) -> str:
+    """Hold more than half of the host's cores."""
+    client = redis.Redis.from_url(url)
+    client.rpush("edits", f"host begin {self.request.id}")
+    threading.Event().wait(seconds)
+    client.rpush("edits", f"host end {self.request.id}")
+    return self.request.id

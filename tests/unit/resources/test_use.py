@@ -13,8 +13,8 @@ def use(memory_mb: int, cpu_s: float) -> dict[int, FamilyUse]:
 
 
 def test_a_task_counts_from_the_look_before_it_to_the_one_after_it() -> None:
-    log = UseLog()
-    log.see(10.0, {}, use(50, 3.0))
+    log = UseLog(0.2)
+    log.see(9.0, {}, use(50, 3.0))
     log.see(10.2, {7: ONE}, use(80, 3.1))
     log.see(10.4, {7: ONE}, use(300, 3.2))
     log.see(10.6, {7: TWO}, use(90, 3.5))
@@ -27,7 +27,7 @@ def test_a_task_counts_from_the_look_before_it_to_the_one_after_it() -> None:
 
 
 def test_a_child_that_is_killed_ends_its_task() -> None:
-    log = UseLog()
+    log = UseLog(0.2)
     log.see(1.0, {7: ONE}, use(80, 3.0))
     log.see(1.2, {}, {})
     ((name, found),) = log.take_finished()
@@ -35,7 +35,7 @@ def test_a_child_that_is_killed_ends_its_task() -> None:
 
 
 def test_uses_that_nobody_takes_do_not_pile_up() -> None:
-    log = UseLog()
+    log = UseLog(0.2)
     for number in range(3 * WAITING_USES):
         log.see(float(number + 1), {7: Running(id=str(number), agent_type="t")}, use(1, 1.0))
     assert len(log.take_finished()) == WAITING_USES
