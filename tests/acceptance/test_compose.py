@@ -65,7 +65,7 @@ def test_flower_has_no_password_of_its_own_and_listens_on_this_host_only() -> No
 def test_the_image_is_built_from_what_is_there() -> None:
     built = COMPOSE["x-hive"]["build"]["dockerfile_inline"]
     copied = [word for line in re.findall(r"^COPY (.+)$", built, re.MULTILINE) for word in shlex.split(line)[:-1]]
-    assert {"pyproject.toml", "hive", "workers", "hive_command.py", "celeryconfig.py"} <= set(copied)
+    assert {"pyproject.toml", "hive", "workers", "celeryconfig.py"} <= set(copied)
     kept = (ROOT / ".dockerignore").read_text().split()
     for name in copied:
         assert (ROOT / name).exists()
