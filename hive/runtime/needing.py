@@ -1,7 +1,8 @@
 """What tasks declare to need of their host: booked before they take a slot, given back when they end.
 
-What a declaration does not name is not booked. A task that does not fit waits on the broker, where a worker of another host with room may take it. Nobody keeps a place for it
-meanwhile: one that needs much can wait long where many that need little come and go.
+What a declaration does not name is not booked. A task that does not fit waits on the broker, where a worker of another host
+with room may take it. Nobody keeps a place for it meanwhile: one that needs much can wait long where many that need little
+come and go.
 """
 
 import logging
