@@ -178,7 +178,11 @@ class AsyncioPool(BasePool):
                 job.hand_back()
         except (SystemExit, KeyboardInterrupt) as exc:
             job.fail(WorkerLostError(f"the task wanted to end the process: {exc!r}"))
-        except Exception as exc:
+        except GeneratorExit:
+            # The loop is gone, not the task: what it had goes back.
+            raise
+        except BaseException as exc:
+            # Some libraries' errors are no exceptions; nobody else would end the task.
             job.fail(exc)
         finally:
             job.task = None
@@ -190,7 +194,7 @@ class AsyncioPool(BasePool):
             job.finish(job.target(*job.args))
         except (SystemExit, KeyboardInterrupt) as exc:
             job.fail(WorkerLostError(f"the task wanted to end the process: {exc!r}"))
-        except Exception as exc:
+        except BaseException as exc:
             job.fail(exc)
         finally:
             self._loop.post(self._slots.release, job)

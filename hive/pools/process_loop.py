@@ -73,12 +73,12 @@ class ProcessLoop:
         name = f"task {task.name}[{task.request.id}]"
         future = thread.run(self._run(coroutine, name, running), context)
         try:
-            return future.result()
+            return _value(future.result())
         except SoftTimeLimitExceeded:
             if future.done():
                 raise
             thread.post(_interrupt, running)
-            return future.result()
+            return _value(future.result())
 
     async def _run(self, coroutine: Coroutine[Any, Any, Any], name: str, running: list[Body]) -> Any:
         await self.prepare()
@@ -89,6 +89,9 @@ class ProcessLoop:
             return await body
         except SoftLimitReached as exc:
             raise SoftTimeLimitExceeded(*exc.args) from None
+        except (SystemExit, KeyboardInterrupt) as exc:
+            # asyncio would let it end the loop, under all who wait for it.
+            return _Exit(exc)
 
     async def prepare(self) -> None:
         """Open the lifespan and start the watch, on the loop. A repeat does nothing."""
@@ -108,6 +111,19 @@ class ProcessLoop:
         self.watch.stop()
         if not thread.stop():
             logger.error("the event loop did not end: a task still blocks it")
+
+
+class _Exit:
+    """The wish of a body to end the process, on its way to the thread that called it."""
+
+    def __init__(self, error: BaseException) -> None:
+        self.error = error
+
+
+def _value(outcome: Any) -> Any:
+    if isinstance(outcome, _Exit):
+        raise outcome.error
+    return outcome
 
 
 def _interrupt(running: list[Body]) -> None:

@@ -40,7 +40,8 @@ Guaranteed:
   process gets nothing but it, nothing else until it has ended, and the script checks both.
 * A reap believes an ended lease only if the last look was less than half a lease ago, on the same run of the server and
   not in the future. Otherwise the next look extends all leases by one term.
-* A full broker refuses ``publish``, ``publish_guarded`` and ``schedule`` and nothing else.
+* A full broker refuses what adds messages that it did not hold (every ``publish``, ``schedule``, the import of dead
+  letters) and answers to keep, and nothing else.
 * A guarded publish looks at its key and its queue's bound in the step that publishes: one task holds a key at a time, and
   no publish raises what waits above the bound. A key that ends with its task is held as long as the record of the message's
   deaths is there, so that a finish gives it back without being told of keys, and a death keeps it.

@@ -105,6 +105,25 @@ def lose_its_loop() -> None:
     asyncio.run(cancelled())
 
 
+class Stray(BaseException):
+    """An error that is no exception, as some libraries have them."""
+
+
+@app.task
+async def stray() -> None:
+    raise Stray("away")
+
+
+@app.task
+def stray_function() -> None:
+    raise Stray("away")
+
+
+@app.task
+async def leave() -> None:
+    raise SystemExit(3)
+
+
 @app.task
 def echo(value: Any) -> Any:
     return value
