@@ -23,14 +23,12 @@ from hive.deadletter.letter import Letter
 from hive.deadletter.poison import Reason
 from hive.errors import BrokerError, DeadLetteredError
 from hive.runtime.calls import UNDECODABLE, call_of
+from hive.runtime.condemning import BY_TASK
 from hive.runtime.next_steps import fix_publishes
 from hive.store.condemned import Arrival
 from hive.transport import envelope
 
 logger = logging.getLogger(__name__)
-
-#: A task that refuses its own arguments, or is not retried any more, fails by itself with the error it raised.
-TOLD_BY_TASK = frozenset({Reason.WRONG_SCHEMA, Reason.POISON, Reason.RETRIES_EXHAUSTED})
 
 
 class DeadResults:
@@ -52,8 +50,8 @@ class DeadResults:
             The ids of those letters that are dealt with; the others are to be told of later, as the result backend or the
             broker is away.
         """
-        told = [arrival.id for arrival in arrivals if arrival.reason in TOLD_BY_TASK]
-        others = [arrival.id for arrival in arrivals if arrival.reason not in TOLD_BY_TASK]
+        told = [arrival.id for arrival in arrivals if arrival.reason in BY_TASK]
+        others = [arrival.id for arrival in arrivals if arrival.reason not in BY_TASK]
         if not others:
             return told
         letters = {stored.id: Letter.of(stored) for stored in self._app.access.store.dead_read(queue, others)}

@@ -86,7 +86,9 @@ class HiveRequest(Request):
     def info(self, safe: bool = False) -> dict[str, Any]:
         """Return what ``inspect`` says of it: as Celery does, without the fence, which is the pool's alone."""
         told: dict[str, Any] = super().info(safe)
-        told["delivery_info"] = {name: value for name, value in told["delivery_info"].items() if name != "hive"}
+        told["delivery_info"] = {
+            name: value for name, value in told["delivery_info"].items() if not name.startswith("hive")
+        }
         return told
 
     def revoked(self) -> bool:

@@ -10,6 +10,7 @@ from celery.backends.redis import RedisBackend
 from celery.result import task_join_will_block
 from kombu.utils.encoding import bytes_to_str, ensure_bytes
 
+from hive.runtime.condemning import is_condemned, set_aside
 from hive.runtime.fallback import MARK, keep_answer
 from hive.runtime.fence import Fence
 from hive.runtime.inspection import trace_of
@@ -32,6 +33,8 @@ class FencedResults:
     """
 
     app: Any
+    #: Condemned messages are set aside when their failure was told (:mod:`hive.runtime.condemning`).
+    sets_aside = True
     encode_result: Callable[..., Any]
 
     def on_task_call(self, producer: Any, task_id: str) -> Any:
@@ -110,12 +113,14 @@ class FencedResults:
         return super().mark_as_done(task_id, result, request, *args, **kwargs)  # type: ignore[misc]
 
     def mark_as_failure(self, task_id: str, exc: Any, traceback: Any = None, request: Any = None, **kwargs: Any) -> Any:
-        """Record a failure and what follows from it, if the delivery is current."""
+        """Record a failure and what follows from it, if the delivery is current; its message may be a dead letter then."""
         if _follows(request):
             fix_ids(request)
             if not self._is_ours(request, task_id):
                 return None
-        return super().mark_as_failure(task_id, exc, traceback=traceback, request=request, **kwargs)  # type: ignore[misc]
+        told = super().mark_as_failure(task_id, exc, traceback=traceback, request=request, **kwargs)  # type: ignore[misc]
+        set_aside(self.app, request)
+        return told
 
     def on_chord_part_return(self, request: Any, state: str, result: Any, **kwargs: Any) -> Any:
         """Count a part of a chord, if the delivery is current."""
@@ -147,7 +152,7 @@ def _ends(state: str, request: Any) -> bool:
     """Whether nothing follows a result, so that it may finish the delivery."""
     if state == states.SUCCESS:
         return not request.chord
-    return state in states.READY_STATES and not _follows(request)
+    return state in states.READY_STATES and not _follows(request) and not is_condemned(request)
 
 
 def _refused(what: str, task_id: str, fence: Fence) -> None:

@@ -35,13 +35,13 @@ from hive.resilience.declaration import strategy_of
 from hive.resilience.failure import Decision, Failure
 from hive.resilience.retry_after import retry_after_s
 from hive.resilience.strategies import AdaptiveRetry, BatchedRetry, RetryStrategy
+from hive.runtime.condemning import condemn
 from hive.runtime.deadline import DEADLINE
 from hive.runtime.fence import Fence
-from hive.runtime.inspection import trace_of
 from hive.runtime.retry_ledger import RetryLedger
 from hive.runtime.retry_record import HEADER, RetryRecord
 from hive.runtime.same_failure import kind_of
-from hive.store.values import Outcome, Outgoing
+from hive.store.values import Outgoing
 from hive.telemetry.events import TaskFailed, fields_of
 
 logger = logging.getLogger(__name__)
@@ -222,23 +222,7 @@ class RetryPolicy:
         return error
 
     def _set_aside(self, task: Any, reason: Reason, failure: Failure, error: Exception) -> None:
-        fence = Fence.of(task.request)
-        if fence is None:
-            return
-        outcome = self._app.access.present(
-            fence,
-            lambda store: store.dead_letter(
-                fence.consumer,
-                fence.delivery,
-                reason=reason,
-                cause=f"{failure.cause}: {type(error).__name__}: {error}",
-                message_id=fence.message,
-                traceback=trace_of(error),
-            ),
-        )
-        if outcome is Outcome.DONE:
-            # The delivery has ended: nothing is left to fence the result with.
-            task.request.delivery_info.pop("hive")
+        condemn(task, reason, f"{failure.cause}: {type(error).__name__}: {error}", error)
 
     def _tell(self, task: Any, failure: Failure, decision: Decision) -> None:
         request = task.request

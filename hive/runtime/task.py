@@ -20,9 +20,10 @@ from hive.resilience.strategies import RetryStrategy
 from hive.routing.named import strategy_of
 from hive.routing.strategy import Strategy
 from hive.runtime.awaiting import AwaitableTask
+from hive.runtime.condemning import condemn
 from hive.runtime.coroutines import run_to_end
 from hive.runtime.fence import Fence
-from hive.runtime.inspection import is_refused_by_schema, trace_of
+from hive.runtime.inspection import is_refused_by_schema
 from hive.runtime.next_steps import fix_ids
 from hive.runtime.results import FencedResults
 from hive.runtime.retries import Booking, Retrying
@@ -154,23 +155,8 @@ class HiveTask(AwaitableTask, Task):
 
     def _set_aside_if_refused(self, error: ValidationError) -> None:
         """Make a dead letter of a call whose arguments its pydantic models refuse; its result is a failure as well."""
-        fence = Fence.of(self.request)
-        if fence is None or self.request.called_directly or not is_refused_by_schema(error):
-            return
-        outcome = self.app.access.present(
-            fence,
-            lambda store: store.dead_letter(
-                fence.consumer,
-                fence.delivery,
-                reason=Reason.WRONG_SCHEMA,
-                cause=f"{self.name}: {error}",
-                message_id=fence.message,
-                traceback=trace_of(error),
-            ),
-        )
-        if outcome is Outcome.DONE:
-            # The delivery has ended: nothing is left to fence the result with.
-            self.request.delivery_info.pop("hive")
+        if is_refused_by_schema(error):
+            condemn(self, Reason.WRONG_SCHEMA, f"{self.name}: {error}", error)
 
     async def _checked(self, body: Any) -> Any:
         value = await body

@@ -107,6 +107,8 @@ def test_poison_and_kept_failures_are_dead_letters_with_their_cause(worker: Work
         poison.get(timeout=15)
     assert len(worker.attempts(poison)) == 1
     letters = DeadLetters(worker.app.access.store, [worker.queue])
+    # The failure is told first.
+    eventually(lambda: {exhausted.id, poison.id} <= {letter.task_id for letter in letters.find()}, 5)
     found = {letter.task_id: letter.stored for letter in letters.find()}
     assert found[exhausted.id].reason == "retries_exhausted"
     assert found[exhausted.id].cause.startswith("bug: KeyError")

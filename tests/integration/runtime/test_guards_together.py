@@ -8,7 +8,8 @@ from uuid import uuid4
 import pytest
 from celery.contrib.testing.worker import start_worker
 
-from hive import Hive, LastGood
+from hive import Hive, ImmediateRetry, LastGood
+from hive.deadletter import DeadLetters
 from hive.resilience.breaker import BreakerState
 from hive.settings.load import load_settings
 from tests.support.eventually import eventually
@@ -18,7 +19,9 @@ from tests.support.redis_server import RedisServer
 @pytest.fixture
 def app(redis_server: RedisServer, tmp_path: Path) -> Iterator[Hive]:
     queue = f"together-{uuid4().hex}"
-    settings = load_settings(broker={"key_prefix": f"{queue}:"}, breaker={"open_s": 60}, home=tmp_path)
+    settings = load_settings(
+        broker={"key_prefix": f"{queue}:"}, breaker={"open_s": 60}, dead={"watch_every_s": 0.1}, home=tmp_path
+    )
     app = Hive(queue, broker=redis_server.url, backend=redis_server.url, set_as_current=False, settings=settings)
     app.conf.update(task_queues=None, task_default_queue=queue)
     yield app
@@ -44,3 +47,28 @@ def test_a_call_whose_fallback_has_no_value_waits_for_its_keys_turn_as_well(app:
         eventually(lambda: scheduled(app), 10)
         (record,) = scheduled(app)
     assert record.startswith(b"0;large;1:")
+
+
+def letters(app: Hive) -> list[Any]:
+    return list(DeadLetters(app.access.store, [app.conf.task_default_queue]).find())
+
+
+def test_what_a_task_condemns_becomes_a_letter_once_all_were_told(app: Hive) -> None:
+    seen: list[Any] = []
+
+    @app.task(name="note", shared=False)
+    def note(request: Any, error: Any, trace: Any) -> None:
+        # Called by the worker that records the failure, with the request.
+        meta = app.backend.get_task_meta(request.id)
+        seen.append((meta["status"], type(error).__name__, len(letters(app))))
+
+    @app.task(name="gives_up", shared=False, retry=ImmediateRetry(max_retries=0, dead_letter=True))
+    def gives_up() -> None:
+        raise KeyError("gives up")
+
+    with start_worker(app, pool="threads", concurrency=1, perform_ping_check=False):
+        result = gives_up.apply_async(link_error=note.s())
+        eventually(lambda: letters(app), 10)
+    # A worker that dies after the failure was recorded leaves its message to the next: nobody is left untold.
+    assert seen == [("FAILURE", "KeyError", 0)]
+    assert [letter.task_id for letter in letters(app)] == [result.id]
