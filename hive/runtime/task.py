@@ -22,6 +22,7 @@ from hive.routing.strategy import Strategy
 from hive.runtime.awaiting import AwaitableTask
 from hive.runtime.condemning import condemn
 from hive.runtime.coroutines import run_to_end
+from hive.runtime.declaration import require_declaration
 from hive.runtime.fence import Fence
 from hive.runtime.inspection import is_refused_by_schema
 from hive.runtime.next_steps import fix_ids
@@ -91,9 +92,10 @@ class HiveTask(AwaitableTask, Task):
         Raises:
             UnknownAgentTypeError: nobody declared ``agent_type``.
             SettingsError: there is no such retry strategy, or routing strategy.
-            TypeError: its ``fallback`` is none.
+            TypeError: its ``fallback``, a guard or a key is none.
         """
         sources(cls.fallback)
+        require_declaration(cls)
         agent = None
         if cls.agent_type is not None and hasattr(app, "agent_types"):
             agent = app.agent_types.require(cls.agent_type, task=cls.name)
