@@ -167,16 +167,17 @@ def over(bound: Bound, use: FamilyUse) -> tuple[Bounded, int, int] | None:
 
 
 def limit_data(pid: int, most_bytes: int) -> None:
-    """Let a process, and what it starts from now on, have no more private memory than that; 0: as much as it may.
+    """Let a process, and what it starts from now on, have no more private memory than that; 0: as much as this one may.
 
     Nothing happens where the system has no such limits.
     """
     limits = data_limits(pid)
-    if limits is None:
-        return
-    hard = limits[1]
-    within = most_bytes if most_bytes and (hard == resource.RLIM_INFINITY or most_bytes < hard) else hard
-    set_data_limits(pid, within, hard)
+    if limits is not None:
+        own, hard = resource.getrlimit(resource.RLIMIT_DATA)[0], limits[1]
+        bounds = [
+            bound for bound in (most_bytes or resource.RLIM_INFINITY, own, hard) if bound != resource.RLIM_INFINITY
+        ]
+        set_data_limits(pid, min(bounds, default=resource.RLIM_INFINITY), hard)
 
 
 def data_limits(pid: int) -> tuple[int, int] | None:
