@@ -40,6 +40,9 @@ def observe_queue(store: Store, queue: str) -> QueueObserved:
         deaths_total=counters.get("deaths", 0),
         dead_total=counters.get("dead", 0),
         forgiven_total=counters.get("forgiven", 0),
+        twins_total=counters.get("twins", 0),
+        refused_full_total=counters.get("refused_full", 0),
+        shed_total=counters.get("shed", 0),
     )
 
 

@@ -36,6 +36,9 @@ QUEUE_COUNTERS = {
     "hive_deaths": ("deaths_total", "Starts that ended with the death of their worker."),
     "hive_dead": ("dead_total", "Messages set aside as dead letters."),
     "hive_forgiven_gaps": ("forgiven_total", "Gaps after which all leases were extended."),
+    "hive_twins": ("twins_total", "Calls that were handed the result of another, which held their key."),
+    "hive_refused_full": ("refused_full_total", "Publishes refused because the queue was full."),
+    "hive_shed": ("shed_total", "Messages set aside because the queue was full."),
 }
 WORKER_GAUGES = {
     "hive_worker_running": ("running", "Tasks whose bodies run."),

@@ -34,6 +34,9 @@ class QueueObserved:
         deaths_total: starts that ended with the death of their worker.
         dead_total: messages set aside.
         forgiven_total: gaps (broker away, clock step) after which all leases were extended.
+        twins_total: calls that were handed the result of another, which held their key.
+        refused_full_total: publishes refused because the queue was full.
+        shed_total: messages set aside because the queue was full.
     """
 
     name: ClassVar[str] = "hive-queue"
@@ -58,6 +61,9 @@ class QueueObserved:
     forgiven_total: int
     behind: int = 0
     in_lanes: int = 0
+    twins_total: int = 0
+    refused_full_total: int = 0
+    shed_total: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,6 +10,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from hive.errors import QueueFull
+from hive.monitoring.figures import observe_queue
+from hive.monitoring.prometheus import QUEUE_COUNTERS
 from hive.settings.parts import DeliverySettings
 from hive.store.faults import BatchPublishError
 from hive.store.guard import Admission, Admittance, Bound, Guard, Uniqueness
@@ -256,6 +258,16 @@ def test_what_is_shed_gives_its_key_back(store: Store) -> None:
     store.publish(message("a", Guard(uniqueness=wanted, bound=Bound(max_length=1, sheds=True)), priority=9))
     store.publish(bounded("high", 1, sheds=True))
     assert twin_of(store, keyed("b", until_done=True)) is None
+
+
+def test_the_figures_of_a_queue_tell_of_twins_and_of_what_found_no_room(store: Store) -> None:
+    admit(store, keyed("a", until_done=True))
+    assert twin_of(store, keyed("b", until_done=True)) == "task-a"
+    assert admit(store, bounded("full", 1))[0].kind is Admittance.FULL
+    assert admit(store, bounded("shed", 1, sheds=True))[0].kind is Admittance.SHED
+    observed = observe_queue(store, "q")
+    told = {name: getattr(observed, field) for name, (field, _) in QUEUE_COUNTERS.items()}
+    assert [told[name] for name in ("hive_twins", "hive_refused_full", "hive_shed")] == [1, 1, 1]
 
 
 class Rush:
