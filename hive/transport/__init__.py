@@ -14,6 +14,10 @@ What is different from kombu's:
 * A delivery tag is a queue and a fencing token, so that an acknowledgement names one delivery. What is owed to the
   broker waits in an outbox (:mod:`hive.transport.outbox`) until the broker has confirmed it.
 
+A channel (:mod:`hive.transport.channel`) claims and delivers; what it rests on has modules of its own: its ``link`` to
+the broker, ``publishing``, ``waiting``, ``opening`` what was claimed and ``setting_aside`` what cannot run. So has the
+consumer: what it is ``holding``, its channels' ``interest`` in queues, and what it has ``rescheduled``.
+
 A channel's turn, at each turn of the loop or call of ``drain_events``: send what is owed, record the starts that are
 due, claim within the credit, deliver.
 
