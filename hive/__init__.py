@@ -13,6 +13,7 @@ from hive.agents.types import AgentType, Capability, Concurrency, Resources
 from hive.clock import SystemClock
 from hive.errors import (
     BreakerOpenError,
+    DeadLetteredError,
     DeadlineExceededError,
     GuardRefusedError,
     HiveError,
@@ -57,6 +58,7 @@ __all__ = [
     "Capability",
     "Cause",
     "Concurrency",
+    "DeadLetteredError",
     "DeadlineExceededError",
     "Default",
     "ExponentialRetry",
