@@ -46,8 +46,9 @@ steps = st.lists(
     st.one_of(
         st.tuples(st.just("book"), st.integers(0, 4), needs),
         st.tuples(st.just("release"), st.integers(0, 4), st.none()),
-        st.tuples(st.just("pass"), st.integers(1, BOOKING_LEASE_MS), st.none()),
+        st.tuples(st.just("pass"), st.sampled_from([1, BOOKING_LEASE_MS // 2, BOOKING_LEASE_MS]), st.none()),
     ),
+    min_size=5,
     max_size=40,
 )
 

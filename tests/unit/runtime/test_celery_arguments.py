@@ -31,6 +31,12 @@ def test_the_fallback_takes_the_default_queue_too_and_further_options_come_last(
     assert arguments[-1] == "--without-mingle"
 
 
+def test_children_are_replaced_above_what_was_declared_and_not_above_a_starting_value() -> None:
+    declared = load_registry({"bug_hunter": {"needs": {"memory_mb": 700}}})["bug_hunter"]
+    assert f"--max-memory-per-child={700 * 1024}" in worker_arguments(declared, "celery")
+    assert not any("--max-memory" in argument for argument in worker_arguments(TYPES["code_reviewer"], "celery"))
+
+
 @pytest.mark.parametrize("slots", [0, 1, 4])
 def test_slots_outside_the_range_are_refused(slots: int) -> None:
     with pytest.raises(InputError, match=r"range of bug_hunter, 2 to 3"):
