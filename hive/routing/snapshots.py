@@ -44,7 +44,7 @@ class Snapshots:
         self._mutex = threading.Lock()
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
-        self._pid = 0
+        self._pid = os.getpid()
 
     def pools(self, names: Sequence[str]) -> list[Pool]:
         """Return the pools of agent types; one without workers if none of them has reported lately.
@@ -65,10 +65,11 @@ class Snapshots:
 
     def start(self) -> None:
         """Start the thread unless it runs in this process."""
+        if self._pid != os.getpid():
+            # A child has not its parent's thread, which may have held the lock when it was forked.
+            self._mutex, self._thread, self._stopped = threading.Lock(), None, threading.Event()
+            self._pid = os.getpid()
         with self._mutex:
-            if self._pid != os.getpid():
-                # A child has neither its parent's thread nor its connections.
-                self._pid, self._thread, self._stopped = os.getpid(), None, threading.Event()
             if self._thread is None:
                 self._stopped.clear()
                 self._thread = threading.Thread(target=self._run, name="hive-snapshots", daemon=True)
@@ -76,10 +77,12 @@ class Snapshots:
 
     def stop(self) -> None:
         """End the thread and wait for it; the next call that routes starts it again."""
+        if self._pid != os.getpid():
+            return
         with self._mutex:
             thread, self._thread = self._thread, None
             self._stopped.set()
-        if thread is not None and self._pid == os.getpid():
+        if thread is not None:
             thread.join()
 
     def _run(self) -> None:

@@ -6,12 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from celery import bootsteps
+from celery.worker import state
 
 from hive.routing.report import LoadReport, worker_of
 from hive.runtime.load import LoadMeter, slots_of
 from hive.settings.parts import RoutingSettings
 from hive.store.faults import BrokerFullError, BrokerGoneError
 from hive.store.lane import LaneRecord, LongLane, ServedLanes
+from hive.store.pipelining import Pipeline
 from hive.store.store import Store
 from hive.transport.channel import Channel
 from hive.transport.consumer import Consumer as Holder
@@ -43,6 +45,7 @@ class LaneKeeper:
         self._store, self.holder, self._served = store, holder, served
         self._settings, self._measure = settings, measure
         self._worker = served.worker
+        self._piped: tuple[Store | None, Any] = (None, None)
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -87,17 +90,28 @@ class LaneKeeper:
             BrokerGoneError: the broker does not answer.
         """
         report, store, long = self._measure(), self._store(), dict[str, LongLane]()
-        for queue in self.holder.queues:
-            store.report_load(queue, self._worker, self.holder.id, report.written())
-            lanes = store.lanes(queue)
+        queues, woken = self.holder.queues, list[str]()
+        for queue, lanes in zip(queues, self._reported(store, queues, report.written()), strict=True):
             self._drain_dead(store, queue, lanes)
-            if report.busy + report.held < report.slots:
-                found = longest(self._worker, lanes, self._settings.keep_per_slot)
-                if found is not None:
-                    long[queue] = found
-            if queue in long or any(lane.worker == self._worker and lane.waiting for lane in lanes):
-                store.wake_lane(queue, self._worker)
+            found = longest(self._worker, lanes, self._settings.keep_per_slot)
+            if found is not None:
+                long[queue] = found
+            steals = found is not None and report.busy + report.held < report.slots
+            if steals or any(lane.worker == self._worker and lane.waiting for lane in lanes):
+                woken.append(queue)
+        # Before it is woken: the claim that follows is to steal.
         self._served.long = long
+        for queue in woken:
+            store.wake_lane(queue, self._worker)
+
+    def _reported(self, store: Store, queues: Sequence[str], load: bytes) -> list[tuple[LaneRecord, ...]]:
+        """Report on all queues and return their lanes, in one round trip."""
+        if self._piped[0] is not store:
+            self._piped = (store, Pipeline(store))
+        worker, consumer = self._worker, self.holder.id
+        reports = [lambda to, queue=queue: to.report_load(queue, worker, consumer, load) for queue in queues]
+        looks = [lambda to, queue=queue: to.lanes(queue) for queue in queues]
+        return self._piped[1].run([*reports, *looks])[len(queues) :]
 
     def _drain_dead(self, store: Store, queue: str, lanes: Sequence[LaneRecord]) -> None:
         for lane in lanes:
@@ -116,7 +130,8 @@ def longest(worker: str, lanes: Sequence[LaneRecord], keep_per_slot: float) -> L
     """
     found, most = None, 0
     for lane in lanes:
-        described = worker_of(lane.worker, lane.waiting, lane.load) if lane.worker != worker else None
+        is_others = lane.waiting > 1 and lane.worker != worker
+        described = worker_of(lane.worker, lane.waiting, lane.load) if is_others else None
         if described is None:
             continue
         bound = max(round(keep_per_slot * described.slots), 1)
@@ -148,6 +163,7 @@ class Lanes(bootsteps.StartStopStep):
             self._keeper.stop()
             self._keeper = None
         process.lanes.worker = consumer.hostname
+        process.lanes.has_room = lambda: len(state.reserved_requests) < slots_of(consumer)
         if self._keeper is None:
             meter = LoadMeter(lambda: slots_of(consumer), lambda: process.failed_count, process.clock)
             self._keeper = LaneKeeper(

@@ -242,7 +242,7 @@ class RoutingSettings(Part):
         "any fresh report a call goes to the shared queue. At least twice report_every_s.",
     )
     keep_per_slot: PositiveFloat = Field(
-        1.0,
+        0.5,
         description="Messages for each slot that a lane keeps to itself; idle workers steal from what is above. Lower "
         "balances better, higher keeps more calls where their key belongs.",
     )

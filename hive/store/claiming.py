@@ -127,6 +127,8 @@ class Claiming(Caller):
         worker, long = (lanes.worker, lanes.long) if lanes is not None else ("", {})
         if not worker:
             return []
+        if long and lanes is not None and not lanes.has_room():
+            long = {}
         none = LongLane(worker=worker, bound=-1)
         return [(worker, (other := long.get(queue, none)).worker, other.bound) for queue in queues]
 

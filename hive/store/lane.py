@@ -1,5 +1,6 @@
 """What the store knows of lanes: ready lists beside a queue's own, each for one worker."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 #: The property of a message by which a decision travels to the store; it is not published.
@@ -47,10 +48,16 @@ class ServedLanes:
     Attributes:
         worker: name of the worker.
         long: by queue, the lane of another to steal from at present.
+        has_room: asked at each claim whether a slot is free, so that what is stolen runs at once.
     """
 
-    __slots__ = ("long", "worker")
+    __slots__ = ("has_room", "long", "worker")
 
     def __init__(self) -> None:
         self.worker = ""
+        self.has_room: Callable[[], bool] = _always
         self.long: dict[str, LongLane] = {}
+
+
+def _always() -> bool:
+    return True

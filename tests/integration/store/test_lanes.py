@@ -165,6 +165,9 @@ def test_an_idle_worker_steals_half_of_what_is_above_the_bound(fleet: Fleet) -> 
     assert claim() == []
     assert idle.served_lanes is not None
     idle.served_lanes.long = {"q": LongLane(worker="long", bound=2)}
+    idle.served_lanes.has_room = lambda: False
+    assert claim() == []
+    idle.served_lanes.has_room = lambda: True
     assert claim() == ["m0", "m1", "m2", "m3"]
     assert claim(1) == ["m4"]
     assert [len(claim()) for _ in range(4)] == [1, 1, 0, 0]

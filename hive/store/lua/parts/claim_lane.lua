@@ -13,14 +13,14 @@ local function find_lanes(queue, steps)
       length = length + redis.call('LLEN', KEYS[place])
     end
     if length > kept then
-      queue.long, queue.to_steal = other, math.ceil((length - kept) / 2)
+      queue.long, queue.excess = other, length - kept
     end
   end
 end
 
 -- Takes half of what a long lane holds above what is left to it. Returns how many that were.
 local function steal(queue, steps, credit, now_us, reply)
-  local left = math.min(credit, queue.to_steal)
+  local left = math.min(credit, math.ceil(queue.excess / 2))
   local count = 0
   for step = 0, steps - 1 do
     while left > 0 do
@@ -34,6 +34,7 @@ local function steal(queue, steps, credit, now_us, reply)
   end
   if count > 0 then
     redis.call('HINCRBY', KEYS[queue.first + 6], 'stolen', count)
+    reply[2] = count < queue.excess and 1 or reply[2]
   end
   return count
 end
