@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 import subprocess
 import sys
 import threading
@@ -50,8 +51,13 @@ def app(own_redis: RedisServer) -> Iterator[Hive]:
 
 @pytest.fixture
 def worker(app: Hive) -> Iterator[None]:
-    with start_worker(app, pool="hive.pools:AsyncioPool", concurrency=50, perform_ping_check=False):
-        yield
+    level = logging.root.level
+    try:
+        with start_worker(app, pool="hive.pools:AsyncioPool", concurrency=50, perform_ping_check=False):
+            yield
+    finally:
+        # Celery sets it for the worker, and would leave it to the tests that follow.
+        logging.root.setLevel(level)
 
 
 @pytest.fixture
