@@ -5,10 +5,14 @@ import json
 import os
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psutil
 import pytest
+from celery.events import EventReceiver
 
 from hive.resources.host import host_name
 from tests.support.eventually import eventually
@@ -35,6 +39,29 @@ def worker(server: RedisServer, concurrency: int = 2, **more: str) -> WorkerProc
     return WorkerProcess(server, pool="prefork", concurrency=concurrency, app=APP, environment=environment)
 
 
+@contextmanager
+def listening(app: Any, kind: str) -> Iterator[list[dict[str, Any]]]:
+    """Collect the events of a kind."""
+    events: list[dict[str, Any]] = []
+    listened = threading.Event()
+    receivers: list[EventReceiver] = []
+
+    def listen() -> None:
+        with app.connection_for_read() as connection:
+            receivers.append(app.events.Receiver(connection, handlers={kind: events.append}))
+            listened.set()
+            receivers[0].capture(wakeup=False)
+
+    listener = threading.Thread(target=listen)
+    listener.start()
+    try:
+        assert listened.wait(10)
+        yield events
+    finally:
+        receivers[0].should_stop = True
+        listener.join(10)
+
+
 def went_on(server: RedisServer, process: WorkerProcess, neighbour: Any) -> bool:
     """Whether the neighbour came to its end, begun once only, and the worker lives."""
     neighbour.get(timeout=20)
@@ -52,7 +79,7 @@ def test_a_task_that_grows_gets_a_memory_error_and_its_neighbour_goes_on(own_red
 
 
 def test_what_a_task_starts_counts_and_is_killed_with_it(own_redis: RedisServer, tasks: Any) -> None:
-    with worker(own_redis).ready() as process:
+    with listening(tasks.app, "hive-child") as events, worker(own_redis).ready() as process:
         neighbour = tasks.wait.delay(2)
         hog = tasks.grow_elsewhere.delay(400)
         with pytest.raises(Exception, match="250 MB are allowed"):
@@ -61,6 +88,8 @@ def test_what_a_task_starts_counts_and_is_killed_with_it(own_redis: RedisServer,
         assert process.text().count(f"that runs tests.support.resource_app.grow_elsewhere[{hog.id}] is killed") == 3
         (letter,) = tasks.app.access.store.dead_letters("celery")
         assert "MB of memory, 250 MB are allowed" in letter.cause
+        eventually(lambda: len(events) == 3, 5, what="an event for each child that was killed")
+    assert {(event["uuid"], event["resource"], event["bound"]) for event in events} == {(hog.id, "memory", 250 << 20)}
 
 
 def test_a_task_that_forks_ends_with_all_that_it_started(own_redis: RedisServer, tasks: Any) -> None:
