@@ -1,5 +1,6 @@
 """What every test gets: no settings of the caller's environment, a printed seed, a private broker on request."""
 
+import logging
 import os
 import random
 from collections.abc import Iterator
@@ -22,6 +23,14 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in list(os.environ):
         if name.startswith("HIVE_") and name not in {"HIVE_DATA_DIR", "HIVE_TEST_SEED"}:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _log_level() -> Iterator[None]:
+    """Celery sets the level of all logging for a worker inside a test, and would leave it to the tests that follow."""
+    level = logging.root.level
+    yield
+    logging.root.setLevel(level)
 
 
 @pytest.fixture

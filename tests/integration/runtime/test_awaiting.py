@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import subprocess
 import sys
 import threading
@@ -51,13 +50,8 @@ def app(own_redis: RedisServer) -> Iterator[Hive]:
 
 @pytest.fixture
 def worker(app: Hive) -> Iterator[None]:
-    level = logging.root.level
-    try:
-        with start_worker(app, pool="hive.pools:AsyncioPool", concurrency=50, perform_ping_check=False):
-            yield
-    finally:
-        # Celery sets it for the worker, and would leave it to the tests that follow.
-        logging.root.setLevel(level)
+    with start_worker(app, pool="hive.pools:AsyncioPool", concurrency=50, perform_ping_check=False):
+        yield
 
 
 @pytest.fixture
