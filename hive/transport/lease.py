@@ -155,9 +155,7 @@ class Lease:
         if due:
             self._renew()
         self._keep_expiring(renewed=due)
-        # Enough looks fall between two renewals; an idle worker should leave the broker alone.
-        looks = not due or self.settings.renew_every_s < 2 * self.settings.reap_every_s
-        if looks and self.consumer.queues and self.clock.monotonic_s() >= self._look_from_s:
+        if self.consumer.queues and self.clock.monotonic_s() >= self._look_from_s:
             self._look()
             if self._adopting and self.clock.monotonic_s() - self._adopted_s >= ADOPT_EVERY_S:
                 self._adopt(self._adopting)
