@@ -55,7 +55,9 @@ class Families:
         parents = {pid: _parent(pid) for pid in living - self._owners.keys() - roots}
         for pid in parents:
             owner = self._owner(pid, parents, roots) or self._marked(pid)
-            self._owners[pid] = owner if owner in roots else NOBODY
+            # One that bears the mark of a child not told of yet, because that has just begun, is asked again.
+            if owner == NOBODY or owner in roots:
+                self._owners[pid] = owner
         families: dict[int, list[int]] = {root: [root] for root in roots}
         for pid, owner in self._owners.items():
             if owner in roots and pid not in roots:

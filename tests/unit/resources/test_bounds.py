@@ -7,7 +7,7 @@ import psutil
 import pytest
 
 from hive.resources.bounds import Bound, Bounded, BoundsKeeper, Exceeded, Marks, data_limits, limit_data, over
-from hive.resources.families import FamilyUse
+from hive.resources.families import Families, FamilyUse
 from tests.support.eventually import eventually
 
 MB = 1 << 20
@@ -89,6 +89,21 @@ def test_a_process_that_left_its_parent_unseen_ends_with_its_family_and_others_d
             child.wait()
         if not _has_ended(first):
             first.kill()
+
+
+def test_a_child_that_had_started_processes_before_anybody_was_told_of_it_has_them_in_its_family() -> None:
+    marks = Marks()
+    families = Families(marks.bearer)
+    child = subprocess.Popen([sys.executable, "-c", RUNAWAY], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        marks.put(child.pid)
+        runaway = psutil.Process(int(_begun(child)))
+        assert families.look([]) == {}
+        assert set(families.look([child.pid])[child.pid]) == {child.pid, runaway.pid}
+    finally:
+        child.kill()
+        child.wait()
+        runaway.kill()
 
 
 def test_a_limit_never_gives_more_than_there_was() -> None:
