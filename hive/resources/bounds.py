@@ -18,6 +18,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
 
+import psutil
+
 from hive.resources.families import NOBODY, Families, FamilyUse, measure, measure_shared_once
 
 #: Rounds in which a family is stopped until none of it is new; each round finds what was started before the one before.
@@ -108,6 +110,7 @@ class BoundsKeeper:
 
     def __init__(self, on_exceeded: Callable[[Exceeded], None], marks: Marks) -> None:
         self._on_exceeded = on_exceeded
+        self._marks = marks
         self._families = Families(marks.bearer)
         self._limited: dict[int, int] = {}
         self._killed = set[int]()
@@ -151,6 +154,17 @@ class BoundsKeeper:
         finally:
             for pid in stopped:
                 send(pid, signal.SIGKILL)
+            self._sweep(child, set(stopped))
+
+    def _sweep(self, child: int, killed: set[int]) -> None:
+        """Kill whatever else bears a child's mark: with the child gone, no look would find what it had started."""
+        for _ in range(STOP_ROUNDS):
+            left = [pid for pid in psutil.pids() if pid not in killed and self._marks.bearer(pid) == child]
+            if not left:
+                return
+            for pid in left:
+                send(pid, signal.SIGKILL)
+                killed.add(pid)
 
 
 def over(bound: Bound, use: FamilyUse) -> tuple[Bounded, int, int] | None:
