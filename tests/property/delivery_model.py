@@ -21,7 +21,7 @@ class Message:
     deaths: int = 0
     is_suspect: bool = False
     """Whether it waits for its time as a suspect."""
-    steps: set[str] = field(default_factory=set)
+    steps: set[tuple[str, str]] = field(default_factory=set)
     """What was published from its deliveries."""
 
 

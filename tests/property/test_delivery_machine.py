@@ -326,17 +326,17 @@ class DeliveryMachine(Comparison, RuleBasedStateMachine):
     @precondition(holds_something)
     @rule(data=st.data(), step=st.sampled_from(["callback", "chain"]), to=st.sampled_from(QUEUES))
     def follow(self, data: st.DataObject, step: str, to: str) -> None:
-        """A next step is published once from all deliveries of a message."""
+        """A next step is published once to each queue it goes to, from all deliveries of a message."""
         consumer, key, held = self.draw_held(data)
         source = Source(
             consumer=consumer.id, delivery=DeliveryId(queue=key[0], token=key[1]), message_id=held.message.id
         )
         new = Message(f"m{next(self.ids)}", to, 6, f"{step} after {held.message.id}".encode())
         outgoing = Outgoing(queue=to, payload=new.payload, message_id=new.id, priority=6, dedup_id=step)
-        expected = Following.REPEAT if step in held.message.steps else Following.PUBLISHED
+        expected = Following.REPEAT if (step, to) in held.message.steps else Following.PUBLISHED
         assert self.store.follow(source, outgoing) is expected
         if expected is Following.PUBLISHED:
-            held.message.steps.add(step)
+            held.message.steps.add((step, to))
             self.model.publish(new, None, None)
 
     # What operators do
