@@ -28,7 +28,7 @@ from hive.transport.native import NativeThread
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.2
-IDLE_LOOK_EVERY_S = 1.0
+IDLE_LOOK_EVERY_S = 5.0
 REPORT_EVERY_S = 5.0
 
 #: Of the host's memory what a single pool child may use where nobody says otherwise.
@@ -36,7 +36,7 @@ SHARE_OF_HOST = 0.75
 
 
 class ChildrenWatch:
-    """Looks at the pool children of a worker, five times a second while it has tasks, and reports every five seconds.
+    """Looks at the pool children of a worker, five times a second while it has tasks and seldom while it has none, and reports every five seconds.
 
     ``start`` and ``stop`` may be repeated; ``stop`` returns once the thread has ended.
 
