@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 
 from hive.store.faults import BrokerGoneError
 from hive.store.limiting import PLACE_RENEW_S, Limiting
+from hive.store.renewals import Renewals
 
 logger = logging.getLogger(__name__)
 
@@ -24,17 +25,17 @@ class Places:
         self._store = store
         self._held: set[tuple[str, str]] = set()
         self._mutex = threading.Lock()
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._renewals = Renewals(self.run_once, PLACE_RENEW_S, "hive-limits")
         self._pid = os.getpid()
 
     def hold(self, who: str, names: Sequence[str]) -> None:
         """Renew places from now on. Safe to repeat."""
         with self._mutex:
             if self._pid != os.getpid():
-                self._held, self._thread, self._pid = set(), None, os.getpid()
+                self._held, self._pid = set(), os.getpid()
+                self._renewals = Renewals(self.run_once, PLACE_RENEW_S, "hive-limits")
             self._held.update((who, name) for name in names)
-        self.start()
+        self._renewals.start()
 
     def give_back(self, who: str, names: Sequence[str], held_ms: int) -> None:
         """Give places back on the broker; while it is away they end with their leases. A repeat does nothing."""
@@ -59,23 +60,6 @@ class Places:
         if ended_count:
             logger.warning("the leases of %d places had ended: others may have had them meanwhile", ended_count)
 
-    def start(self) -> None:
-        """Start to renew. A repeat does nothing."""
-        with self._mutex:
-            if self._thread is None or not self._thread.is_alive():
-                self._stopped = threading.Event()
-                self._thread = threading.Thread(
-                    target=self._run, args=(self._stopped,), name="hive-limits", daemon=True
-                )
-                self._thread.start()
-
     def stop(self) -> None:
-        """End the thread and wait for it; what is held ends with its leases. A repeat does nothing."""
-        thread = self._thread
-        self._stopped.set()
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
-
-    def _run(self, stopped: threading.Event) -> None:
-        while not stopped.wait(PLACE_RENEW_S):
-            self.run_once()
+        """Renew no more; what is held ends with its leases. A repeat does nothing."""
+        self._renewals.stop()

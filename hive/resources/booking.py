@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from hive.agents.types import Resources
 from hive.store.booking import AMOUNTS, BOOKING_RENEW_S, Amounts, Booking
 from hive.store.faults import BrokerGoneError
+from hive.store.renewals import Renewals
 
 logger = logging.getLogger(__name__)
 
@@ -53,8 +54,7 @@ class Bookings:
         self.capacity = capacity
         self._held: dict[str, Resources] = {}
         self._mutex = threading.Lock()
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
+        self._renewals = Renewals(self.run_once, BOOKING_RENEW_S, "hive-bookings")
 
     def book(self, holder: str, needs: Resources) -> BookingRefused | None:
         """Book for a holder, in place of what it holds; returns what lacks, or None: it is booked. A repeat renews.
@@ -80,7 +80,7 @@ class Bookings:
                 is_hopeless = any(wanted > most for wanted, _, most in lacking.values())
                 return BookingRefused(host=self.host, lacking=lacking, is_hopeless=is_hopeless)
             self._held[holder] = needs
-        self.start()
+        self._renewals.start()
         return None
 
     def release(self, holder: str) -> None:
@@ -107,26 +107,9 @@ class Bookings:
         if ended_count:
             logger.warning("the leases of %d bookings had ended: others may have booked the same", ended_count)
 
-    def start(self) -> None:
-        """Start to renew. A repeat does nothing."""
-        with self._mutex:
-            if self._thread is None or not self._thread.is_alive():
-                self._stopped = threading.Event()
-                self._thread = threading.Thread(
-                    target=self._run, args=(self._stopped,), name="hive-bookings", daemon=True
-                )
-                self._thread.start()
-
     def stop(self) -> None:
-        """End the thread and wait for it; what is held ends with its leases. A repeat does nothing."""
-        thread = self._thread
-        self._stopped.set()
-        if thread is not None and thread is not threading.current_thread():
-            thread.join()
-
-    def _run(self, stopped: threading.Event) -> None:
-        while not stopped.wait(BOOKING_RENEW_S):
-            self.run_once()
+        """Renew no more; what is held ends with its leases. A repeat does nothing."""
+        self._renewals.stop()
 
 
 def amounts_of(resources: Resources) -> Amounts:
