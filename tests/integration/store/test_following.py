@@ -1,42 +1,14 @@
 """What follows from a delivery: published once for all deliveries of its message, and only by who holds it."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import replace
-from itertools import count
 
-import pytest
-
-from hive.settings.parts import DeliverySettings
-from hive.store import Layout, Store, never_repeating
+from hive.store import Store
 from hive.store.values import ConsumerInfo, DeliveryId, Following, Outcome, Outgoing, Source, Start
-from tests.support.redis_server import RedisServer
+from tests.support.broker_clock import BrokerClock
 
 INFO = ConsumerInfo(node="celery@test", pid=7, version="1.0", started_ms=5)
-NUMBER = count()
 NEXT = Outgoing(queue="next", payload=b"step", message_id="n1", dedup_id="step")
-
-
-class Clock:
-    """A broker time that only the test moves."""
-
-    now_ms = 1_800_000_000_000
-
-    def __call__(self) -> int:
-        return self.now_ms
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(redis_server: RedisServer, clock: Clock) -> Iterator[Store]:
-    client = redis_server.client(retry=never_repeating())
-    layout = Layout(prefix=f"following{next(NUMBER)}-")
-    yield Store(client, layout=layout, settings=DeliverySettings(), now_ms=clock)
-    client.close()
 
 
 def begin(store: Store, consumer: str) -> Source:
@@ -47,7 +19,9 @@ def begin(store: Store, consumer: str) -> Source:
     return Source(consumer=consumer, delivery=one.id, message_id="m")
 
 
-def test_a_step_is_published_once_for_all_deliveries_however_long_they_are_apart(store: Store, clock: Clock) -> None:
+def test_a_step_is_published_once_for_all_deliveries_however_long_they_are_apart(
+    store: Store, clock: BrokerClock
+) -> None:
     store.publish(Outgoing(queue="q", payload=b"parent", message_id="m"))
     first = begin(store, "c1")
     assert store.follow(first, NEXT) is Following.PUBLISHED
@@ -77,7 +51,7 @@ def test_nothing_follows_from_a_delivery_that_is_not_held(store: Store) -> None:
     assert store.stats("q").counters["refused"] == 1
 
 
-def test_a_step_with_a_due_time_waits(store: Store, clock: Clock) -> None:
+def test_a_step_with_a_due_time_waits(store: Store, clock: BrokerClock) -> None:
     store.publish(Outgoing(queue="q", payload=b"parent", message_id="m"))
     source = begin(store, "c1")
     assert store.follow(source, replace(NEXT, priority=6, due_ms=clock.now_ms + 9_000)) is Following.PUBLISHED
@@ -90,7 +64,7 @@ def test_a_step_with_a_due_time_waits(store: Store, clock: Clock) -> None:
     )
 
 
-def test_past_a_thousand_steps_repeats_are_known_for_the_window_only(store: Store, clock: Clock) -> None:
+def test_past_a_thousand_steps_repeats_are_known_for_the_window_only(store: Store, clock: BrokerClock) -> None:
     store.publish(Outgoing(queue="q", payload=b"parent", message_id="m"))
     source = begin(store, "c1")
     deaths = f"{store.layout.prefix}{{q}}:hive:deaths"

@@ -18,28 +18,10 @@ from hive.store.guard import Admission, Admittance, Bound, Guard, Uniqueness
 from hive.store.keys import Layout
 from hive.store.store import Store
 from hive.store.values import ConsumerInfo, Delivery, Fate, Outcome, Outgoing, Start
+from tests.support.broker_clock import BrokerClock
 from tests.support.redis_server import RedisServer
 
 ENVELOPE = '{"body": "%s", "properties": {"delivery_tag": "%s"}}'
-
-
-class Clock:
-    now_ms = 1_800_000_000_000
-
-    def __call__(self) -> int:
-        return self.now_ms
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(redis_server: RedisServer, clock: Clock) -> Store:
-    client = redis_server.client(retry=Retry(NoBackoff(), 0))
-    prefix = uuid.uuid4().hex + ":"
-    return Store(client, layout=Layout(prefix=prefix), settings=DeliverySettings(), now_ms=clock)
 
 
 def message(id_: str, guard: Guard | None, *, priority: int = 0, due_ms: int | None = None, **parts: Any) -> Outgoing:
@@ -91,7 +73,7 @@ def waiting(store: Store) -> int:
 
 
 @pytest.mark.parametrize("until_done", [False, True])
-def test_a_key_is_held_by_the_first_for_its_time(store: Store, clock: Clock, until_done: bool) -> None:
+def test_a_key_is_held_by_the_first_for_its_time(store: Store, clock: BrokerClock, until_done: bool) -> None:
     assert twin_of(store, keyed("a", until_done=until_done)) is None
     assert twin_of(store, keyed("b", until_done=until_done)) == "task-a"
     assert twin_of(store, keyed("c", until_done=until_done, due_ms=clock.now_ms + 5_000)) == "task-a"
@@ -101,7 +83,7 @@ def test_a_key_is_held_by_the_first_for_its_time(store: Store, clock: Clock, unt
     assert (waiting(store), store.stats("q").counters["twins"]) == (2, 2)
 
 
-def test_a_time_begins_when_an_eta_is_due(store: Store, clock: Clock) -> None:
+def test_a_time_begins_when_an_eta_is_due(store: Store, clock: BrokerClock) -> None:
     admit(store, keyed("a", until_done=False, due_ms=clock.now_ms + 90_000))
     assert store.stats("q").scheduled == 1
     clock.now_ms += 149_000
@@ -119,7 +101,7 @@ def test_the_repeat_of_a_publish_is_no_twin_of_itself(store: Store) -> None:
     assert waiting(store) == 0
 
 
-def test_a_publish_that_holds_its_key_is_a_repeat_however_late(store: Store, clock: Clock) -> None:
+def test_a_publish_that_holds_its_key_is_a_repeat_however_late(store: Store, clock: BrokerClock) -> None:
     once = keyed("a", until_done=False, within_s=600)
     admit(store, once)
     clock.now_ms += 300_000
@@ -164,7 +146,7 @@ def test_a_redriven_message_keeps_its_key_over_deaths_and_retries(store: Store, 
     assert twin_of(store, keyed("c", until_done=True)) is None
 
 
-def test_a_death_and_a_retry_keep_the_key(store: Store, clock: Clock) -> None:
+def test_a_death_and_a_retry_keep_the_key(store: Store, clock: BrokerClock) -> None:
     admit(store, keyed("a", until_done=True))
     delivery = run(store, "first")
     assert store.reject("first", delivery.id, "killed") is Fate.READY
@@ -180,7 +162,7 @@ def test_a_death_and_a_retry_keep_the_key(store: Store, clock: Clock) -> None:
     assert twin_of(store, keyed("d", until_done=True)) is None
 
 
-def test_a_retry_into_another_queue_holds_the_key_for_its_time(store: Store, clock: Clock) -> None:
+def test_a_retry_into_another_queue_holds_the_key_for_its_time(store: Store, clock: BrokerClock) -> None:
     admit(store, keyed("a", until_done=True))
     delivery = run(store, "c")
     store.retry("c", delivery.id, Outgoing(queue="r", payload=b"p", message_id="a2", due_ms=0))
@@ -199,7 +181,7 @@ def test_what_never_runs_gives_its_key_back(store: Store, until_done: bool) -> N
     assert twin_of(store, keyed("c", until_done=until_done)) is None
 
 
-def test_nothing_is_left_of_a_key_whose_time_is_over(store: Store, clock: Clock) -> None:
+def test_nothing_is_left_of_a_key_whose_time_is_over(store: Store, clock: BrokerClock) -> None:
     for number in range(150):
         wanted = Uniqueness(digest=f"key{number}", task_id="t", within_s=10, until_done=bool(number % 2))
         admit(store, message(f"m{number}", Guard(uniqueness=wanted)))
@@ -211,7 +193,7 @@ def test_nothing_is_left_of_a_key_whose_time_is_over(store: Store, clock: Clock)
     assert [store.client.hlen(names.key("deaths")), store.client.zcard(names.key("deaths:expiry"))] == [0, 0]
 
 
-def test_what_waits_is_counted_wherever_it_waits(store: Store, clock: Clock) -> None:
+def test_what_waits_is_counted_wherever_it_waits(store: Store, clock: BrokerClock) -> None:
     for number in range(2):
         admit(store, bounded(f"{number}", 3, priority=9 * number))
     admit(store, bounded("later", 3, due_ms=clock.now_ms + 60_000))

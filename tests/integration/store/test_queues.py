@@ -1,42 +1,17 @@
 """Operations on whole queues: figures, purge, expiry, dead letters, and the doors to and from stock Celery."""
 
 import json
-from collections.abc import Iterator
-from itertools import count
 
 import kombu
-import pytest
 from kombu.transport.redis import Transport as StockTransport
 
 from hive.settings.parts import DeliverySettings
 from hive.store import Layout, Store, never_repeating
 from hive.store.values import ConsumerInfo, Delivery, Outcome, Outgoing, Purged, Start
+from tests.support.broker_clock import BrokerClock
 from tests.support.redis_server import RedisServer
 
 INFO = ConsumerInfo(node="celery@test", pid=7, version="1.0", started_ms=5)
-NUMBER = count()
-
-
-class Clock:
-    """A broker time that only the test moves."""
-
-    now_ms = 1_800_000_000_000
-
-    def __call__(self) -> int:
-        return self.now_ms
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(redis_server: RedisServer, clock: Clock) -> Iterator[Store]:
-    client = redis_server.client(retry=never_repeating())
-    layout = Layout(prefix=f"queues{next(NUMBER)}-")
-    yield Store(client, layout=layout, settings=DeliverySettings(), now_ms=clock)
-    client.close()
 
 
 def publish(store: Store, *ids: str, queue: str = "q", priority: int = 0, due_ms: int | None = None) -> None:
@@ -49,7 +24,7 @@ def claim_all(store: Store, consumer: str, queue: str = "q") -> tuple[Delivery, 
     return store.claim(consumer, [queue], sequence=1, credit=100).deliveries
 
 
-def expire(store: Store, clock: Clock, queue: str = "q") -> None:
+def expire(store: Store, clock: BrokerClock, queue: str = "q") -> None:
     """Let every lease end under ticks without a gap."""
     for _ in range(6):
         store.tick([queue])
@@ -57,7 +32,7 @@ def expire(store: Store, clock: Clock, queue: str = "q") -> None:
     store.tick([queue])
 
 
-def test_stats_count_every_place(store: Store, clock: Clock) -> None:
+def test_stats_count_every_place(store: Store, clock: BrokerClock) -> None:
     publish(store, "a", "b", "c", "d")
     first, second, third, fourth = claim_all(store, "c1")
     store.start("c1", [Start(id=one.id, message_id="x") for one in (first, second)])
@@ -76,7 +51,7 @@ def test_stats_count_every_place(store: Store, clock: Clock) -> None:
     assert record.lease_end_ms == clock.now_ms + 6000
 
 
-def test_a_dead_letter_keeps_reason_history_and_raw_bytes(store: Store, clock: Clock) -> None:
+def test_a_dead_letter_keeps_reason_history_and_raw_bytes(store: Store, clock: BrokerClock) -> None:
     raw = b"\x00\xff[] {} not utf-8 \x80"
     store.publish(Outgoing(queue="q", payload=raw, message_id="m", priority=6))
     for number, consumer in enumerate(("c1", "c2", "c3")):
@@ -97,7 +72,7 @@ def test_a_dead_letter_keeps_reason_history_and_raw_bytes(store: Store, clock: C
     assert store.dead_letters("q", offset=1) == ()
 
 
-def test_purge_leaves_what_is_in_flight_and_dead(store: Store, clock: Clock) -> None:
+def test_purge_leaves_what_is_in_flight_and_dead(store: Store, clock: BrokerClock) -> None:
     publish(store, "a", "b")
     held, dead = claim_all(store, "c1")
     store.dead_letter("c1", dead.id, reason="r", cause="c")
@@ -126,7 +101,7 @@ def test_a_deleted_queue_leaves_no_key_and_an_expiring_one_ends(store: Store) ->
     assert [key for key in store.client.scan_iter(match=f"{store.layout.prefix}*") if b"gone" in key] == []
 
 
-def test_scheduled_messages_are_listed_and_cancelled(store: Store, clock: Clock) -> None:
+def test_scheduled_messages_are_listed_and_cancelled(store: Store, clock: BrokerClock) -> None:
     publish(store, "second", due_ms=clock.now_ms + 2000, priority=3)
     publish(store, "first", due_ms=clock.now_ms + 1000)
     soon, late = store.scheduled("q")
@@ -137,7 +112,7 @@ def test_scheduled_messages_are_listed_and_cancelled(store: Store, clock: Clock)
     assert [one.payload for one in claim_all(store, "c1")] == [b"second"]
 
 
-def test_release_gives_everything_back_to_plain_lists(store: Store, clock: Clock) -> None:
+def test_release_gives_everything_back_to_plain_lists(store: Store, clock: BrokerClock) -> None:
     publish(store, "held", "started", "dead", "living")
     deliveries = claim_all(store, "c1")
     store.start("c1", [Start(id=deliveries[1].id, message_id="started")])
@@ -161,7 +136,7 @@ def test_release_gives_everything_back_to_plain_lists(store: Store, clock: Clock
     assert store.finish("c2", [living.id]) == (Outcome.DONE,)
 
 
-def test_a_large_holding_is_released_and_reaped_in_batches(store: Store, clock: Clock) -> None:
+def test_a_large_holding_is_released_and_reaped_in_batches(store: Store, clock: BrokerClock) -> None:
     publish(store, *(f"m{number:03}" for number in range(250)))
     store.register("c1", ["q"], INFO)
     for sequence in (1, 2, 3):

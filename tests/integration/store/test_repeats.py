@@ -1,38 +1,11 @@
 """Repeats of publishes within a batch, and of a batch: each message once for a window and one more, in order."""
 
-import uuid
-from collections.abc import Iterator
-
-import pytest
-
 from hive.settings.parts import DeliverySettings
-from hive.store import Layout, Store, never_repeating
+from hive.store import Store
 from hive.store.values import Outgoing
-from tests.support.redis_server import RedisServer
+from tests.support.broker_clock import BrokerClock
 
-WINDOW_MS = 60_000
-
-
-class Clock:
-    """A broker's clock that a test sets, in milliseconds."""
-
-    now_ms = 1_800_000_000_000
-
-    def __call__(self) -> int:
-        return self.now_ms
-
-
-@pytest.fixture
-def clock() -> Clock:
-    return Clock()
-
-
-@pytest.fixture
-def store(redis_server: RedisServer, clock: Clock) -> Iterator[Store]:
-    layout = Layout(prefix=f"{uuid.uuid4().hex[:8]}:")
-    client = redis_server.client(retry=never_repeating())
-    yield Store(client, layout=layout, settings=DeliverySettings(publish_dedup_s=WINDOW_MS / 1000), now_ms=clock)
-    client.close()
+WINDOW_MS = round(DeliverySettings().publish_dedup_s * 1000)
 
 
 def messages(*ids: str | None, priority: int = 0) -> list[Outgoing]:
@@ -56,7 +29,7 @@ def test_a_batch_keeps_its_order_in_each_step_and_drops_what_it_holds_twice(stor
     assert int(store.client.hget(store.queue_keys("q").key("counters"), "deduplicated")) == 6
 
 
-def test_a_repeat_is_known_for_one_window_more_however_it_comes(store: Store, clock: Clock) -> None:
+def test_a_repeat_is_known_for_one_window_more_however_it_comes(store: Store, clock: BrokerClock) -> None:
     store.publish(messages("alone")[0])
     store.publish_many(messages("a", "b"))
     clock.now_ms += WINDOW_MS
