@@ -179,13 +179,15 @@ class BatchedRetry(Formula):
     """Failures of one dependency wait together; one of them tries it, and all go on once that one was done.
 
     They wait on the broker. When the probe is done the others are released, oldest first, at ``release_per_s`` over the
-    whole fleet: that is this strategy's budget. One that was not released within ``hold_s`` tries by itself, at the same
-    pace, so nothing waits for a probe that was lost. The probe's attempts count like any.
+    whole fleet: that is this strategy's budget. They go half a second's worth at a time, the next as those before begin,
+    and none while one that failed again has a probe out: however long workers are held up, no second sees more than one and
+    a half times the pace. One that was not released within ``hold_s`` tries by itself, at the same pace, so nothing waits
+    for a probe that was lost. The probe's attempts count like any.
 
     Attributes:
         dependency: what is called; all tasks that name it wait together. ``None``: the tasks of one name and cause do.
-        release_per_s: attempts a second that fall due when the dependency is back. Half of what it can bear leaves room
-            for its ordinary calls, and for workers that were held up and begin several seconds' attempts at once.
+        release_per_s: attempts a second that fall due when the dependency is back. Less than it can bear leaves room for
+            its ordinary calls.
         probe_s: seconds until the first probe; doubled with each that fails, up to ``probe_cap_s``.
         probe_cap_s: longest seconds between two probes, which is how late the return of the dependency may be noticed.
         hold_s: seconds one waits for its release.

@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 #: Seconds within which a process tells of a dependency that answers only once.
 ANSWERED_EVERY_S = 0.5
 
+#: Seconds between two reports of a process that released retries have begun.
+BEGUN_EVERY_S = 0.1
+
 #: Seconds for which a broker that was away is not asked again: each try may last as long as a connection takes.
 AWAY_FOR_S = 2.0
 
@@ -54,6 +57,8 @@ class RetryLedger:
         self._accounts: dict[str, RetryAccount] = {}
         self._outcomes: dict[tuple[str, str], Outcomes] = {}
         self._answered_at_s: dict[str, float] = {}
+        self._begun: Counter[str] = Counter()
+        self._begun_at_s: dict[str, float] = {}
         self._holds: set[str] = set()
         self._is_alone = False
         self._away_until_s = float("-inf")
@@ -145,6 +150,24 @@ class RetryLedger:
             self._holds.discard(dependency)
         self._report(lambda store: store.release_retries(dependency, strategy.release_per_s))
 
+    def begun(self, dependency: str, strategy: BatchedRetry) -> None:
+        """Note that a retry which waited for a dependency begins, so that the next may be released; no round trip."""
+        with self._mutex:
+            self._own()
+            self._begun[dependency] += 1
+            if self._begun[dependency] == 1:
+                # Whatever begins until this is sent goes with it, so the last one is never left out.
+                self._reports.submit(self._send_begun, dependency, strategy)
+
+    def _send_begun(self, dependency: str, strategy: BatchedRetry) -> None:
+        left_s = self._begun_at_s.get(dependency, float("-inf")) + BEGUN_EVERY_S - self._now_s()
+        if left_s > 0:
+            threading.Event().wait(left_s)
+        with self._mutex:
+            self._begun_at_s[dependency] = self._now_s()
+            begun = self._begun.pop(dependency, 0)
+        self._do(lambda store: store.release_retries(dependency, strategy.release_per_s, begun=begun, answered=False))
+
     def _report(self, step: Any) -> None:
         with self._mutex:
             if self._waiting >= REPORTS_WAITING:
@@ -154,14 +177,19 @@ class RetryLedger:
 
     def _send(self, step: Any) -> None:
         try:
+            self._do(step)
+        finally:
+            with self._mutex:
+                self._waiting -= 1
+
+    def _do(self, step: Any) -> None:
+        """Take a step on the broker, or note that it is away."""
+        try:
             store = self._store()
             if store is not None:
                 step(store)
         except BrokerGoneError as error:
             self._alone(error)
-        finally:
-            with self._mutex:
-                self._waiting -= 1
 
     def _own(self) -> None:
         """Begin anew in a pool child: threads and counts are its parent's."""

@@ -262,6 +262,8 @@ class RetryPolicy:
         setattr(request, _BEGAN, self._clock.wall_ms())
         if strategy.budget is not None and not request.retries:
             self._ledger.attempted(_account(sender.name, strategy))
+        if isinstance(strategy, BatchedRetry) and not request.is_eager and (record := RetryRecord.of(request)):
+            self._ledger.begun(_dependency(sender.name, strategy, record.cause), strategy)
 
     def _succeeded(self, sender: Any, **_: Any) -> None:
         strategy = self._strategy_of(sender)

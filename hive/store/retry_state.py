@@ -16,6 +16,10 @@ OUTCOMES_KEPT_MS = 7 * 86_400_000
 #: Retries that one call releases at most, so that the broker stays responsive.
 RELEASED_AT_ONCE = 500
 
+#: Seconds' worth of released retries that may be out and not begun. Workers that were held up begin that many at once,
+#: beside those of the pace: one and a half times the pace in any second.
+RELEASE_AHEAD_S = 0.5
+
 #: Milliseconds a probe has to answer after its time before another failed task may probe.
 PROBE_GRACE_MS = 30_000
 
@@ -97,20 +101,36 @@ class RetryState(Caller):
         )
         return Parked(is_probe=bool(is_probe), due_ms=int(due_ms))
 
-    def release_retries(self, dependency: str, per_s: float) -> int:
+    def release_retries(self, dependency: str, per_s: float, *, begun: int = 0, answered: bool = True) -> int:
         """Let those that wait for a dependency go on, oldest first, ``per_s`` a second over all callers.
 
-        Safe to repeat and to be called by several. Killed halfway, those it took wait for their own time. What was just
-        parked and is not on the broker yet stays for the next call.
+        Only half a second's worth is out at a time: call it again when some of them have begun. To be called by several.
+        Repeated after a lost reply it counts ``begun`` twice, which lets the next go a little sooner. Killed halfway,
+        those it took wait for their own time. What was just parked and is not on the broker yet stays for the next call.
+
+        Args:
+            dependency: who waits together.
+            per_s: the pace.
+            begun: released ones that have begun since the caller's last call.
+            answered: whether the dependency has answered; if not, nothing goes while somebody probes it.
 
         Returns:
             How many were released.
         """
         released, early = 0, dict[bytes, int]()
+        ahead = max(round(per_s * RELEASE_AHEAD_S), 1)
         while True:
             reply = self.call(
-                "retry_release", self._gate(dependency), self.now_argument(), RELEASED_AT_ONCE, round(1e6 / per_s)
+                "retry_release",
+                self._gate(dependency),
+                self.now_argument(),
+                RELEASED_AT_ONCE,
+                round(1e6 / per_s),
+                ahead,
+                begun,
+                int(answered),
             )
+            begun = 0
             by_queue: dict[str, list[tuple[bytes, int, int]]] = defaultdict(list)
             for member, due_ms, hold_ms in zip(reply[::3], reply[1::3], reply[2::3], strict=True):
                 by_queue[member.partition(b" ")[2].decode()].append((member, int(due_ms), int(hold_ms)))
@@ -125,10 +145,11 @@ class RetryState(Caller):
 
     def _hold_again(self, dependency: str, members: Mapping[bytes, int]) -> None:
         if members:
-            held = self._gate(dependency)[1]
+            gate, held = self._gate(dependency)
             with translated("retry_release"), self.client.pipeline() as pipeline:
                 pipeline.zadd(held, members, nx=True)
                 pipeline.pexpireat(held, max(members.values()) + PROBE_GRACE_MS)
+                pipeline.hincrby(gate, "out", -len(members))
                 pipeline.execute()
 
     def advance_scheduled(self, queue: str, times: Sequence[tuple[int, str]]) -> tuple[bool, ...]:

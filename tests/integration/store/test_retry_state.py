@@ -96,14 +96,33 @@ def test_release_paces_over_all_queues_and_callers(store: Store, clock: Clock) -
     for place in range(20):
         publish(store, clock, f"m{place}", queue=f"q{place % 2}")
 
-    assert store.release_retries("provider", 10.0) == 20
+    assert store.release_retries("provider", 10.0) == 5
+    assert [store.release_retries("provider", 10.0, begun=5, answered=False) for _ in range(4)] == [5, 5, 5, 0]
     dues = sorted([*due_in_s(store, clock, "q0").values(), *due_in_s(store, clock, "q1").values()])
     assert dues == pytest.approx([place / 10 for place in range(20)], abs=0.002)
-    assert store.release_retries("provider", 10.0) == 0
     publish(store, clock, "again")
     publish(store, clock, "late")
-    assert store.release_retries("provider", 10.0) == 1
+    assert store.release_retries("provider", 10.0, begun=5) == 1
     assert due_in_s(store, clock)["late"] == pytest.approx(2.0, abs=0.002)
+
+
+def test_nothing_more_is_released_while_workers_begin_nothing(store: Store, clock: Clock) -> None:
+    publish(store, clock, "probe")
+    for place in range(30):
+        publish(store, clock, f"m{place}")
+    assert store.release_retries("provider", 10.0) == 5
+    # Held up: whoever else calls, and however often, no more than half a second's worth lies ready for them.
+    clock.now_ms += 3000
+    assert [store.release_retries("provider", 10.0) for _ in range(3)] == [0, 0, 0]
+    assert store.release_retries("provider", 10.0, begun=2, answered=False) == 2
+    assert sum(due > 0 for due in due_in_s(store, clock).values()) == 30 - 5 - 2 + 1
+    # One of them fails, and probes: the others wait for what becomes of that.
+    assert publish(store, clock, "n1")
+    assert store.release_retries("provider", 10.0, begun=3, answered=False) == 0
+    assert store.release_retries("provider", 10.0) == 3
+    # What was released is lost (revoked, say): after a while the others go on without it.
+    clock.now_ms += 6000
+    assert store.release_retries("provider", 10.0) == 5
 
 
 def test_what_is_being_parked_while_others_are_released_is_not_forgotten(store: Store, clock: Clock) -> None:
