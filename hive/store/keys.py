@@ -45,6 +45,11 @@ window:<name>``                 …
 probes:<name>``                                                                                     each turn
 ``{breakers}:hive:       SET    names of breakers                              breaker_report       nobody
 names``
+``{hive:lead:<name>}:    HASH   ``holder``, ``term``, ``until_ms``,            lead                 nobody
+hive:leader``                   ``hold_ms``, ``term_epoch``; ``run_id``,
+                                ``fence``, ``epoch`` as of a queue
+``{hive:lead:<name>}:    HASH   what leaders wrote down, by name               lead_note            nobody
+hive:notes``
 ``{<task>}:hive:answer:  HASH   ``answer``, ``at_ms``: the last good answer of keep_answer          its time
 <digest>``                      one call
 ``{hive:retry:<d>}:…``   HASH   ``budget``: a retry account; ``gate``: who     retry_*              expiry

@@ -15,6 +15,7 @@ from hive.store.booking import AMOUNTS
 from hive.store.breakers import CallCounts
 from hive.store.guard import Bound, Guard
 from hive.store.keys import Layout
+from hive.store.leadership import Leadership, Term
 from hive.store.limiting import Wanted
 from hive.store.scripts import INCLUDE, load
 from hive.store.store import Store
@@ -58,6 +59,7 @@ LETTER = DeadLetter(
 )
 BOOKED = dict.fromkeys(AMOUNTS, 1)
 WINDOW = Wanted(name="requests:1000:k", most=1, window_ms=1_000)
+TERM = Term(name="n", holder="h", number=1, left_s=1)
 RESULT = StoredResult(key="r", value=b"v", ttl_ms=1)
 
 # How each script is called, and how many keys its header promises then: (fixed, for each of the two queues or lists).
@@ -92,6 +94,10 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "follow": (lambda store: store.follow(Source(consumer="c", delivery=ID, message_id="m"), LATER), 11),
     "finish": (lambda store: store.finish("c", [ID, DeliveryId(queue="r", token=1)]), 2 * 5),
     "finish_with_result": (lambda store: store.finish_with_result("c", ID, RESULT), 6),
+    "lead": (lambda store: Leadership(store, "n", "h", 1).campaign(), 1),
+    "lead_note": (lambda store: Leadership(store, "n", "h", 1).note(TERM, {"a": b"b"}), 2),
+    "lead_read": (lambda store: Leadership(store, "n", "h", 1).current(), 1),
+    "lead_resign": (lambda store: Leadership(store, "n", "h", 1).resign(), 1),
     "limit_release": (lambda store: store.release_places("w", ["a", "b"], 1), 2 * 2),
     "limit_renew": (lambda store: store.renew_places([("w", "a"), ("w", "b")]), 2),
     "limit_reserve": (lambda store: store.reserve_limits("w", [WINDOW, WINDOW]), 1 + 2 * 3),

@@ -1,0 +1,12 @@
+#!lua flags=allow-oom
+-- Writes notes of a leader, all or none, unless its term has ended. A repeat writes the same.
+-- KEYS: 1 leader HASH, 2 notes HASH
+-- ARGV: 1 term, then for each note: name, value
+-- Reply: 1 written | 0 the term has ended
+-- Cost: O(notes)
+--include leader
+if not is_leading(KEYS[1], ARGV[1]) then
+  return 0
+end
+redis.call('HSET', KEYS[2], unpack(ARGV, 2))
+return 1
