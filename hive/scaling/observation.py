@@ -47,6 +47,7 @@ class Reason(StrEnum):
     STEADY = "steady"  # it fits, or nearly
     COOLDOWN = "cooldown"  # it would change, but has changed just now
     STABILISATION = "stabilisation"  # it would shrink, but needed its slots within the window
+    OVERRIDE = "override"  # somebody asked for this size
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -11,6 +11,7 @@ from hive.store.publishing import Publishing
 from hive.store.quarantine import Quarantine
 from hive.store.reaping import Reaping
 from hive.store.retry_state import RetryState
+from hive.store.scaling import Scaling
 from hive.store.upkeep import Upkeep
 from hive.store.use import Use
 
@@ -28,6 +29,7 @@ class Store(
     Breakers,
     Limiting,
     Booking,
+    Scaling,
     Use,
 ):
     """All operations on the broker's queues; see :class:`hive.store.caller.Caller` for what it is made of.
