@@ -64,6 +64,28 @@ hive:notes``
 ``…:lanes``              ZSET   worker by when it reported, in ms              report_load          drain_lane
 ``…:loads``              HASH   worker to ``<consumer> <waiting> <load JSON>`` report_load          drain_lane
 ``…:wake:<w>``           LIST   at most one token                              publish_lane         whoever waits
+``…:parked``             ZSET   id of a scheduled message that waits for a     park, agent_park     signal, promotion
+                                signal or an agent, by its due time in ms
+======================== ====== ============================================== ==================== ==================
+
+Of the run of a durable task, ``<r>`` = ``{hive:run:<task id>}:hive:``; of agents, ``<a>`` = ``{hive:agents}:hive:``:
+
+======================== ====== ============================================== ==================== ==================
+``<r>run``               HASH   ``step:<name>`` to ``+<unknown>:<result>``     step_*, park         end_run, expiry
+                                (done), ``?<token>:<unknown>`` (begun) or
+                                ``~<due ms>`` (waits); ``at``: where it is
+                                parked, ``<due ms>:<JSON>``
+``<r>signals:<event>``   LIST   signals nobody has asked for, newest left      signal_run           park, a week
+``<a>signals:<n>:<e>``   LIST   the same of an agent ``<n>`` and event ``<e>`` signal_agent         park, a week
+``<a>waiters:<n>:<e>``   ZSET   task id of a run that waits, by since when     park                 signal, park
+``<a>names``             ZSET   agent by when a message of it began or ended   agent_enter, …       nobody
+``<a>passing``           ZSET   agent by when its passing state is over        agent_move           agent_move
+``<a>agent:<n>``         HASH   ``state``, ``token``, ``since_ms``,            agent_*              nobody
+                                ``until_ms``, ``by``, ``reason``, ``failure``,
+                                ``failed_ms``, ``strikes``, ``policy``,
+                                ``wakes``
+``<a>running:<n>``       HASH   message id to ``<queue> <consumer> <token>``   agent_enter          agent_leave
+``<a>waiting:<n>``       HASH   message id to the queue in which it is parked  agent_park           release, enter
 ======================== ====== ============================================== ==================== ==================
 
 Of limits, under one tag of their own, ``<l>`` = ``{hive:limits}:hive:``; ``<n>`` is ``<unit>:<window ms>:<key>``:
@@ -81,7 +103,7 @@ Of limits, under one tag of their own, ``<l>`` = ``{hive:limits}:hive:``; ``<n>`
 Counters: ``deduplicated`` publishes dropped as repeats; ``promoted`` scheduled messages made ready; ``redelivered``
 messages returned to ready or suspects by a reap or a death; ``refused`` steps of deliveries that were no longer
 current; ``reaped`` consumers; ``deaths`` counted; ``dead`` letters, ``redriven``, ``archived`` and ``purged`` ones; ``dead_bytes`` they hold at present; ``postponed``
-waits for a worker that knows the task; ``twins`` publishes for which the handle of another task was returned;
+waits for a worker that knows the task; ``parked`` waits of runs, and for agents that were not awake; ``twins`` publishes for which the handle of another task was returned;
 ``refused_full`` publishes for which there was no room, ``shed`` dead letters made to make room; ``rerouted`` messages moved from lanes to their queues; ``stolen`` ones claimed from another's lane;
 ``forgiven`` gaps after
 which leases were extended.

@@ -12,7 +12,7 @@ from hive.store.values import ConsumerInfo, ConsumerRecord, Purged, QueueStats, 
 #: What ends with a queue with ``x-expires``, besides its ready lists.
 _ENDING = (
     "scheduled", "scheduled:messages", "wake", "published:0", "published:1", "deaths", "deaths:expiry", "suspects",
-    "dead", "dead:records", "dead:messages", "dead:untold", "graces",
+    "dead", "dead:records", "dead:messages", "dead:untold", "graces", "parked",
     "unique", "unique:expiry", *FAIR,
 )  # fmt: skip
 

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 
 import hive.store
+from hive.agents.lifecycle import AgentState
+from hive.agents.sleep_policy import SleepPolicy
 from hive.resilience.breaker import BreakerState, CallOutcome
 from hive.resilience.budget import RetryBudget
 from hive.settings.parts import BreakerSettings, DeliverySettings
@@ -17,6 +19,7 @@ from hive.store.guard import Bound, Guard
 from hive.store.keys import Layout
 from hive.store.leadership import Leadership, Term
 from hive.store.limiting import Wanted
+from hive.store.runs import Place
 from hive.store.scripts import INCLUDE, load
 from hive.store.store import Store
 from hive.store.turn import Fair
@@ -34,6 +37,9 @@ MAY_REFUSE_WHEN_FULL = {
     "schedule",
     "dead_import",
     "keep_answer",
+    "agent_policy",
+    "signal_agent",
+    "signal_run",
 }
 STEPS = len(Layout().priority_steps)
 
@@ -61,6 +67,7 @@ BOOKED = dict.fromkeys(AMOUNTS, 1)
 WINDOW = Wanted(name="requests:1000:k", most=1, window_ms=1_000)
 TERM = Term(name="n", holder="h", number=1, left_s=1)
 RESULT = StoredResult(key="r", value=b"v", ttl_ms=1)
+PLACE = Place(task_id="t", queue="q", message_id="m", field="f", event="e")
 
 # How each script is called, and how many keys its header promises then: (fixed, for each of the two queues or lists).
 CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
@@ -69,6 +76,11 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "breaker_read": (lambda store: store.breaker("b"), 3),
     "breaker_report": (lambda store: store.breaker_report("b", RULES, CallCounts()), 4),
     "breaker_settle": (lambda store: store.breaker_settle("b", RULES, "t", CallOutcome.FAILED), 3),
+    "agent_enter": (lambda store: store.agent_enter("a", "m", "q c 1"), 4),
+    "agent_leave": (lambda store: store.agent_leave("a", [("m", "q c 1")]), 2),
+    "agent_move": (lambda store: store.agent_move("a", 1, AgentState.SLEEPING, by="t"), 3),
+    "agent_park": (lambda store: store.agent_park("c", ID, "m", "a", token=1, due_ms=None), 10),
+    "agent_policy": (lambda store: store.agent_policy("a", SleepPolicy()), 2),
     "answer": (lambda store: store.answer("task:same"), 1),
     "keep_answer": (lambda store: store.keep_answer("task:same", b"a", ttl_s=1), 1),
     "book": (lambda store: store.book("h", "w", BOOKED, BOOKED), 3),
@@ -84,6 +96,10 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "wake_lane": (lambda store: store.wake_lane("q", "w"), 1),
     "claim": (lambda store: store.claim("c", ["q", "r"], sequence=1, credit=1), 2 * (13 + STEPS)),
     "dead_letter": (lambda store: store.dead_letter("c", ID, reason="r", cause="c"), 10),
+    "dead_letter_with_result": (
+        lambda store: store.set_aside_with_result("c", Condemned(id=ID, reason="r", cause="c"), RESULT),
+        11,
+    ),
     "dead_arrivals": (lambda store: store.dead_arrivals("q"), 4),
     "dead_told": (lambda store: store.dead_told("q", ["1"]), 1),
     "dead_edit": (lambda store: store.dead_edit(LETTER, b"new"), 3),
@@ -91,9 +107,10 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "dead_read": (lambda store: list(store.dead_read("q", ["1"])), 2),
     "dead_remove": (lambda store: store.dead_remove("q", ["1"], "purged"), 4),
     "delete_queue": (lambda store: store.delete_queue("q"), 10),
-    "follow": (lambda store: store.follow(Source(consumer="c", delivery=ID, message_id="m"), LATER), 11),
-    "finish": (lambda store: store.finish("c", [ID, DeliveryId(queue="r", token=1)]), 2 * 5),
-    "finish_with_result": (lambda store: store.finish_with_result("c", ID, RESULT), 6),
+    "end_run": (lambda store: store.end_run("t"), 1),
+    "follow": (lambda store: store.follow(Source(consumer="c", delivery=ID, message_id="m"), LATER), 12),
+    "finish": (lambda store: store.finish("c", [ID, DeliveryId(queue="r", token=1)]), 2 * 8),
+    "finish_with_result": (lambda store: store.finish_with_result("c", ID, RESULT), 9),
     "lead": (lambda store: Leadership(store, "n", "h", 1).campaign(), 1),
     "lead_note": (lambda store: Leadership(store, "n", "h", 1).note(TERM, {"a": b"b"}), 2),
     "lead_read": (lambda store: Leadership(store, "n", "h", 1).current(), 1),
@@ -102,6 +119,7 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "limit_renew": (lambda store: store.renew_places([("w", "a"), ("w", "b")]), 2),
     "limit_reserve": (lambda store: store.reserve_limits("w", [WINDOW, WINDOW]), 1 + 2 * 3),
     "limit_settle": (lambda store: store.settle_limits([(WINDOW, 1, 1)]), 1),
+    "park": (lambda store: store.park("c", ID, PLACE), 11),
     "pop": (lambda store: store.pop(["q", "r"]), 2 * STEPS),
     "publish": (lambda store: store.publish(MESSAGE), 4 + STEPS),
     "publish_fair": (lambda store: store.publish(IN_TURN), 9 + STEPS),
@@ -126,12 +144,14 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "retry_release": (lambda store: store.release_retries("d", 1.0), 2),
     "schedule": (lambda store: store.publish(LATER), 6),
     "start": (lambda store: store.start("c", [Start(id=ID, message_id="m")]), 5),
+    "step_begin": (lambda store: store.step_begin("c", ID, "t", "s"), 4),
+    "step_end": (lambda store: store.step_end("c", ID, "t", "s", b"r"), 4),
     "tick": (lambda store: store.tick(["q", "r"]), 2 * 4),
-    "touch": (lambda store: store.touch({"q": 1, "r": 1}, "c"), 2 * (STEPS + 23 + 3)),
+    "touch": (lambda store: store.touch({"q": 1, "r": 1}, "c"), 2 * (STEPS + 24 + 3)),
     "unregister": (lambda store: store.unregister("c", ["q"]), 5),
 }
-# These two need something on the broker to be called with; their keys are counted in the integration tests.
-CALLED_WITH_DATA = {"adopt", "release_consumer"}
+# These look at the broker before they are called; their keys are counted in the integration tests.
+CALLED_WITH_DATA = {"adopt", "agent_release", "release_consumer", "signal_agent", "signal_run"}
 
 
 class CalledError(Exception):
