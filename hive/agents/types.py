@@ -55,6 +55,14 @@ class AgentType(Value):
     domains: tuple[str, ...] = Field((), description="Fields of knowledge the type is at home in.")
     needs: Resources = Field(default_factory=Resources, description="What one slot needs.")
     concurrency: Concurrency = Field(default_factory=Concurrency, description="Bounds of the pool's size.")
+    workers: Concurrency = Field(
+        default_factory=lambda: Concurrency(minimum=1, maximum=1),
+        description="Bounds of how many worker processes `hive up` and `hive autoscale` have of it, each with as many slots as "
+        "`concurrency` allows; with a minimum of 0, none while there is nothing to do.",
+    )
+    target_wait_s: PositiveFloat | None = Field(
+        None, description="The wait that scaling aims at for its tasks; none: scaling.target_wait_s."
+    )
     soft_time_limit_s: PositiveFloat = Field(270.0, description="Seconds after which a task is told to end.")
     time_limit_s: PositiveFloat = Field(300.0, description="Seconds after which a task is ended.")
     bound: QueueBound | None = Field(None, description="How many tasks may wait for the pool; none: any number.")

@@ -39,7 +39,8 @@ more_argument = click.argument("more", nargs=-1, type=click.UNPROCESSED, metavar
     "--concurrency",
     "-c",
     type=int,
-    help="Slots, within the type's range; if not given, the application's worker_concurrency, else the least of the range.",
+    help="Slots, within the type's range; if not given, the application's worker_concurrency, else as many of the range as "
+    "demand asks for.",
 )
 @click.option("--hostname", "-n", help="Node name; TYPE@HOST if not given, TYPE-2@HOST for a second one.")
 @click.option("--processes", type=click.IntRange(1), default=1, help="Worker processes, each with these slots.")
@@ -60,6 +61,7 @@ def worker(
     Starts hive's own broker if no address is set and it does not run; that one stays until `hive down`.
     """
     app = load_app(app_path)
+    follows_demand = concurrency is None and not app.conf.worker_concurrency and app.settings.scaling.slots
     if concurrency is None and app.conf.worker_concurrency:
         # What the application configures wins over the type's range; the command line over both.
         more = (f"--concurrency={app.conf.worker_concurrency}", *more)
@@ -69,6 +71,7 @@ def worker(
         app.conf.task_default_queue,
         concurrency=concurrency,
         pool=pool,
+        follows_demand=follows_demand,
         loglevel=loglevel,
         more=more,
     )

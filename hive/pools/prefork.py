@@ -13,6 +13,7 @@ from typing import Any
 
 from celery.concurrency import asynpool, prefork
 
+from hive.pools.shrinking import ShrinkingPool
 from hive.resources.bounds import Marks
 
 #: What a pipe takes whole or not at all.
@@ -55,7 +56,7 @@ class ResultHandler(asynpool.ResultHandler):
         return on_readable
 
 
-class AsynPool(asynpool.AsynPool):
+class AsynPool(ShrinkingPool):
     """Hands tasks to children."""
 
     ResultHandler = ResultHandler

@@ -105,6 +105,7 @@ class Hive(Celery):
         self.steps["consumer"].add("hive.runtime.garbage:Freeze")
         self.steps["consumer"].add("hive.runtime.bounding:Bounds")
         self.steps["consumer"].add("hive.runtime.lanes:Lanes")
+        self.steps["consumer"].add("hive.runtime.sizing:Sizing")
         # By name, as Celery takes steps: who serves no port needs no Prometheus client.
         self.steps["consumer"].add("hive.monitoring.announcing:Announcements")
         if self.settings.worker.metrics_port:

@@ -13,6 +13,9 @@ HEARTBEAT_S = 5
 #: Pools that must change Python's blocking calls before anything else is imported.
 PATCHING_POOLS = frozenset({"gevent", "eventlet"})
 
+#: Pools that can grow and shrink.
+GROWING_POOLS = frozenset({"prefork", "gevent", "asyncio"})
+
 
 def slots_within(agent: AgentType, wanted: int) -> int:
     """Return ``wanted`` slots, or the nearest number in the type's concurrency range."""
@@ -26,6 +29,7 @@ def worker_arguments(
     concurrency: int | None = None,
     pool: str | None = None,
     hostname: str | None = None,
+    follows_demand: bool = False,
     loglevel: str = "INFO",
     more: Sequence[str] = (),
 ) -> list[str]:
@@ -37,6 +41,8 @@ def worker_arguments(
         concurrency: slots; the type's minimum (at least one) if not given.
         pool: Celery's name of the pool; the type's own if not given.
         hostname: node name; ``TYPE@HOST`` if not given.
+        follows_demand: whether the slots follow demand within the type's range, if the pool can; ``concurrency`` are then
+            those it starts with.
         loglevel: Celery's.
         more: further options of ``celery worker``, which win over ours.
 
@@ -50,14 +56,17 @@ def worker_arguments(
             f"{slots} slots are outside the range of {agent.name}, {max(1, bounds.minimum)} to {bounds.maximum}: "
             f"change agents.{agent.name}.concurrency in hive.toml"
         )
-    needs = declared_needs(agent)
+    needs, used_pool = declared_needs(agent), pool or agent.pool
+    least, most = max(1, bounds.minimum), bounds.maximum
+    is_elastic = follows_demand and used_pool in GROWING_POOLS and least < most
     queues = [agent.queue, default_queue] if agent.name == FALLBACK else [agent.queue]
     return [
         "worker",
         f"--queues={','.join(queues)}",
         f"--hostname={hostname or f'{agent.name}@%h'}",
-        f"--pool={pool or agent.pool}",
+        f"--pool={used_pool}",
         f"--concurrency={slots}",
+        *([f"--autoscale={most},{least}"] if is_elastic else []),
         f"--loglevel={loglevel}",
         # Gossip makes every worker read every other worker's heartbeats, and nothing of hive's needs it.
         "--without-gossip",

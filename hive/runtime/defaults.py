@@ -33,6 +33,7 @@ def celery_settings(settings: Settings, types: Mapping[str, AgentType]) -> dict[
         "task_default_queue": DEFAULT_QUEUE,
         "task_queues": queues(types),
         "worker_consumer": "hive.runtime.consuming:HiveConsumer",
+        "worker_autoscaler": "hive.runtime.autoscaler:Autoscaler",
         "worker_prefetch_multiplier": settings.worker.prefetch,
         "worker_max_tasks_per_child": settings.worker.max_tasks_per_child or None,
         "worker_max_memory_per_child": settings.worker.max_memory_per_child_mb * 1024 or None,

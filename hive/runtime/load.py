@@ -58,4 +58,4 @@ def _finished() -> int:
 
 def slots_of(consumer: Any) -> int:
     """Return how many tasks a worker runs at a time."""
-    return int(getattr(consumer.controller, "max_concurrency", None) or consumer.pool.num_processes or 1)
+    return int(consumer.pool.num_processes or 1)

@@ -53,7 +53,11 @@ def part_plans(app: Hive, plan: HivePlan) -> list[PartPlan]:
     """
     settings = app.settings
     slots = settings.fleet.slots if plan.slots is None else plan.slots
-    parts = [_pool(app, agent, slots) for agent in wanted_types(app, plan.agent_types) if slots_within(agent, slots)]
+    # A number of slots that somebody asked for is kept.
+    is_asked = plan.slots is not None or "slots" in settings.fleet.model_fields_set
+    elastic = settings.scaling.slots and not is_asked
+    types = [agent for agent in wanted_types(app, plan.agent_types) if slots_within(agent, slots)]
+    parts = [_pool(app, agent, slots, elastic) for agent in types]
     if settings.fleet.beat if plan.beat is None else plan.beat:
         parts.append(PartPlan(name="beat", arguments=tuple(beat_arguments(Home(settings.home.absolute())))))
     if plan.flower:
@@ -85,7 +89,7 @@ def queues_of(app: Hive, agent: AgentType) -> tuple[str, ...]:
     return (agent.queue, app.conf.task_default_queue) if agent.name == FALLBACK else (agent.queue,)
 
 
-def _pool(app: Hive, agent: AgentType, slots: int) -> PartPlan:
+def _pool(app: Hive, agent: AgentType, slots: int, follows_demand: bool) -> PartPlan:
     size = slots_within(agent, slots)
-    arguments = worker_arguments(agent, app.conf.task_default_queue, concurrency=size)
+    arguments = worker_arguments(agent, app.conf.task_default_queue, concurrency=size, follows_demand=follows_demand)
     return PartPlan(name=agent.name, arguments=tuple(arguments), slots=size, queues=queues_of(app, agent))

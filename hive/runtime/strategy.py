@@ -170,6 +170,9 @@ def takes(strategies: Mapping[str, Any], message: Any) -> bool:
 def _ready(request: Any, successful: bool = False) -> None:  # noqa: ARG001 - Celery's signature
     """Note the end of a task; ids of those that ended well are kept only where somebody asks for them."""
     state.task_ready(request)
+    if request.time_start:
+        process = request._app.process
+        process.service_s.append(max(process.clock.wall_ms() / 1000 - request.time_start, 0.0))
 
 
 def _restores_prefetch(consumer: Any) -> bool:

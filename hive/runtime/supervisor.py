@@ -55,6 +55,7 @@ SHARED_MODULES = (
     "celery.worker.consumer.delayed_delivery",
     "celery.worker.strategy",
     "hive.runtime.amqp",
+    "hive.runtime.autoscaler",
     "hive.runtime.lean_commands",
     "kombu.pidbox",
     "kombu.transport.redis",

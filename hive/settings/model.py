@@ -21,6 +21,7 @@ from hive.settings.parts import (
     WorkerSettings,
 )
 
+from hive.settings.scaling import ScalingSettings
 
 class Settings(BaseModel):
     """Everything that can be set. Build it with :func:`hive.settings.load_settings`."""
@@ -58,6 +59,7 @@ class Settings(BaseModel):
     worker: WorkerSettings = WorkerSettings()
     fleet: FleetSettings = FleetSettings()
 
+    scaling: ScalingSettings = ScalingSettings()
     @model_validator(mode="after")
     def _rules_of_breakers(self) -> "Settings":
         for name in self.breakers:

@@ -4,6 +4,7 @@ Sinks are Celery's event stream (each event under its name, the fields as they s
 :mod:`hive.monitoring`. Labels have few values: a queue, a worker; never a message or a task id.
 """
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
@@ -192,7 +193,39 @@ class ChildExceeded:
     killed: int
 
 
-Event = QueueObserved | WorkerObserved | DeadLettered | BreakerTurned | GuardRefused | TaskFailed | ChildExceeded
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PoolScaled:
+    """A scaler decided on another size.
+
+    Attributes:
+        agent_type: whose pool.
+        scope: the node name of the worker that changes its own slots, or ``fleet``: workers are started or drained.
+        workers: that the agent type is to have; 1 if a worker decides for itself.
+        override: slots that somebody asked for; ``None``: demand decides.
+        term: of the leader who decided; ``None``: a worker did for itself.
+        decision: target and wanted slots, reason, and all that was seen, by name.
+    """
+
+    name: ClassVar[str] = "hive-scaled"
+
+    agent_type: str
+    scope: str
+    workers: int
+    override: int | None
+    term: int | None
+    decision: Mapping[str, Any]
+
+
+Event = (
+    QueueObserved
+    | WorkerObserved
+    | DeadLettered
+    | BreakerTurned
+    | GuardRefused
+    | TaskFailed
+    | ChildExceeded
+    | PoolScaled
+)
 
 EVENTS: tuple[type[Event], ...] = (
     QueueObserved,
@@ -202,6 +235,7 @@ EVENTS: tuple[type[Event], ...] = (
     GuardRefused,
     TaskFailed,
     ChildExceeded,
+    PoolScaled,
 )
 
 

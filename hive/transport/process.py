@@ -2,6 +2,7 @@
 
 import os
 import platform
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -13,6 +14,10 @@ from hive.store.store import Store
 from hive.store.values import ConsumerInfo
 from hive.transport.consumer import Consumer
 from hive.transport.lease import Lease, StockRecords
+
+
+#: Service times that are kept for whoever takes them.
+SERVICES_KEPT = 256
 
 
 @dataclass(slots=True, kw_only=True)
@@ -41,6 +46,8 @@ class Process:
         self.lanes = ServedLanes()
         #: Tasks that failed in this worker.
         self.failed_count = 0
+        #: Seconds that tasks of this worker took of late, until somebody takes them from here.
+        self.service_s: deque[float] = deque(maxlen=SERVICES_KEPT)
         self._members: dict[str, Member] = {}
 
     def join(
