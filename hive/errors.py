@@ -17,6 +17,11 @@ Every error is a sentence that says what happened and what to do, and carries wh
     │   ├── BreakerOpenError     the breaker of a dependency is open
     │   ├── LimitedError         a limit has no room within the time that may be waited
     │   └── DeadlineExceededError  a task did not begin before its deadline
+    ├── CheckpointError          an agent's checkpoint cannot be written or read
+    │   ├── StaleCheckpointError   somebody with a newer fencing token has written since
+    │   ├── CheckpointDamagedError none of the generations on disk is valid
+    │   ├── CheckpointKeyError     it is encrypted with a key that is not there
+    │   └── CheckpointSchemaError  its state is of a schema that cannot be read here
     └── InputError               what the user handed in cannot be worked on
 """
 
@@ -205,6 +210,53 @@ class BreakerOpenError(GuardRefusedError):
 
     def __str__(self) -> str:
         return f"the breaker of {self.name!r} says no: {self.reason}; ask again in {self.retry_after_s:.1f} s"
+
+
+class CheckpointError(HiveError):
+    """A checkpoint cannot be written or read.
+
+    Attributes:
+        agent: whose checkpoint it is.
+    """
+
+    def __init__(self, agent: str, why: str) -> None:
+        self.agent = agent
+        super().__init__(agent, why)
+
+    def __str__(self) -> str:
+        return f"checkpoint of agent {self.agent!r}: {self.args[1]}"
+
+
+class StaleCheckpointError(CheckpointError):
+    """A checkpoint was written with a newer fencing token: the writer's delivery is another's now, nothing was written.
+
+    Attributes:
+        token: that was presented.
+        newest_token: that was seen.
+    """
+
+    def __init__(self, agent: str, token: int, newest_token: int) -> None:
+        self.token, self.newest_token = token, newest_token
+        super().__init__(agent, "")
+        self.args = (agent, token, newest_token)
+
+    def __str__(self) -> str:
+        return (
+            f"checkpoint of agent {self.agent!r}: fencing token {self.token} is older than {self.newest_token}, with "
+            "which another has written since: this writer's work has been given away, and nothing was written"
+        )
+
+
+class CheckpointDamagedError(CheckpointError):
+    """There are checkpoints, and none of the newest three is valid; ``hive checkpoints list`` shows what is left."""
+
+
+class CheckpointKeyError(CheckpointError):
+    """A checkpoint is encrypted with a key that is not among ``checkpoints.keys``, or is not what it was."""
+
+
+class CheckpointSchemaError(CheckpointError):
+    """The state of a checkpoint has a schema version that is newer than known here, or that cannot be upgraded."""
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

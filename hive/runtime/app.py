@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from celery import Celery
 from celery.app import backends
@@ -46,6 +46,9 @@ from hive.transport.batch import gathering
 from hive.transport.install import install
 from hive.transport.options import with_delivery_settings
 from hive.transport.process import Process
+
+if TYPE_CHECKING:
+    from hive.checkpoints.store import CheckpointStore
 
 
 class Hive(Celery):
@@ -221,6 +224,13 @@ class Hive(Celery):
         if rules is not None:
             self.circuits.declare(name, rules)
         return Breaker(name, self.circuits, judged_by(counts_as_failure) if counts_as_failure else outcome_of)
+
+    @cached_property
+    def checkpoints(self) -> "CheckpointStore":
+        """The state of agents, in the database of the settings and on the application's broker."""
+        from hive.runtime.checkpointing import checkpoints_of  # noqa: PLC0415 - not every process has agents with state
+
+        return checkpoints_of(self.settings, self.access)
 
     @contextmanager
     def _producer(self) -> Iterator[Any]:

@@ -66,6 +66,11 @@ class Home:
         """The archive of dead letters past the bounds of `settings.dead`."""
         return self.path / "dead-letters.sqlite"
 
+    @property
+    def checkpoints(self) -> Path:
+        """The state of agents, where `checkpoints.database_url` names no database."""
+        return self.path / "checkpoints.sqlite"
+
     def prepare(self) -> "Home":
         """Create the directories. A repeat changes nothing.
 

@@ -10,6 +10,7 @@ from hive.settings.parts import (
     BackpressureSettings,
     BreakerSettings,
     BrokerSettings,
+    CheckpointSettings,
     DeadSettings,
     DeliverySettings,
     EmbeddedSettings,
@@ -20,8 +21,8 @@ from hive.settings.parts import (
     RoutingSettings,
     WorkerSettings,
 )
-
 from hive.settings.scaling import ScalingSettings
+
 
 class Settings(BaseModel):
     """Everything that can be set. Build it with :func:`hive.settings.load_settings`."""
@@ -55,11 +56,12 @@ class Settings(BaseModel):
     )
     retries: RetrySettings = RetrySettings()
     routing: RoutingSettings = RoutingSettings()
+    checkpoints: CheckpointSettings = CheckpointSettings()
     results: ResultSettings = ResultSettings()
     worker: WorkerSettings = WorkerSettings()
+    scaling: ScalingSettings = ScalingSettings()
     fleet: FleetSettings = FleetSettings()
 
-    scaling: ScalingSettings = ScalingSettings()
     @model_validator(mode="after")
     def _rules_of_breakers(self) -> "Settings":
         for name in self.breakers:

@@ -55,6 +55,10 @@ hive:notes``
 ``{hive:retry:<d>}:…``   HASH   ``budget``: a retry account; ``gate``: who     retry_*              expiry
                                 probes a dependency; ``outcomes`` of retries
 ``{hive:retry:<d>}:held`` ZSET  ``<message id> <queue>`` by due time in ms     retry_park           release, expiry
+``{checkpoint:<digest>}: HASH   ``agent``, ``generation``,                      keep_checkpoint      its time
+hive:head``                     ``fencing_token``, ``is_forgotten``, ``seal``
+``{checkpoint:<digest>}: STRING the newest checkpoint of an agent, as the       keep_checkpoint      its time
+hive:record``                   database has it
 ``…:fair``               ZSET   number of a message by priority and turn       publish, promotion   claim, refill
 ``…:fair:turns``         ZSET   ``<priority>:<key>`` by its next turn          publish, promotion   claim, refill
 ``…:fair:messages``      STREAM key and envelope, by number                    publish, promotion   claim, refill

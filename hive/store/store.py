@@ -3,6 +3,7 @@
 from hive.store.answers import Answers
 from hive.store.booking import Booking
 from hive.store.breakers import Breakers
+from hive.store.checkpoints import Checkpoints
 from hive.store.claiming import Claiming
 from hive.store.deadletters import DeadLetters
 from hive.store.finishing import Finishing
@@ -31,6 +32,7 @@ class Store(
     Booking,
     Scaling,
     Use,
+    Checkpoints,
 ):
     """All operations on the broker's queues; see :class:`hive.store.caller.Caller` for what it is made of.
 

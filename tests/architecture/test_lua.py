@@ -15,6 +15,7 @@ from hive.resilience.budget import RetryBudget
 from hive.settings.parts import BreakerSettings, DeliverySettings
 from hive.store.booking import AMOUNTS
 from hive.store.breakers import CallCounts
+from hive.store.checkpoints import KeptHead
 from hive.store.guard import Bound, Guard
 from hive.store.keys import Layout
 from hive.store.leadership import Leadership, Term
@@ -37,6 +38,7 @@ MAY_REFUSE_WHEN_FULL = {
     "schedule",
     "dead_import",
     "keep_answer",
+    "keep_checkpoint",
     "agent_policy",
     "signal_agent",
     "signal_run",
@@ -66,6 +68,7 @@ LETTER = DeadLetter(
 BOOKED = dict.fromkeys(AMOUNTS, 1)
 WINDOW = Wanted(name="requests:1000:k", most=1, window_ms=1_000)
 TERM = Term(name="n", holder="h", number=1, left_s=1)
+KEPT = KeptHead(agent=b"a", generation=b"1", fencing_token=b"1", is_forgotten=b"0", seal=b"s")
 RESULT = StoredResult(key="r", value=b"v", ttl_ms=1)
 PLACE = Place(task_id="t", queue="q", message_id="m", field="f", event="e")
 
@@ -83,6 +86,7 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "agent_policy": (lambda store: store.agent_policy("a", SleepPolicy()), 2),
     "answer": (lambda store: store.answer("task:same"), 1),
     "keep_answer": (lambda store: store.keep_answer("task:same", b"a", ttl_s=1), 1),
+    "keep_checkpoint": (lambda store: store.keep_checkpoint(KEPT, b"r", head_s=1, record_s=1), 2),
     "book": (lambda store: store.book("h", "w", BOOKED, BOOKED), 3),
     "report_use": (lambda store: store.report_use("w", b"{}", [("t", "u"), ("s", "u")]), 2 + 2),
     "unbook": (lambda store: store.unbook("h", ["w"]), 3),

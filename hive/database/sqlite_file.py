@@ -1,0 +1,165 @@
+"""A file of SQLite that many processes use at once, with its schema in versions."""
+
+import os
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from hive.database.checkpoints import DatabaseError
+
+if TYPE_CHECKING:
+    import sqlite3
+
+#: Seconds a call waits for another process that writes.
+BUSY_S = 30.0
+
+#: Connections that are kept for the next call.
+IDLE_CONNECTIONS = 4
+
+
+class SqliteFile:
+    """Connections to one file, made when they are needed first; readable by its owner only.
+
+    The schema grows by steps: ``PRAGMA user_version`` says how many have been taken, and whoever opens the file takes the
+    rest. What is committed has reached the disk. Connections are kept between calls, because the last one to close
+    moves the whole write-ahead log; a forked child makes its own.
+
+    Args:
+        path: the file.
+        steps: statements of each step, in order; never changed, only added to.
+        page_bytes: of a file that is made; large ones suit large values.
+    """
+
+    def __init__(self, path: Path, steps: Sequence[str], *, page_bytes: int = 4096) -> None:
+        self.path = path
+        self._steps = tuple(steps)
+        self._page_bytes = page_bytes
+        self._inherited: list[sqlite3.Connection] = []
+        self._begin([])
+
+    def _begin(self, inherited: "list[sqlite3.Connection]") -> None:
+        self._pid = os.getpid()
+        self._mutex = threading.Lock()
+        self._idle: list[sqlite3.Connection] = []
+        # A connection must not be closed in a fork of the process that opened it: kept, it is not collected either.
+        self._inherited += inherited
+
+    def __reduce__(self) -> tuple[Callable[..., "SqliteFile"], tuple[object, ...]]:
+        return _made, (self.path, self._steps, self._page_bytes)
+
+    @contextmanager
+    def reading(self) -> Iterator["sqlite3.Connection | None"]:
+        """Yield a connection, or none where nobody has made the file.
+
+        Raises:
+            DatabaseError: the file cannot be used.
+        """
+        with self._translated():
+            if not self.path.exists():
+                yield None
+                return
+            connection = self._taken()
+            try:
+                yield connection
+            finally:
+                self._given_back(connection)
+
+    @contextmanager
+    def writing(self) -> Iterator["sqlite3.Connection"]:
+        """Yield a connection in a transaction that is committed if the block ends well; make the file if needed.
+
+        Raises:
+            DatabaseError: the file cannot be used; nothing was changed.
+        """
+        with self._translated():
+            connection = self._taken()
+            try:
+                connection.execute("BEGIN IMMEDIATE")
+                try:
+                    yield connection
+                    connection.execute("COMMIT")
+                finally:
+                    if connection.in_transaction:
+                        connection.execute("ROLLBACK")
+            finally:
+                self._given_back(connection)
+
+    def close(self) -> None:
+        """Close the connections that nobody uses; a later call opens new ones."""
+        if self._pid == os.getpid():
+            with self._mutex:
+                idle, self._idle = self._idle, []
+            for connection in idle:
+                connection.close()
+
+    def _taken(self) -> "sqlite3.Connection":
+        if self._pid != os.getpid():
+            self._begin(self._idle)
+        with self._mutex:
+            if self._idle:
+                return self._idle.pop()
+        return self._opened()
+
+    def _given_back(self, connection: "sqlite3.Connection") -> None:
+        with self._mutex:
+            if len(self._idle) < IDLE_CONNECTIONS:
+                self._idle.append(connection)
+                return
+        connection.close()
+
+    def _opened(self) -> "sqlite3.Connection":
+        import sqlite3  # noqa: PLC0415 - 1 MB in every worker, and not all have agents with state
+
+        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.path.touch(mode=0o600, exist_ok=True)
+        connection = sqlite3.connect(self.path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
+        try:
+            # What damage has made of a text must not end the reading of the others.
+            connection.text_factory = _text
+            connection.execute(f"PRAGMA page_size={self._page_bytes}")
+            connection.execute("PRAGMA journal_mode=WAL")
+            connection.execute("PRAGMA synchronous=FULL")
+            self._upgrade(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def _upgrade(self, connection: "sqlite3.Connection") -> None:
+        if self._version(connection) == len(self._steps):
+            return
+        connection.execute("BEGIN IMMEDIATE")
+        version = self._version(connection)
+        if version > len(self._steps):
+            raise DatabaseError(
+                f"{self.path} has version {version} of its schema, and this hive knows {len(self._steps)}: "
+                "it was written by a newer hive; upgrade this one"
+            )
+        for step in self._steps[version:]:
+            for statement in step.split(";"):
+                if statement.strip():
+                    connection.execute(statement)
+        connection.execute(f"PRAGMA user_version={len(self._steps)}")
+        connection.execute("COMMIT")
+
+    def _version(self, connection: "sqlite3.Connection") -> int:
+        return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+    @contextmanager
+    def _translated(self) -> Iterator[None]:
+        import sqlite3  # noqa: PLC0415 - as above
+
+        try:
+            yield
+        except (sqlite3.Error, OSError) as error:
+            raise DatabaseError(f"{self.path} cannot be used: {error}") from error
+
+
+def _text(value: bytes) -> str:
+    return value.decode(errors="replace")
+
+
+def _made(path: Path, steps: Sequence[str], page_bytes: int) -> SqliteFile:
+    return SqliteFile(path, steps, page_bytes=page_bytes)
