@@ -10,6 +10,7 @@ from celery.backends.redis import RedisBackend
 from celery.result import task_join_will_block
 from kombu.utils.encoding import bytes_to_str, ensure_bytes
 
+from hive.runtime.chord_claim import free_claim
 from hive.runtime.condemning import is_condemned, set_aside
 from hive.runtime.fallback import MARK, keep_answer
 from hive.runtime.fence import Fence
@@ -128,6 +129,8 @@ class FencedResults:
             fix_ids(request)
         if not self._is_ours(request):
             return None
+        if isinstance(self, RedisBackend):
+            free_claim(self, request)
         return super().on_chord_part_return(request, state, result, **kwargs)  # type: ignore[misc]
 
     def _is_ours(self, request: Any, task_id: str | None = None) -> bool:
