@@ -128,11 +128,26 @@ class Fleet:
         self.workers.append(worker)
         return worker
 
-    def publisher(self, count: int, **told: Any) -> subprocess.CompletedProcess[bytes]:
-        """Publish a bit of everything from a process of its own, which may be told to die on the way."""
-        chaos = replace(self.chaos, worker="publisher", **told)
+    def publisher(self, count: int, *kind: str, **told: Any) -> None:
+        """Publish a bit of everything from a process of its own, which may be told to die on the way.
+
+        Args:
+            count: how many.
+            kind: name and lane of one kind to publish instead.
+            told: further fields of :class:`Chaos`.
+        """
+        self._aside("publisher", "tests.chaos.workload", str(count), *kind, **told)
+
+    def operator(self, action: str, **told: Any) -> None:
+        """Let an operator do something in a process of its own, which may be told to die on the way."""
+        ended = self._aside("operator", "tests.chaos.operators", action, **told)
+        assert ended.returncode in {0, -signal.SIGKILL}, ended.stderr.decode()
+
+    def _aside(self, name: str, module: str, *arguments: str, **told: Any) -> subprocess.CompletedProcess[bytes]:
+        chaos = replace(self.chaos, worker=name, **told)
+        self.faulted.add(name)
         return subprocess.run(
-            [sys.executable, "-m", "tests.chaos.workload", str(count)],
+            [sys.executable, "-m", module, *arguments],
             cwd=ROOT, env={**os.environ, **chaos.environment()}, capture_output=True, check=False,
             start_new_session=True, timeout=60,
         )  # fmt: skip

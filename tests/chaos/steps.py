@@ -1,161 +1,105 @@
 """A process dies right before or right after each single step on the broker."""
 
 import contextlib
-import itertools
 import json
-import signal
-import subprocess
-import sys
 from collections.abc import Callable
 from importlib import resources
 
 from tests.chaos.fleet import Fleet
 from tests.chaos.ledger import Verdict
-from tests.chaos.run import QUICK, Report, Run
-from tests.chaos.workload import QUEUE, Effects, publish_every_kind
+from tests.chaos.remains import left, whereabouts
+from tests.chaos.run import QUICK, Report, Run, now_s
+from tests.chaos.stimuli import PREFORK, STIMULI
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
 
-#: Steps that no worker and no publisher takes: an operator's, or reads.
-OPERATORS = {
-    "release_queue", "release_consumer", "delete_queue", "purge", "cancel_scheduled", "touch", "adopt", "pop", "bind",
-    "dead_edit", "dead_import", "dead_read", "dead_remove", "dead_arrivals", "dead_told", "redrive",
-}  # fmt: skip
-
 #: Steps in which a death is met in the short profile; the long one meets them all.
-SHORT = ("after claim", "before finish_with_result", "after retry", "before reap")
+SHORT = ("after claim", "before finish_with_result", "after retry", "before reap", "before follow of a chord")
+
+#: Lanes that are looked after as fast as these leases, and a grace in which a message is looked at again as soon.
+PARTS = {"routing": {"report_every_s": 0.3, "fresh_s": 1.0}, "dead": {"unknown_task_grace_s": 30.0}}
+
+#: Seconds after a death within which everything has finished, and then within which nothing is held any more: the longest
+#: lease of what is shared is that of places and bookings, 6 s.
+FINISHED_S, SETTLED_S = 30.0, 15.0
+
+
+class UnsettledError(AssertionError):
+    """A death left something behind."""
+
+
+def scripts() -> list[str]:
+    """Return the names of all scripts of the store."""
+    lua = resources.files("hive.store") / "lua"
+    return sorted(file.name.removesuffix(".lua") for file in lua.iterdir() if file.name.endswith(".lua"))
 
 
 def points() -> list[str]:
-    """Return every point: before and after each script of the store but the operators' own."""
-    lua = resources.files("hive.store") / "lua"
-    names = sorted(file.name.removesuffix(".lua") for file in lua.iterdir() if file.name.endswith(".lua"))
-    return [f"{when} {name}" for name in names if name not in OPERATORS for when in ("before", "after")]
+    """Return every point: before and after each script of the store, by each way that leads to it."""
+    return [f"{when} {way}" for way in sorted(STIMULI) for when in ("before", "after")]
 
 
 def every_step(run: Run, server: RedisServer) -> Report:
-    """Meet a death at every point; nothing accepted is lost."""
+    """Meet a death at every point; nothing accepted is lost, and nothing stays held.
+
+    Raises:
+        UnsettledError: at some points something was left behind; it says at which, and what.
+    """
     total = Verdict(lost=0, duplicated=0, recovered=0, unexpected=0)
-    missed = []
+    missed, unsettled = [], []
     chosen = points() if run.is_long else SHORT
     for point in chosen:
         with contextlib.closing(server.client()) as client:
             client.flushall()
-        verdict = one_step(point, server)
+        began_s = now_s()
+        try:
+            verdict = one_step(point, server)
+        except UnsettledError as error:
+            unsettled.append(f"{point}: {error}")
+            print(json.dumps({"point": point, "unsettled": str(error)}), flush=True)
+            continue
         if verdict is None:
             missed.append(point)
             continue
-        print(json.dumps({"point": point, **verdict.as_dict()}))
+        print(json.dumps({"point": point, **verdict.as_dict(), "took_s": round(now_s() - began_s, 1)}), flush=True)
         total = Verdict(**{word: count + getattr(verdict, word) for word, count in total.as_dict().items()})
     print(json.dumps({"points": len(chosen), "never_reached": missed}))
+    if unsettled:
+        raise UnsettledError("\n".join(unsettled))
     return Report(verdict=total, figures={"never_reached": len(missed)}, bounds={"never_reached": 0})
 
 
 def one_step(point: str, server: RedisServer) -> Verdict | None:
-    """Let a process die at one point and others take over; ``None`` if it was never reached."""
-    step = point.split()[1]
-    pool = "prefork" if step == "reject" else "threads"
-    with Fleet(server, pool=pool, concurrency=2, delivery=QUICK) as fleet:
-        reach = STIMULI.get(step, _everything)
-        reach(fleet, point)
-        if not (fleet.directory / "died").exists():
+    """Let a process die at one point and others take over; ``None`` if it was never reached.
+
+    Raises:
+        UnsettledError: something accepted has not finished, or something is still held.
+    """
+    when, step = point.split()[:2]
+    pool = "prefork" if step in PREFORK else "threads"
+    with Fleet(server, pool=pool, concurrency=2, delivery=QUICK, parts=PARTS) as fleet:
+        STIMULI[point.partition(" ")[2]](fleet, f"{when} {step}")
+        died = fleet.directory / "died"
+        if not died.exists():
             return None
-        if fleet.workers:
-            victim = eventually(lambda: next((w for w in fleet.workers if w.process.poll() is not None), None), 10)
+        name = eventually(died.read_text, 5, what="the name of who died")
+        victim = next((worker for worker in fleet.workers if worker.name == name), None)
+        if victim is not None:
+            victim.process.wait(10)
             fleet.kill(victim)
         fleet.start()
-        eventually(lambda: not fleet.ledger.missing(), 30, what="everything accepted has finished")
-        return fleet.ledger.verdict(ended=fleet.faulted | {"publisher"}, dead=[])
+        until(lambda: not fleet.ledger.missing(), FINISHED_S, lambda: whereabouts(fleet, fleet.ledger.missing()))
+        until(lambda: not left(fleet), SETTLED_S, lambda: left(fleet))
+        return fleet.ledger.verdict(ended=fleet.faulted, dead=[])
 
 
-def _die(fleet: Fleet, timeout_s: float = 15) -> None:
-    with contextlib.suppress(AssertionError):
-        eventually((fleet.directory / "died").exists, timeout_s, what="the death")
+def until(is_over: Callable[[], bool], timeout_s: float, remaining: Callable[[], list[str]]) -> None:
+    """Wait until something is over.
 
-
-def _everything(fleet: Fleet, point: str) -> None:
-    """A worker dies while it works on a bit of everything."""
-    publish_every_kind(fleet.app, Effects(fleet.chaos), 2)
-    fleet.start(wait=False, die_at=point)
-    _die(fleet)
-
-
-def _publishing(fleet: Fleet, point: str) -> None:
-    """The publisher dies; what it had been told is accepted must be there."""
-    fleet.publisher(2, die_at=point)
-
-
-def _stock_eta(fleet: Fleet, point: str) -> None:
-    """A stock producer leaves a message with an eta on the plain list; the worker that claims it dies."""
-    publish = f"from celery import Celery; Celery(broker={fleet.server.url!r}).send_task('chaos.work', ('eta',), countdown=5, queue={QUEUE!r})"
-    subprocess.run([sys.executable, "-c", publish], check=True)
-    fleet.ledger.published.add("eta")
-    _everything(fleet, point)
-
-
-def _stopping(fleet: Fleet, point: str) -> None:
-    """A worker dies while it stops warmly with unstarted work in hand."""
-    fleet.publish([str(number) for number in range(40)], arguments=(0.1,))
-    (worker,) = fleet.start(die_at=point)
-    eventually(lambda: fleet.ledger.finished() > 0, 15, what="under way")
-    worker.process.send_signal(signal.SIGTERM)
-    _die(fleet)
-
-
-def _after_a_death(fleet: Fleet, point: str) -> None:
-    """A worker dies while it returns the work of another that died."""
-    fleet.publish([str(number) for number in range(40)], arguments=(0.1,))
-    (victim,) = fleet.start()
-    eventually(lambda: fleet.ledger.finished() > 0, 15, what="under way")
-    fleet.kill(victim)
-    fleet.start(wait=False, die_at=point)
-    _die(fleet)
-
-
-def _unknown_task(fleet: Fleet, point: str) -> None:
-    """A worker dies while it lets a message wait whose task nobody knows."""
-    fleet.app.send_task("chaos.nobody", queue=QUEUE)
-    _everything(fleet, point)
-
-
-def _child(fleet: Fleet, point: str) -> None:
-    """A worker dies while it counts the death of a pool child."""
-    fleet.publish(["killed-child"], task="chaos.child")
-    _everything(fleet, point)
-
-
-def _garbage(fleet: Fleet, point: str) -> None:
-    """A worker dies while it sets bytes aside that are no message."""
-    with contextlib.closing(fleet.server.client()) as client:
-        client.lpush(QUEUE, b"\x00 no message")
-    _everything(fleet, point)
-
-
-def _unknown(fleet: Fleet, point: str) -> None:
-    """A worker dies while it compares what it holds with the broker, which has more: the reply of a claim was lost."""
-    fleet.start(die_at=point)
-    store = fleet.store()
-    (record,) = eventually(lambda: store.consumers(QUEUE), 15, what="the worker is registered")
-    attempts = itertools.count(1)
-
-    def taken() -> bool:
-        number = next(attempts)
-        fleet.publish([f"unknown{number}"])
-        return bool(store.claim(record.consumer, [QUEUE], sequence=1_000_000 + number, credit=1).deliveries)
-
-    eventually(taken, 15, what="a claim that the worker knows nothing of")
-    _die(fleet)
-
-
-STIMULI: dict[str, Callable[[Fleet, str], None]] = {
-    "publish": _publishing,
-    "schedule": _publishing,
-    "reconcile": _unknown,
-    "reschedule": _stock_eta,
-    "requeue": _stopping,
-    "unregister": _stopping,
-    "postpone": _unknown_task,
-    "reap": _after_a_death,
-    "reject": _child,
-    "dead_letter": _garbage,
-}
+    Raises:
+        UnsettledError: it was not for ``timeout_s``; it says what remains.
+    """
+    try:
+        eventually(is_over, timeout_s, 0.1)
+    except AssertionError:
+        raise UnsettledError(f"after {timeout_s:g} s there is still {'; '.join(remaining())}") from None

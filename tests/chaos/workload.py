@@ -25,9 +25,14 @@ from hive import Hive
 from hive.settings.model import Settings
 from hive.settings.parts import BrokerSettings, DeliverySettings
 from hive.store.caller import Caller
+from hive.store.lane import LANE
 from hive.store.pipelining import Pipeline
+from tests.chaos import kinds
 
 QUEUE = "chaos"
+
+#: Name of the first start of a worker.
+FIRST = "w0"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,6 +44,7 @@ class Chaos:
         directory: of effects, logs and flags.
         worker: name of this start of a worker; a restarted worker has another.
         delivery: hive's delivery settings.
+        parts: further settings of hive, by part.
         prefetch: messages held per slot.
         die_at: ``before NAME``, ``after NAME`` of a script: the first process that gets there kills its worker.
         clock: whether scripts are handed the time of the file ``clock`` (seconds of offset).
@@ -50,6 +56,7 @@ class Chaos:
     directory: str
     worker: str = "test"
     delivery: dict[str, float] = field(default_factory=dict)
+    parts: dict[str, dict[str, Any]] = field(default_factory=dict)
     prefetch: int = 16
     die_at: str = ""
     clock: bool = False
@@ -84,6 +91,7 @@ def build(chaos: Chaos) -> Hive:
     settings = Settings(
         delivery=DeliverySettings(**chaos.delivery),  # type: ignore[arg-type]
         broker=BrokerSettings(socket_timeout_s=min(5.0, chaos.delivery.get("lease_s", 6.0) * 1.5)),
+        **chaos.parts,  # type: ignore[arg-type]
     )
     app = Hive("chaos", broker=chaos.broker, backend=chaos.broker, settings=settings)
     app.conf.update(
@@ -94,7 +102,9 @@ def build(chaos: Chaos) -> Hive:
         task_send_sent_event=False,
         task_track_started=False,
     )
-    _define(app, chaos, Effects(chaos))
+    effects = Effects(chaos)
+    _define(app, chaos, effects)
+    kinds.define(app, effects, knows_late=chaos.worker != FIRST)
     return app
 
 
@@ -153,7 +163,8 @@ def inject(chaos: Chaos) -> None:
     def at(point: str) -> None:
         if point == chaos.die_at:
             with suppress(FileExistsError):
-                (Path(chaos.directory) / "died").touch(exist_ok=False)
+                with (Path(chaos.directory) / "died").open("x") as died:
+                    died.write(chaos.worker)
                 kill_worker()
 
     def traced(self: Caller, name: str, keys: Sequence[str], *arguments: Any) -> Any:
@@ -184,14 +195,7 @@ def inject(chaos: Chaos) -> None:
 def publish_every_kind(app: Hive, effects: Effects, count: int) -> None:
     """Publish a bit of everything, noting what is about to be accepted (``i`` lines) and what was (``p`` lines)."""
     work, again, body = (app.tasks[f"chaos.{name}"] for name in ("work", "again", "body"))
-
-    def accepted(ids: Sequence[str], publish: Callable[[], object]) -> None:
-        for id_ in ids:
-            effects.note("i", id_)
-        publish()
-        for id_ in ids:
-            effects.note("p", id_)
-
+    accepted = partial(_accepted, effects)
     for number in range(count):
         plain, eta, retry, chained, chorded = (
             f"{name}{number}" for name in ("plain", "eta", "retry", "chain", "chord")
@@ -203,6 +207,23 @@ def publish_every_kind(app: Hive, effects: Effects, count: int) -> None:
         accepted(steps, chain(work.si(step) for step in steps).delay)
         parts = [f"{chorded}part{part}" for part in range(3)]
         accepted([*parts, chorded], partial(chord(work.si(part) for part in parts), body.s(chorded)))
+
+
+def publish_kind(app: Hive, effects: Effects, kind: str, count: int, lane: str) -> None:
+    """Publish tasks of one kind, noted as in :func:`publish_every_kind`; without a kind into a worker's lane."""
+    task = app.tasks[f"chaos.{kind or 'work'}"]
+    options = {"queue": QUEUE, LANE: lane} if lane else {}
+    for number in range(count):
+        id_ = f"{kind}-published{number}"
+        _accepted(effects, [id_], lambda id_=id_: task.apply_async((id_,), **options))  # type: ignore[misc]
+
+
+def _accepted(effects: Effects, ids: Sequence[str], publish: Callable[[], object]) -> None:
+    for id_ in ids:
+        effects.note("i", id_)
+    publish()
+    for id_ in ids:
+        effects.note("p", id_)
 
 
 @worker_ready.connect
@@ -217,4 +238,7 @@ if "CHAOS" in os.environ:
     app = build(TOLD)
 
 if __name__ == "__main__":
-    publish_every_kind(app, Effects(TOLD), int(sys.argv[1]))
+    if len(sys.argv) > 2:
+        publish_kind(app, Effects(TOLD), sys.argv[2], int(sys.argv[1]), sys.argv[3])
+    else:
+        publish_every_kind(app, Effects(TOLD), int(sys.argv[1]))
