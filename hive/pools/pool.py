@@ -121,7 +121,8 @@ class AsyncioPool(BasePool):
         self._stopped = True
         self._loop.post(self._slots.close)
         if not worker_state.should_terminate:
-            self._drain(self._grace_s)
+            process = getattr(self.app, "process", None)
+            self._drain(float("inf") if process is not None and process.is_draining else self._grace_s)
         self._end()
 
     def on_terminate(self) -> None:

@@ -20,6 +20,8 @@ class LoadReport:
         cpu: utilisation of its host's processors, 0..1.
         memory: utilisation of its host's memory, 0..1.
         free_memory_mb: of its host.
+        rests_s: seconds until it reports again, if that is longer than others take; 0: it is not.
+        finished: tasks it has finished since it was started.
     """
 
     slots: int
@@ -30,6 +32,8 @@ class LoadReport:
     cpu: float = 0.0
     memory: float = 0.0
     free_memory_mb: float = 0.0
+    rests_s: float = 0.0
+    finished: int = 0
 
     def written(self) -> bytes:
         """Return it as JSON."""
@@ -37,6 +41,36 @@ class LoadReport:
         return json.dumps(
             {name: round(value, 4) if isinstance(value, float) else value for name, value in fields.items()}
         ).encode()
+
+
+def is_fresh(written: bytes, age_s: float, fresh_s: float) -> bool:
+    """Whether a report of some age still counts; one of a worker that rests does for as long as it rests, too.
+
+    Args:
+        written: the report.
+        age_s: seconds since it was written.
+        fresh_s: seconds that a report counts.
+    """
+    if age_s < fresh_s:
+        return True
+    try:
+        return age_s < fresh_s + float(json.loads(written).get("rests_s", 0.0))
+    except (AttributeError, TypeError, ValueError):
+        return False
+
+
+def finished_of(written: bytes) -> tuple[int, float | None]:
+    """Return how many tasks a worker has finished since its start, and seconds a task takes it; None: it does not say.
+
+    Args:
+        written: its report.
+    """
+    try:
+        known: dict[str, Any] = json.loads(written)
+        rate = known["rate"]
+        return int(known.get("finished", 0)), 1.0 / float(rate) if rate else None
+    except (KeyError, TypeError, ValueError):
+        return 0, None
 
 
 def worker_of(name: str, waiting: int, written: bytes) -> Worker | None:

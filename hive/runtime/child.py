@@ -13,6 +13,9 @@ from hive.runtime.app import Hive
 from hive.runtime.loading import load_app
 from hive.runtime.serve import BOOTSTRAP, serve
 
+#: The first word of what runs the scaler of whole workers.
+SCALER = "autoscale"
+
 #: Names the pipes that a supervisor hands to a fresh interpreter: "<lifeline>,<readiness>".
 PIPES_VARIABLE = "HIVE_CHILD_PIPES"
 
@@ -68,6 +71,11 @@ def _serve(app: Hive, arguments: Sequence[str], lifeline: int, readiness: int) -
     def ready() -> None:
         os.write(readiness, b"ready\n")
 
+    if arguments[0] == SCALER:
+        # What a scaler takes, a worker does not need.
+        from hive.runtime.scaling_part import serve_scaler  # noqa: PLC0415
+
+        return serve_scaler(app, arguments, readiness, ready)
     return serve(app, arguments, ready)
 
 

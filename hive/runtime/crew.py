@@ -3,7 +3,8 @@
 import os
 import signal
 import socket
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import Any
 
 from hive.clock import Clock
 from hive.runtime.app import Hive
@@ -22,13 +23,23 @@ class Crew:
         app_path: where from.
         inbox: where parts are heard.
         clock: for pauses.
+        on_wish: told what a part wants of the supervisor.
     """
 
-    def __init__(self, app: Hive, app_path: str, inbox: Inbox, clock: Clock) -> None:
+    def __init__(
+        self,
+        app: Hive,
+        app_path: str,
+        inbox: Inbox,
+        clock: Clock,
+        on_wish: Callable[[dict[str, Any]], None] | None = None,
+    ) -> None:
         self._app, self._app_path, self._inbox, self._clock = app, app_path, inbox, clock
         self._home = Home(app.settings.home.absolute())
         self._lifeline = os.pipe()
         self._parts: list[Part] = []
+        self._private: tuple[int, ...] = ()
+        self._on_wish = on_wish
 
     def __len__(self) -> int:
         return len(self._parts)
@@ -40,7 +51,7 @@ class Crew:
             plans: what to run.
             private: files of the supervisor that no forked part may keep open.
         """
-        kept = tuple(private)
+        self._private = kept = (*self._private, *private)
 
         def in_child() -> None:
             self._inbox.leave()
@@ -90,6 +101,22 @@ class Crew:
                 self._stop_hearing(part)
                 part.ended(status, now_s)
 
+    def have(self, plans: Iterable[PartPlan], drained: Iterable[str]) -> None:
+        """Take further parts on, and let others end once what they run has ended. A repeat changes nothing.
+
+        Args:
+            plans: what is to run; a part that runs already, or waits to be started again, is left alone.
+            drained: names of parts that are to end.
+        """
+        names = set(drained)
+        for part in self._parts:
+            if part.plan.name in names and part.state not in {PartState.STOPPING, PartState.STOPPED}:
+                part.drain()
+        self._parts = [part for part in self._parts if part.state is not PartState.STOPPED]
+        # One that still drains keeps its name, and its node's, until it has ended.
+        taken = {part.plan.name for part in self._parts}
+        self.plan(plan for plan in plans if plan.name not in taken)
+
     def tell(self, number: signal.Signals) -> None:
         """Send a signal to every part and start none again."""
         for part in self._parts:
@@ -110,10 +137,12 @@ class Crew:
         readiness = part.start()
 
         def hear() -> None:
-            if os.read(readiness, 4096):
-                part.heard_ready(self._clock.monotonic_s())
-            else:
+            said = os.read(readiness, 65_536)
+            if not said:
                 self._stop_hearing(part)
+            for wish in part.heard(said, self._clock.monotonic_s()) if said else ():
+                if self._on_wish is not None:
+                    self._on_wish(wish)
 
         self._inbox.listen(readiness, hear)
 

@@ -48,6 +48,7 @@ class LoadMeter:
             cpu=psutil.cpu_percent() / 100,
             memory=memory.percent / 100,
             free_memory_mb=memory.available / 1_048_576,
+            finished=finished,
         )
 
 

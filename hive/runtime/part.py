@@ -1,6 +1,7 @@
 """One supervised part of a hive: its process, and where it stands."""
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -8,11 +9,12 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from hive.runtime.app import Hive
 from hive.runtime.child import PIPES_VARIABLE, run_forked
 from hive.runtime.restart import Backoff
-from hive.runtime.serve import BOOTSTRAP, needs_patching
+from hive.runtime.serve import BOOTSTRAP, DRAIN, needs_patching
 from hive.runtime.state import PartReport, PartState
 
 
@@ -75,6 +77,7 @@ class Part:
         self.last_end = ""
         self.start_at_s = 0.0
         self.ready_at_s: float | None = None
+        self._begun = b""
 
     @property
     def is_alive(self) -> bool:
@@ -128,6 +131,24 @@ class Part:
             # Not waited for yet, so the number still names our child.
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.process_id, number)
+
+    def drain(self) -> None:
+        """Have its process end once what it runs has ended, however long that takes; it is not started again."""
+        self.tell(DRAIN)
+
+    def heard(self, said: bytes, now_s: float) -> list[dict[str, Any]]:
+        """Take what its process says: that it serves, and in the lines that follow, what it wants of the supervisor.
+
+        Args:
+            said: bytes of its pipe.
+            now_s: monotonic.
+
+        Returns:
+            What it wants, each whole.
+        """
+        self.heard_ready(now_s)
+        *lines, self._begun = (self._begun + said).split(b"\n")
+        return [json.loads(line) for line in lines if line.startswith(b"{")]
 
     def report(self) -> PartReport:
         """Return where it stands."""

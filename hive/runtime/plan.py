@@ -8,6 +8,7 @@ from hive.agents.builtin import FALLBACK
 from hive.agents.types import AgentType
 from hive.runtime.app import Hive
 from hive.runtime.celery_arguments import beat_arguments, flower_arguments, slots_within, worker_arguments
+from hive.runtime.child import SCALER
 from hive.runtime.flower import BASIC_AUTH, flower_environ
 from hive.runtime.home import Home
 from hive.runtime.part import PartPlan
@@ -53,11 +54,12 @@ def part_plans(app: Hive, plan: HivePlan) -> list[PartPlan]:
     """
     settings = app.settings
     slots = settings.fleet.slots if plan.slots is None else plan.slots
-    # A number of slots that somebody asked for is kept.
-    is_asked = plan.slots is not None or "slots" in settings.fleet.model_fields_set
-    elastic = settings.scaling.slots and not is_asked
     types = [agent for agent in wanted_types(app, plan.agent_types) if slots_within(agent, slots)]
-    parts = [_pool(app, agent, slots, elastic) for agent in types]
+    parts = [part for agent in types for part in worker_parts(app, plan, agent, least_workers(agent))]
+    scaled = () if plan.until_unused else tuple(agent.name for agent in types if agent.workers.maximum > 1)
+    if scaled:
+        kept = 0 if _follows_demand(app, plan) else slots
+        parts.append(PartPlan(name=SCALER, arguments=(SCALER, str(kept), *scaled)))
     if settings.fleet.beat if plan.beat is None else plan.beat:
         parts.append(PartPlan(name="beat", arguments=tuple(beat_arguments(Home(settings.home.absolute())))))
     if plan.flower:
@@ -89,7 +91,31 @@ def queues_of(app: Hive, agent: AgentType) -> tuple[str, ...]:
     return (agent.queue, app.conf.task_default_queue) if agent.name == FALLBACK else (agent.queue,)
 
 
-def _pool(app: Hive, agent: AgentType, slots: int, follows_demand: bool) -> PartPlan:
+def least_workers(agent: AgentType) -> int:
+    """Return how many workers of a type a hive on one machine has in any case: what joins it counts on one."""
+    return max(1, agent.workers.minimum)
+
+
+def _follows_demand(app: Hive, plan: HivePlan) -> bool:
+    """Whether slots do; a number that somebody asked for is kept."""
+    is_asked = plan.slots is not None or "slots" in app.settings.fleet.model_fields_set
+    return app.settings.scaling.slots and not is_asked
+
+
+def worker_parts(app: Hive, plan: HivePlan, agent: AgentType, count: int) -> list[PartPlan]:
+    """Return the parts that are the first ``count`` workers of a type: TYPE, TYPE.2 and so on."""
+    slots, elastic = app.settings.fleet.slots if plan.slots is None else plan.slots, _follows_demand(app, plan)
+    names = [agent.name if number == 1 else f"{agent.name}.{number}" for number in range(1, count + 1)]
+    return [_pool(app, agent, name, slots, elastic) for name in names]
+
+
+def _pool(app: Hive, agent: AgentType, name: str, slots: int, follows_demand: bool) -> PartPlan:
     size = slots_within(agent, slots)
-    arguments = worker_arguments(agent, app.conf.task_default_queue, concurrency=size, follows_demand=follows_demand)
-    return PartPlan(name=agent.name, arguments=tuple(arguments), slots=size, queues=queues_of(app, agent))
+    arguments = worker_arguments(
+        agent,
+        app.conf.task_default_queue,
+        concurrency=size,
+        hostname=f"{name}@%h",
+        follows_demand=follows_demand,
+    )
+    return PartPlan(name=name, arguments=tuple(arguments), slots=size, queues=queues_of(app, agent))

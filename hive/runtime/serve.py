@@ -1,6 +1,7 @@
 """Running one part of a hive in this process, as the commands do and as the supervisor's children do."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -22,6 +23,10 @@ BOOTSTRAP = (
     "from celery import maybe_patch_concurrency; maybe_patch_concurrency(sys.argv)\n"
     "from hive.runtime.child import main; main()\n"
 )
+
+
+#: The signal by which a worker is asked to take nothing more and to end once what it runs has ended.
+DRAIN = signal.SIGUSR2
 
 
 def serve(app: Hive, arguments: Sequence[str], on_ready: Callable[[], None] | None = None) -> int:
@@ -57,6 +62,12 @@ def serve(app: Hive, arguments: Sequence[str], on_ready: Callable[[], None] | No
     def made(sender: Any, **_: Any) -> None:
         workers.append(sender)
 
+    def drain(*_: Any) -> None:
+        app.process.is_draining = True
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    if arguments[0] == "worker":
+        signal.signal(DRAIN, drain)
     worker_init.connect(made, weak=False)
     worker_ready.connect(ready, weak=False)
     beat_init.connect(ready, weak=False)

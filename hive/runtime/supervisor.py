@@ -17,6 +17,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from importlib import import_module
+from typing import Any
 
 from hive.clock import Clock, SystemClock
 from hive.errors import BrokerError, BrokerLockedError
@@ -28,7 +29,7 @@ from hive.runtime.inbox import Inbox
 from hive.runtime.loading import embedded_broker, ready_broker
 from hive.runtime.lock import FileLock
 from hive.runtime.logfile import trim
-from hive.runtime.plan import HivePlan, part_plans
+from hive.runtime.plan import HivePlan, part_plans, worker_parts
 from hive.runtime.restart import Backoff
 from hive.runtime.state import HiveReport, write_report
 
@@ -87,7 +88,9 @@ class Supervisor:
         self._lock = FileLock(self.home.supervisor_lock)
         self._users = FileLock(self.home.users_lock)
         self._inbox = Inbox(self.stop)
-        self._crew = Crew(app, app_path, self._inbox, self.clock)
+        self._crew = Crew(app, app_path, self._inbox, self.clock, self._hear)
+        #: How many workers of each agent type there are to be, where its scaler has said so.
+        self._workers: dict[str, int] = {}
         self._broker: EmbeddedBroker | None = None
         self._owns_broker = False
         self._broker_pause = Backoff(app.settings.fleet.restart_max_s)
@@ -115,6 +118,7 @@ class Supervisor:
                 _share_memory()
                 self._crew.plan(plans, private=[self._lock.fd])
                 while not self._stops_asked and not self._is_unused():
+                    self._have_workers()
                     self._crew.start_due()
                     self._announce()
                     self._inbox.wait(min(tick_s, self._crew.next_due_s()))
@@ -123,6 +127,17 @@ class Supervisor:
                     self._trim_logs()
             finally:
                 self._end()
+
+    def _hear(self, wish: dict[str, Any]) -> None:
+        self._workers.update(wish.get("workers", {}))
+
+    def _have_workers(self) -> None:
+        """Start and drain workers until there are as many as there are to be; one that drains is given its time."""
+        for name, count in self._workers.items():
+            parts = worker_parts(self.app, self.plan, self.app.agent_types.require(name), count)
+            wanted = {part.name for part in parts}
+            there = [part.name for part in self._crew.reports() if part.name.partition(".")[0] == name]
+            self._crew.have(parts, [other for other in there if other not in wanted])
 
     def stop(self) -> None:
         """Ask for the stop; each repeat goes one step on: warmly, by SIGQUIT, by SIGKILL."""

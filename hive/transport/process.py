@@ -48,6 +48,8 @@ class Process:
         self.failed_count = 0
         #: Seconds that tasks of this worker took of late, until somebody takes them from here.
         self.service_s: deque[float] = deque(maxlen=SERVICES_KEPT)
+        #: Whether it ends once its tasks have ended, however long they take.
+        self.is_draining = False
         self._members: dict[str, Member] = {}
 
     def join(
