@@ -1,15 +1,20 @@
 """Dead letters that a task decides on itself, because its failure is for good.
 
-They are set aside once all who wait for the failure were told of it: a worker that dies in between leaves the message to
-the next one, which tells and sets aside again. Nobody else tells of them (:mod:`hive.runtime.dead_results`).
+Where nothing follows from the failure and the results are on the broker, the failure and the letter are written in one step:
+who reads the one finds the other. Else they are set aside once all who wait for the failure were told of it: a worker that
+dies in between leaves the message to the next one, which tells and sets aside again. Nobody else tells of them
+(:mod:`hive.runtime.dead_results`).
 """
 
+from functools import partial
 from typing import Any
 
 from hive.deadletter.poison import Reason
 from hive.runtime.fence import Fence
 from hive.runtime.inspection import trace_of
 from hive.store.condemned import Condemned
+from hive.store.store import Store
+from hive.store.values import Outcome, StoredResult
 
 #: Why a task sets its own message aside: it refuses its arguments, is poison by its cause or on two workers, or is not
 #: retried any more. It fails with the error it raised.
@@ -54,5 +59,22 @@ def set_aside(app: Any, request: Any) -> None:
     fence = Fence.of(request)
     if fence is None or not is_condemned(request):
         return
-    condemned = request.delivery_info.pop(_CONDEMNED)
+    condemned = request.delivery_info[_CONDEMNED]
+    if condemned is None:
+        return
+    request.delivery_info[_CONDEMNED] = None
     app.access.present(fence, lambda store: store.set_aside(fence.consumer, [condemned])[0])
+
+
+def set_aside_with_result(app: Any, request: Any, fence: Fence, result: StoredResult) -> Outcome:
+    """Write the failure of a request whose task decided so together with its dead letter.
+
+    Raises:
+        BrokerGoneError: the broker stayed away for ten minutes.
+    """
+    condemned = request.delivery_info[_CONDEMNED]
+    step = partial(Store.set_aside_with_result, consumer=fence.consumer, condemned=condemned, result=result)
+    outcome: Outcome = app.access.present(fence, step, jointly=True)
+    # Nothing is left to be set aside; that its task decided so stays true.
+    request.delivery_info[_CONDEMNED] = None
+    return outcome

@@ -6,12 +6,13 @@ from functools import cache
 from typing import Any
 
 from celery import states
+from celery.backends.base import BaseBackend
 from celery.backends.redis import RedisBackend
 from celery.result import task_join_will_block
 from kombu.utils.encoding import bytes_to_str, ensure_bytes
 
 from hive.runtime.chord_claim import free_claim
-from hive.runtime.condemning import is_condemned, set_aside
+from hive.runtime.condemning import is_condemned, set_aside, set_aside_with_result
 from hive.runtime.fallback import MARK, keep_answer
 from hive.runtime.fence import Fence
 from hive.runtime.inspection import trace_of
@@ -76,10 +77,13 @@ class FencedResults:
             ttl_ms=round(expires_s * 1000) if expires_s else None,
             channel=key,
         )
-        write = Store.finish_with_result if _ends(state, request) else Store.store_result
-        outcome = self.app.access.present(
-            fence, lambda store: write(store, fence.consumer, fence.delivery, stored), jointly=True
-        )
+        if state == states.FAILURE and is_condemned(request) and not _follows(request):
+            outcome = set_aside_with_result(self.app, request, fence, stored)
+        else:
+            write = Store.finish_with_result if _ends(state, request) else Store.store_result
+            outcome = self.app.access.present(
+                fence, lambda store: write(store, fence.consumer, fence.delivery, stored), jointly=True
+            )
         # A delivery that has ended was ended by us, and with a result: a hard time limit is told of twice.
         if outcome is Outcome.STALE:
             _refused(f"result {state}", task_id, fence)
@@ -87,13 +91,17 @@ class FencedResults:
     def say_waiting(self, request: Any, error: BaseException | None) -> None:
         """Record that a task waits for its next attempt, before that is published: it may end before Celery says so.
 
-        Where that is no one step with the delivery, it is left to Celery.
+        A backend that stores results in a way of its own (RPC, none at all) is left to Celery.
         """
         fence = Fence.of(request)
-        if fence is None or not isinstance(self, RedisBackend) or not self.app.access.is_broker(fence, self.connparams):
+        backend: Any = self
+        if fence is None or type(backend).store_result is not BaseBackend.store_result:
             return
         trace = trace_of(error) if error else None
-        self._write(fence, request.id, self.encode_result(error, states.RETRY), states.RETRY, trace, request)
+        if isinstance(self, RedisBackend) and self.app.access.is_broker(fence, self.connparams):
+            self._write(fence, request.id, self.encode_result(error, states.RETRY), states.RETRY, trace, request)
+        elif self.app.access.is_current(fence, request.id):
+            backend.store_result(request.id, error, states.RETRY, traceback=trace, request=request)
         # Copies of the request share it.
         request.delivery_info[_SAID_WAITING] = True
 

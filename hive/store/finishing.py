@@ -1,4 +1,4 @@
-"""What a consumer does with a delivery: start it, finish it, give it back, set it aside.
+"""What a consumer does with a delivery: start it, finish it, give it back (and :mod:`hive.store.setting_aside`).
 
 Every step names consumer and token. The script carries it out only if that consumer is registered and holds that
 delivery; else it changes nothing, counts the refusal and says so.
@@ -7,14 +7,15 @@ delivery; else it changes nothing, counts the refusal and says so.
 from collections.abc import Sequence
 
 from hive.store.caller import Caller
-from hive.store.condemned import Condemned, Postponed
 from hive.store.keys import distinct
 from hive.store.turn import mark_of
 from hive.store.values import DeliveryId, Due, Fate, Outcome, Outgoing, Start, Started, StoredResult
 
 DEATHS_KEPT_MS = 7 * 86_400_000
 
-_POSTPONED = {1: Postponed.WAITS, 2: Postponed.OVER, 0: Postponed.ALREADY, -1: Postponed.STALE}
+#: What else may stand beside a message, and is forgotten when it has ended.
+_BESIDE = ("deaths:expiry", "unique", "unique:expiry")
+
 _FATE = {1: Fate.READY, 2: Fate.SUSPECT, 3: Fate.DEAD, 0: Fate.ALREADY, -1: Fate.STALE}
 
 
@@ -60,6 +61,7 @@ class Finishing(Caller):
         for queue in queues:
             names = self.queue_keys(queue)
             keys += [*names.keys("consumers", "counters", "deaths"), *names.of_consumer(consumer)[:2]]
+            keys += names.keys(*_BESIDE)
         arguments: list[int] = []
         for id_ in ids:
             arguments += [queues.index(id_.queue) + 1, id_.token]
@@ -86,6 +88,7 @@ class Finishing(Caller):
     def _result(self, consumer: str, id_: DeliveryId, result: StoredResult, *, finish: bool) -> int:
         names = self.queue_keys(id_.queue)
         keys = [*names.keys("consumers", "counters", "deaths"), *names.of_consumer(consumer)[:2], result.key]
+        keys += names.keys(*_BESIDE)
         return int(
             self.call(
                 "finish_with_result",
@@ -230,66 +233,3 @@ class Finishing(Caller):
             *self.layout.priority_steps,
         )
         return _FATE[code]
-
-    def dead_letter(
-        self,
-        consumer: str,
-        id_: DeliveryId,
-        *,
-        reason: str,
-        cause: str,
-        message_id: str | None = None,
-        traceback: str = "",
-    ) -> Outcome:
-        """Set one delivery aside at once; see :meth:`set_aside`."""
-        condemned = Condemned(id=id_, reason=reason, cause=cause, message_id=message_id, traceback=traceback)
-        return self.set_aside(consumer, [condemned])[0]
-
-    def set_aside(self, consumer: str, condemned: Sequence[Condemned]) -> tuple[Outcome, ...]:
-        """Set deliveries aside, for what can never succeed, in one round trip for each queue.
-
-        Safe to repeat. What their causes hold that is not UTF-8 is written with backslashes.
-        """
-        outcomes: dict[DeliveryId, Outcome] = {}
-        for queue in distinct([one.id.queue for one in condemned]):
-            mine = [one for one in condemned if one.id.queue == queue]
-            names = self.queue_keys(queue)
-            keys = [
-                *names.keys("consumers", "counters", "deaths", "dead", "dead:records", "dead:messages"),
-                *names.of_consumer(consumer)[:2],
-                *names.keys("consumers:info", "dead:untold"),
-            ]
-            arguments: list[str | int] = []
-            for one in mine:
-                texts = (one.message_id or "", one.reason, one.cause, one.traceback)
-                arguments += [one.id.token, *map(_storable, texts)]
-            codes = self.call("dead_letter", keys, self.now_argument(), consumer, queue, *arguments)
-            outcomes.update(zip((one.id for one in mine), map(Outcome, codes), strict=True))
-        return tuple(outcomes[one.id] for one in condemned)
-
-    def postpone(self, consumer: str, id_: DeliveryId, message_id: str, *, grace_s: float, look_s: float) -> Postponed:
-        """Let a delivery whose task nobody here knows wait on the broker, uncounted, until its grace time is over.
-
-        The grace time begins with the first call for the message, by whichever worker. Safe to repeat.
-
-        Args:
-            consumer: who holds it.
-            id_: the delivery.
-            message_id: its id.
-            grace_s: seconds until nothing is postponed any more.
-            look_s: seconds until the next worker may look at it.
-        """
-        names = self.queue_keys(id_.queue)
-        keys = [
-            *names.keys("consumers", "counters"),
-            *names.of_consumer(consumer)[:2],
-            *names.keys("scheduled", "scheduled:messages", "graces"),
-        ]
-        grace_ms, look_ms = round(grace_s * 1000), round(look_s * 1000)
-        code = self.call("postpone", keys, self.now_argument(), consumer, id_.token, message_id, grace_ms, look_ms)
-        return _POSTPONED[code]
-
-
-def _storable(text: str) -> str:
-    """Return a text that can be written: a name read from JSON may hold halves of surrogate pairs."""
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()

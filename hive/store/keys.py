@@ -26,16 +26,16 @@ key                      type   members                                        w
                                 ``alone``: token of the suspect it holds
 ``…:deaths``             HASH   message id to JSON: ``count``, ``history``,    reap, reject, …     finish, expiry
                                 ``steps`` published from its deliveries
-``…:deaths:expiry``      ZSET   message id by when its count is forgotten      reap, reject         expiry
+``…:deaths:expiry``      ZSET   message id by when its count is forgotten      reap, reject, …     finish, expiry
 ``…:suspects``           LIST   ``<priority>:<envelope>``, oldest right        reap, reject         claim
 ``…:dead``               ZSET   dead letter id by when it was set aside        reject, reap         redrive, release
 ``…:dead:records``       HASH   dead letter id to JSON: reason, history, …     reject, reap         redrive, release
 ``…:dead:messages``      HASH   dead letter id to ``<priority>:<envelope>``    reject, reap         redrive, release
 ``…:dead:untold``        ZSET   dead letter id by when it may be told of       reject, reap         whoever has told
-``…:unique``             HASH   digest of a key to JSON: ``task_id`` that holds publish_guarded      its time, purge
+``…:unique``             HASH   digest of a key to JSON: ``task_id`` that holds publish_guarded      finish, its time, …
                                 it, ``until_ms``, ``within_ms``, ``message_id``
                                 if it ends with that message
-``…:unique:expiry``      ZSET   digest of a key by end of its time in ms       publish_guarded      its time, purge
+``…:unique:expiry``      ZSET   digest of a key by end of its time in ms       publish_guarded      finish, its time, …
 ``…:graces``             ZSET   message id of an unknown task by first sight   postpone             postpone, expiry
 ``{breakers}:hive:       HASH   ``state``, ``generation``, ``until_ms``,        breaker_*            a week unused
 breaker:<name>``                ``answered`` probes, totals

@@ -91,6 +91,7 @@ class Publishing(Guarding, Fairness, Lanes):
             names.of_consumer(source.consumer)[0],
             *target.keys("published:0", "published:1", "counters", "scheduled", "scheduled:messages", "wake"),
             target.ready[step],
+            names.key("deaths", "expiry"),
         ]
         code = self.call(
             "follow",

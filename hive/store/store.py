@@ -13,6 +13,7 @@ from hive.store.quarantine import Quarantine
 from hive.store.reaping import Reaping
 from hive.store.retry_state import RetryState
 from hive.store.scaling import Scaling
+from hive.store.setting_aside import SettingAside
 from hive.store.upkeep import Upkeep
 from hive.store.use import Use
 
@@ -21,6 +22,7 @@ class Store(
     Publishing,
     Claiming,
     Finishing,
+    SettingAside,
     Reaping,
     RetryState,
     Quarantine,

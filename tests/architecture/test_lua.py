@@ -15,6 +15,7 @@ from hive.resilience.budget import RetryBudget
 from hive.settings.parts import BreakerSettings, DeliverySettings
 from hive.store.booking import AMOUNTS
 from hive.store.breakers import CallCounts
+from hive.store.condemned import Condemned
 from hive.store.checkpoints import KeptHead
 from hive.store.guard import Bound, Guard
 from hive.store.keys import Layout

@@ -10,32 +10,19 @@
 --include now
 --include standing
 --include worker
---include bury
-local now_ms, reply = clock(ARGV[1]), {}
-local keys = { counters = KEYS[2], dead = KEYS[4], records = KEYS[5], messages = KEYS[6], untold = KEYS[10] }
-local function set_aside(token, id, reason, cause, traceback)
-  local priority, _, payload = split_record(redis.call('HGET', KEYS[7], token))
-  -- Bytes that name no message are known by their digest; a repeat of them has the same past, so it is not forgotten.
-  local digest = id == '' and not redis.call('HGET', KEYS[8], token) and 'digest:' .. redis.sha1hex(payload)
-  id = id ~= '' and id or digest or redis.call('HGET', KEYS[8], token)
-  local known = redis.call('HGET', KEYS[3], id)
-  known = known and cjson.decode(known) or { history = {} }
-  local history = known.history or {}
-  table.insert(history, { consumer = ARGV[2], worker = worker_of(KEYS[9], ARGV[2]), at_ms = now_ms, how = 'set aside: ' .. reason })
-  bury(keys, token, now_ms, priority, payload, {
-    reason = reason, cause = cause, traceback = traceback, message_id = id, queue = ARGV[3], at_ms = now_ms,
-    history = history, redriven = known.redriven, unique = known.unique,
-  })
-  if not digest then
-    redis.call('HDEL', KEYS[3], id)
-  end
-  forget(KEYS[7], KEYS[8], nil, token)
-end
+--include set_aside
+local reply, is_ours = {}, registered(KEYS[1], ARGV[2])
+local round = setting_aside({
+  counters = KEYS[2], deaths = KEYS[3], dead = KEYS[4], records = KEYS[5], messages = KEYS[6], inflight = KEYS[7],
+  started = KEYS[8], info = KEYS[9], untold = KEYS[10],
+}, ARGV[2], ARGV[3], clock(ARGV[1]))
 for place = 4, #ARGV, 5 do
-  local code = standing(KEYS[1], KEYS[2], KEYS[7], ARGV[2], ARGV[place])
-  if code == 1 then
-    set_aside(ARGV[place], ARGV[place + 1], ARGV[place + 2], ARGV[place + 3], ARGV[place + 4])
+  if is_ours then
+    reply[#reply + 1] = set_aside(round, ARGV[place], ARGV[place + 1], ARGV[place + 2], ARGV[place + 3], ARGV[place + 4])
+  else
+    redis.call('HINCRBY', KEYS[2], 'refused', 1)
+    reply[#reply + 1] = -1
   end
-  reply[#reply + 1] = code
 end
+write_letters(round)
 return reply

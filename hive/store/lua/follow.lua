@@ -3,7 +3,7 @@
 -- deliveries of the message, as the record of its deaths, which ends with it, keeps the digests of the first 1,000.
 -- KEYS: 1 consumers ZSET, 2 counters HASH, 3 deaths HASH, 4 inflight:<consumer> HASH; of the queue the new message goes
 --   to: 5 published:0 SET, 6 published:1 SET, 7 counters HASH, 8 scheduled ZSET, 9 scheduled:messages HASH, 10 wake LIST,
---   11 ready LIST of its step
+--   11 ready LIST of its step; 12 deaths:expiry ZSET of the delivery's queue
 -- ARGV: 1 now ms or '', 2 consumer, 3 token, 4 message id of the delivery, 5 how long a record is kept ms, 6 digest of the
 --   step, 7 dedup window ms, 8 new message id, 9 due ms or '', 10 `<priority step>[;<key>;<weight>]`, 11 new envelope
 -- Reply: 1 published, 2 repeat, 0 ended before, -1 stale
@@ -30,7 +30,10 @@ elseif not repeated then
   steps[#steps + 1] = ARGV[6]
   record.steps = steps
   redis.call('HSET', KEYS[3], ARGV[4], cjson.encode(record))
+  -- The message may leave by another door (a purge), and then nobody else forgets it.
+  redis.call('ZADD', KEYS[12], now_ms + ARGV[5], ARGV[4])
   redis.call('PEXPIRE', KEYS[3], ARGV[5])
+  redis.call('PEXPIRE', KEYS[12], ARGV[5])
 end
 if repeated then
   redis.call('HINCRBY', KEYS[7], 'deduplicated', 1)

@@ -8,6 +8,7 @@ from uuid import uuid4
 
 import pytest
 from celery import states
+from celery.backends.redis import RedisBackend
 from celery.contrib.testing.worker import start_worker
 
 from hive import Hive, ImmediateRetry
@@ -57,6 +58,35 @@ def test_a_result_never_goes_back_to_retry(app: Hive, monkeypatch: pytest.Monkey
             failed_twice.append(result)
     # The worker has stopped, so nobody writes any more.
     assert [result.backend.get_task_meta(result.id)["status"] for result in failed_twice] == [states.FAILURE] * 2
+
+
+def test_a_result_on_another_backend_never_goes_back_to_retry(
+    app: Hive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app.backend_cls = f"file://{tmp_path}"
+    backend: Any = type(app.backend)
+    assert not issubclass(backend, RedisBackend)
+    ended, seen, mark = threading.Event(), list[str](), backend.mark_as_retry
+
+    def mark_late(self: Any, *args: Any, **kwargs: Any) -> Any:
+        ended.wait(2)
+        return mark(self, *args, **kwargs)
+
+    monkeypatch.setattr(backend, "mark_as_retry", mark_late)
+
+    @app.task(name="elsewhere", bind=True, shared=False)
+    def elsewhere(self: Any) -> str:
+        seen.append(app.backend.get_task_meta(self.request.id)["status"])
+        if self.request.retries:
+            return "done"
+        raise self.retry(countdown=0, exc=KeyError("once"))
+
+    with start_worker(app, pool="threads", concurrency=2, perform_ping_check=False):
+        result = elsewhere.delay()
+        eventually(lambda: result.backend.get_task_meta(result.id)["status"] == states.SUCCESS, 10)
+        ended.set()
+    assert seen == [states.PENDING, states.RETRY]
+    assert result.backend.get_task_meta(result.id)["status"] == states.SUCCESS
 
 
 def test_a_task_that_waits_for_its_next_attempt_says_so(app: Hive) -> None:

@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 from hive.store import Store
+from hive.store.finishing import DEATHS_KEPT_MS
 from hive.store.values import ConsumerInfo, DeliveryId, Following, Outcome, Outgoing, Source, Start
 from tests.support.broker_clock import BrokerClock
 
@@ -34,10 +35,21 @@ def test_a_step_is_published_once_for_all_deliveries_however_long_they_are_apart
     assert store.follow(second, replace(NEXT, dedup_id="other")) is Following.PUBLISHED
     assert store.stats("next").ready[0] == 2
     # The count of starts goes on beside the steps, and both end with the message.
-    deaths = f"{store.layout.prefix}{{q}}:hive:deaths"
+    deaths, expiry = store.queue_keys("q").keys("deaths", "deaths:expiry")
     assert json.loads(store.client.hget(deaths, "m"))["count"] == 1
     assert store.finish("c2", [second.delivery]) == (Outcome.DONE,)
-    assert store.client.hgetall(deaths) == {}
+    assert store.client.exists(deaths, expiry) == 0
+
+
+def test_what_is_kept_of_steps_ends_with_its_time_if_the_message_is_purged(store: Store, clock: BrokerClock) -> None:
+    store.publish(Outgoing(queue="q", payload=b"parent", message_id="m"))
+    first = begin(store, "c1")
+    store.follow(first, NEXT)
+    store.requeue("c1", [first.delivery])
+    store.purge("q")
+    deaths, expiry = store.queue_keys("q").keys("deaths", "deaths:expiry")
+    assert store.client.zscore(expiry, "m") == clock.now_ms + DEATHS_KEPT_MS
+    assert store.client.pttl(deaths) > 0 < store.client.pttl(expiry)
 
 
 def test_nothing_follows_from_a_delivery_that_is_not_held(store: Store) -> None:

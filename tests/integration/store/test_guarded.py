@@ -17,7 +17,7 @@ from hive.store.faults import BatchPublishError
 from hive.store.guard import Admission, Admittance, Bound, Guard, Uniqueness
 from hive.store.keys import Layout
 from hive.store.store import Store
-from hive.store.values import ConsumerInfo, Delivery, Fate, Outcome, Outgoing, Start
+from hive.store.values import ConsumerInfo, Delivery, Fate, Outcome, Outgoing, Start, StoredResult
 from tests.support.broker_clock import BrokerClock
 from tests.support.redis_server import RedisServer
 
@@ -107,6 +107,31 @@ def test_a_publish_that_holds_its_key_is_a_repeat_however_late(store: Store, clo
     clock.now_ms += 300_000
     assert admit(store, once)[0].kind is Admittance.REPEAT, "long after the memory of what was published"
     assert waiting(store) == 1
+
+
+@pytest.mark.parametrize("end", ["finish", "result", "retry"])
+def test_nothing_is_kept_of_a_key_until_done_once_its_message_has_ended(store: Store, end: str) -> None:
+    admit(store, keyed("a", until_done=True))
+    delivery = run(store, "c")
+    if end == "finish":
+        store.finish("c", [delivery.id])
+    elif end == "result":
+        store.finish_with_result("c", delivery.id, StoredResult(key="result", value=b"v", ttl_ms=60_000))
+    else:
+        store.retry("c", delivery.id, message("a2", None, due_ms=0))
+        assert twin_of(store, keyed("b", until_done=True)) == "task-a", "its next attempt holds it"
+        store.finish("c2", [run(store, "c2").id])
+    names = store.queue_keys("q")
+    assert store.client.exists(*names.keys("unique", "unique:expiry", "deaths", "deaths:expiry")) == 0
+
+
+def test_a_task_that_ends_leaves_the_key_that_is_anothers_by_now(store: Store, clock: BrokerClock) -> None:
+    admit(store, keyed("a", until_done=True, within_s=5))
+    delivery = run(store, "c")
+    clock.now_ms += 5_500
+    assert twin_of(store, keyed("b", until_done=True)) is None
+    store.finish("c", [delivery.id])
+    assert twin_of(store, keyed("c", until_done=True)) == "task-b"
 
 
 @pytest.mark.parametrize("end", ["finish", "dead letter"])

@@ -25,7 +25,9 @@ def test_a_note_ends_with_its_time(redis_server: RedisServer) -> None:
         (second,) = store.claim("c", ["q"], sequence=2 * number + 2, credit=1).deliveries
         (started,) = store.start("c", [Start(id=second.id, message_id=id_)])
         assert started.put_back
-        assert store.finish("c", [second.id]) == (Outcome.DONE,)
+        # It leaves by a door where nobody looks after notes.
+        store.requeue("c", [second.id], to_end=True)
+        store.purge("q")
         assert client.zcard(layout.queue("q").key("deaths", "expiry")) == 1
         clock[0] += DEATHS_KEPT_MS + 1
     client.close()

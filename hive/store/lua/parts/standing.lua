@@ -13,12 +13,29 @@ local function standing(consumers, counters, inflight, consumer, token)
   return redis.call('HEXISTS', inflight, token)
 end
 
--- Forgets a delivery, and the deaths of its message if that has ended. Returns whether there was one.
-local function forget(inflight, started, deaths, token)
-  if deaths then
+-- Forgets what stands beside a message that has ended: its deaths, and the unique key that ended with it.
+local function forget_message(beside, id)
+  local known = redis.call('HGET', beside.deaths, id)
+  if not known then
+    return
+  end
+  redis.call('HDEL', beside.deaths, id)
+  redis.call('ZREM', beside.expiry, id)
+  local digest = string.find(known, '"unique":', 1, true) and cjson.decode(known).unique
+  local held = digest and redis.call('HGET', beside.unique, digest)
+  -- By now another task may hold it.
+  if held and cjson.decode(held).message_id == id then
+    redis.call('HDEL', beside.unique, digest)
+    redis.call('ZREM', beside.unique_expiry, digest)
+  end
+end
+
+-- Forgets a delivery, and what stands beside its message if that has ended. Returns whether there was one.
+local function forget(inflight, started, beside, token)
+  if beside then
     local id = redis.call('HGET', started, token)
     if id then
-      redis.call('HDEL', deaths, id)
+      forget_message(beside, id)
     end
   end
   redis.call('HDEL', started, token)
