@@ -87,7 +87,7 @@ class Access:
         Raises:
             BrokerGoneError: the broker stayed away for ten minutes.
         """
-        outcome, was_repeated = self._repeated(fence, partial(self._jointly, step) if jointly else step)
+        outcome, was_repeated = self.repeated(fence, partial(self._jointly, step) if jointly else step)
         return Outcome.DONE if was_repeated and outcome is Outcome.ALREADY else outcome
 
     def is_current(self, fence: Fence, task_id: str) -> bool:
@@ -96,14 +96,14 @@ class Access:
         Raises:
             BrokerGoneError: the broker stayed away for ten minutes.
         """
-        outcome, _ = self._repeated(fence, lambda store: store.check(fence.consumer, fence.delivery))
+        outcome, _ = self.repeated(fence, lambda store: store.check(fence.consumer, fence.delivery))
         if outcome is not Outcome.DONE:
             logger.warning("task %s: delivery %d is no longer ours; nothing follows from it", task_id, fence.token)
         return outcome is Outcome.DONE
 
     def is_broker(self, fence: Fence, parameters: Mapping[str, Any]) -> bool:
         """Whether the connection parameters of a Redis result backend lead to the database the delivery is from."""
-        pool, _ = self._repeated(fence, lambda store: store.client.connection_pool)
+        pool, _ = self.repeated(fence, lambda store: store.client.connection_pool)
         if getattr(pool, "service_name", None) is not None:
             return False
         return _place(pool.connection_kwargs) == _place(parameters)
@@ -112,8 +112,15 @@ class Access:
         outcome: Outcome = self._joint.run(store, step)
         return outcome
 
-    def _repeated(self, fence: Fence, step: Callable[[Store], T]) -> tuple[T, bool]:
-        """Return what the step returns, and whether it took more than one try."""
+    def repeated(self, fence: Fence, step: Callable[[Store], T]) -> tuple[T, bool]:
+        """Carry out a step that is safe to repeat, again and again while the broker is away.
+
+        Returns:
+            What the step returns, and whether it took more than one try.
+
+        Raises:
+            BrokerGoneError: the broker stayed away for ten minutes.
+        """
         pause = threading.Event()
         give_up_s = self._clock.monotonic_s() + AWAY_MAX_S
         wait_s, was_repeated = FIRST_WAIT_S, False

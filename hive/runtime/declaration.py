@@ -28,6 +28,8 @@ def require_declaration(task: Any) -> None:
         raise TypeError(
             f"task {task.name!r}: limits={task.limits!r}: write a list, such as [Limit.requests(100, per_s=1, key=...)]"
         )
+    if task.durable_terms is not None and task.acks_late is False:
+        raise TypeError(f"task {task.name!r}: durable needs acks_late: its message must last as long as its steps")
     if not (task.unique is None or isinstance(task.unique, Unique)):
         raise TypeError(f"task {task.name!r}: unique={task.unique!r}: write Unique(within_s=...)")
 

@@ -23,6 +23,9 @@ from hive.runtime.awaiting import AwaitableTask
 from hive.runtime.condemning import condemn
 from hive.runtime.coroutines import run_to_end
 from hive.runtime.declaration import require_declaration
+from hive.runtime.durable import RUN, Durable, DurableError
+from hive.runtime.durable_context import context_of
+from hive.runtime.durable_run import begin_run
 from hive.runtime.fence import Fence
 from hive.runtime.inspection import is_refused_by_schema
 from hive.runtime.next_steps import fix_ids
@@ -52,6 +55,7 @@ class HiveTask(AwaitableTask, Task):
         kind: of work, such as ``review``; without an agent type it goes to one that can do it.
         domains: fields of knowledge it touches.
         needs: what it takes of a worker's host; none: as much as any other.
+        durable_terms: how its steps are kept, as declared by ``@app.task(durable=...)``; none: it has none.
     """
 
     agent_type: str | None = None
@@ -68,6 +72,7 @@ class HiveTask(AwaitableTask, Task):
     kind: str | None = None
     domains: Sequence[str] = ()
     needs: Resources | None = None
+    durable_terms: Durable | None = None
     Request = "hive.runtime.request:HiveRequest"
     Strategy = "hive.runtime.strategy:Strategy"
     # Celery copies these from the class into every call's options.
@@ -82,6 +87,22 @@ class HiveTask(AwaitableTask, Task):
         request = self.request
         known: str | None = getattr(request, KEY_HEADER, None) or request.id
         return known
+
+    @property
+    def durable(self) -> Any:
+        """The steps and waits of the running task: a ``DurableContext``, or an ``AsyncDurableContext`` in a coroutine.
+
+        Raises:
+            DurableError: it is not declared ``durable``, or has no delivery to go on with.
+        """
+        if self.durable_terms is None:
+            raise DurableError(f"task {self.name!r} is not durable: declare it with @app.task(durable=True)")
+        request = self.request
+        run = getattr(request, RUN, None)
+        if run is None:
+            run = begin_run(self.app, request, self.durable_terms)
+            setattr(request, RUN, run)
+        return context_of(self, run)
 
     @classmethod
     def bind(cls, app: Any) -> Any:

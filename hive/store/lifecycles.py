@@ -92,6 +92,19 @@ class Lifecycles(Caller):
         keys = self._agent(agent, "agent", "names", "running", "waiting")
         return _seen(self.call("agent_enter", keys, self.now_argument(), agent, message_id, where))
 
+    def agent_seen(self, agent: str) -> Seen:
+        """Return where an agent is; one that nobody has named is awake. Nothing is changed.
+
+        Raises:
+            BrokerGoneError: no reply.
+        """
+        names = ("state", "token", "until_ms", "wakes", "strikes")
+        with translated("agent_seen"):
+            found = self.client.hmget(self._agent(agent, "agent")[0], names)
+        defaults = (b"awake", b"0", b"0", b"1", b"0")
+        state, *numbers = (value or default for value, default in zip(found, defaults, strict=True))
+        return _seen([0, state, *map(int, numbers)])
+
     def agent_leave(self, agent: str, messages: Iterable[tuple[str, str]]) -> int:
         """Note that messages (ids, and where they ran) run no longer; returns how many still do. Safe to repeat.
 
