@@ -7,11 +7,13 @@ from hive.store.checkpoints import Checkpoints
 from hive.store.claiming import Claiming
 from hive.store.deadletters import DeadLetters
 from hive.store.finishing import Finishing
+from hive.store.lifecycles import Lifecycles
 from hive.store.limiting import Limiting
 from hive.store.publishing import Publishing
 from hive.store.quarantine import Quarantine
 from hive.store.reaping import Reaping
 from hive.store.retry_state import RetryState
+from hive.store.runs import Runs
 from hive.store.scaling import Scaling
 from hive.store.setting_aside import SettingAside
 from hive.store.upkeep import Upkeep
@@ -32,9 +34,11 @@ class Store(
     Breakers,
     Limiting,
     Booking,
-    Scaling,
     Use,
     Checkpoints,
+    Runs,
+    Lifecycles,
+    Scaling,
 ):
     """All operations on the broker's queues; see :class:`hive.store.caller.Caller` for what it is made of.
 
