@@ -24,12 +24,14 @@ from hive.runtime.address import results_url
 from hive.runtime.affinity import has_affinity, with_affinity
 from hive.runtime.awaiting import Awaiting, HiveGroupResult, HiveResult
 from hive.runtime.backpressure import Backpressure, bounds_of
+from hive.runtime.call_options import require_meant
 from hive.runtime.configuration import Configuration
 from hive.runtime.coroutines import with_models
 from hive.runtime.deadline import with_deadline
 from hive.runtime.defaults import celery_settings, transport_defaults
 from hive.runtime.degrading import degrading
 from hive.runtime.dependencies import circuits_of
+from hive.runtime.durable import Durable, DurableError
 from hive.runtime.fallback import FALLBACK_TASK, run_fallback
 from hive.runtime.limited import Limits
 from hive.runtime.needing import HostBookings
@@ -148,6 +150,8 @@ class Hive(Celery):
             # Celery declares a shared task anew and knows it by its function: it must be the same one then.
             name = name or self.gen_task_name(fun.__name__, fun.__module__)
             fun = self._degrading.setdefault(fun, degrading(self, fun, name))
+        if "durable" in options:
+            options["durable_terms"] = Durable.of(options.pop("durable"), name or fun.__name__)
         if "retry" in options:
             # As an attribute it would hide the method.
             options["retry_strategy"] = options.pop("retry")
@@ -232,6 +236,17 @@ class Hive(Celery):
 
         return checkpoints_of(self.settings, self.access)
 
+    def durable(self) -> Any:
+        """Return the steps and waits of the durable task that runs here; what ``self.durable`` is with ``bind=True``.
+
+        Raises:
+            DurableError: no durable task runs here.
+        """
+        task = self.current_worker_task
+        if task is None:
+            raise DurableError("no task runs here: steps and waits belong into the body of a durable task")
+        return task.durable
+
     @contextmanager
     def _producer(self) -> Iterator[Any]:
         with self._publishers.lend() as lent:
@@ -269,7 +284,9 @@ class Hive(Celery):
 
         Raises:
             QueueFull: the queue has a bound, and as many messages wait there as that allows.
+            InputError: an option of hive's is misspelt, or one that only a task can declare.
         """
+        require_meant(name, options)
         if has_affinity(options.get("task_type"), options):
             options = with_affinity(options.get("task_type"), args or (), kwargs or {}, options)
         if takes_turns(options.get("task_type"), options):

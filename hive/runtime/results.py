@@ -13,6 +13,7 @@ from kombu.utils.encoding import bytes_to_str, ensure_bytes
 
 from hive.runtime.chord_claim import free_claim
 from hive.runtime.condemning import is_condemned, set_aside, set_aside_with_result
+from hive.runtime.durable_run import end_run
 from hive.runtime.fallback import MARK, keep_answer
 from hive.runtime.fence import Fence
 from hive.runtime.inspection import trace_of
@@ -119,7 +120,9 @@ class FencedResults:
         """Record a success and what follows from it; a task that asks for it has its answer kept for worse times."""
         if request is not None:
             keep_answer(self.app, request, result)
-        return super().mark_as_done(task_id, result, request, *args, **kwargs)  # type: ignore[misc]
+        marked = super().mark_as_done(task_id, result, request, *args, **kwargs)  # type: ignore[misc]
+        end_run(self.app, request)
+        return marked
 
     def mark_as_failure(self, task_id: str, exc: Any, traceback: Any = None, request: Any = None, **kwargs: Any) -> Any:
         """Record a failure and what follows from it, if the delivery is current; its message may be a dead letter then."""
@@ -128,6 +131,9 @@ class FencedResults:
             if not self._is_ours(request, task_id):
                 return None
         told = super().mark_as_failure(task_id, exc, traceback=traceback, request=request, **kwargs)  # type: ignore[misc]
+        if not is_condemned(request):
+            # A dead letter may be redriven, and goes on then.
+            end_run(self.app, request)
         set_aside(self.app, request)
         return told
 
