@@ -1,0 +1,154 @@
+"""Whether an agent is to sleep, wake, be consolidated or be left alone: a pure decision, with its reasons.
+
+The benefit of sleep is a sum of four parts, each within 0..1 and weighted: how likely nobody needs the agent in the
+coming half hour, how far its load has fallen below what is usual, that nothing waits for it, and how much it has
+to be compacted. Any doubt defers: what is not known is never acted on.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from hive.agents.lifecycle import AgentState
+from hive.learning.idleness import IdleChance
+
+
+class Action(StrEnum):
+    """What is to be done with an agent."""
+
+    SLEEP = "sleep"
+    """Checkpoint it and let it go."""
+    WAKE = "wake"
+    """Have it ready before it is needed."""
+    CONSOLIDATE = "consolidate"
+    """Compact what it remembers while it sleeps."""
+    KEEP = "keep"
+    """Leave it as it is."""
+    DEFER = "defer"
+    """Not enough is known; look again later."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Leanings:
+    """How readily agents are put to sleep.
+
+    Attributes:
+        idle_chance: least chance of an idle half hour at which one sleeps.
+        wake_chance: greatest chance of an idle half hour at which a sleeping one is woken ahead of its messages.
+        benefit: least benefit of a sleep, 0..1.
+        worth_tokens: tokens not yet consolidated that are worth a run.
+        full_tokens: tokens not yet consolidated that count as all there can be, for the benefit.
+    """
+
+    idle_chance: float = 0.5
+    wake_chance: float = 0.3
+    benefit: float = 0.4
+    worth_tokens: int = 5_000
+    full_tokens: int = 50_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AgentView:
+    """What is known of an agent when somebody decides.
+
+    Attributes:
+        agent: its name.
+        state: it is in.
+        idle: the chance that the coming half hour is idle.
+        load: arrivals of the last half hour over those of a usual one.
+        running_count: messages of it that run.
+        waiting_count: messages that wait for it.
+        loose_tokens: tokens of its memory that no run has consolidated yet.
+        reason: why it came to its state.
+    """
+
+    agent: str
+    state: AgentState
+    idle: IdleChance
+    load: float = 0.0
+    running_count: int = 0
+    waiting_count: int = 0
+    loose_tokens: int = 0
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """What is to be done with an agent, and why.
+
+    Attributes:
+        agent: its name.
+        action: what.
+        benefit: of its sleep, 0..1.
+        confidence: how sure the forecast is of what the action rests on, 0..1.
+        reasons: a few words each, for people.
+    """
+
+    agent: str
+    action: Action
+    benefit: float
+    confidence: float
+    reasons: tuple[str, ...]
+
+
+#: Parts of the benefit: idleness, load, backlog, memory.
+WEIGHTS = (0.4, 0.2, 0.2, 0.2)
+
+
+def decide(view: AgentView, leanings: Leanings) -> Decision:
+    """Decide on one agent by what is known of it; nothing of the fleet is considered here (``safety.py`` does that)."""
+    parts = benefit_parts(view, leanings)
+    benefit = sum(weight * part for weight, part in zip(WEIGHTS, parts, strict=True))
+    action, reason = _choice(view, leanings, benefit)
+    reasons = (reason, *(_told(view) if view.idle.known else ()))
+    confidence = abs(2 * view.idle.chance - 1) if view.idle.known else 0.0
+    return Decision(agent=view.agent, action=action, benefit=benefit, confidence=confidence, reasons=reasons)
+
+
+def benefit_parts(view: AgentView, leanings: Leanings) -> tuple[float, float, float, float]:
+    """Return what idleness, load, backlog and memory say for a sleep, each 0..1."""
+    return (
+        view.idle.chance,
+        max(0.0, 1.0 - view.load),
+        0.0 if view.waiting_count or view.running_count else 1.0,
+        min(1.0, view.loose_tokens / leanings.full_tokens),
+    )
+
+
+def _choice(view: AgentView, leanings: Leanings, benefit: float) -> tuple[Action, str]:
+    if view.state is AgentState.AWAKE:
+        return _of_awake(view, leanings, benefit)
+    if view.state is AgentState.SLEEPING:
+        return _of_sleeping(view, leanings)
+    return Action.KEEP, f"it is {view.state.value}"
+
+
+def _of_awake(view: AgentView, leanings: Leanings, benefit: float) -> tuple[Action, str]:
+    if view.running_count or view.waiting_count:
+        return Action.KEEP, f"{view.running_count} messages run and {view.waiting_count} wait"
+    if not view.idle.known:
+        return Action.DEFER, "it is not known for long enough"
+    if view.idle.chance < leanings.idle_chance:
+        return Action.KEEP, "it will be needed"
+    if benefit < leanings.benefit:
+        return Action.KEEP, f"a sleep gains too little ({benefit:.2f} of {leanings.benefit:.2f})"
+    return Action.SLEEP, f"nobody is likely to need it (benefit {benefit:.2f})"
+
+
+def _of_sleeping(view: AgentView, leanings: Leanings) -> tuple[Action, str]:
+    if view.waiting_count:
+        return Action.WAKE, f"{view.waiting_count} messages wait"
+    if not view.idle.known:
+        return Action.DEFER, "it is not known for long enough"
+    if view.idle.chance <= leanings.wake_chance:
+        return Action.WAKE, "it will be needed soon"
+    if view.loose_tokens >= leanings.worth_tokens and view.idle.chance >= leanings.idle_chance:
+        return Action.CONSOLIDATE, f"{view.loose_tokens:,} tokens are not consolidated"
+    return Action.KEEP, "it sleeps well"
+
+
+def _told(view: AgentView) -> tuple[str, ...]:
+    return (
+        f"chance of an idle half hour {view.idle.chance:.0%}",
+        f"load {view.load:.0%} of the usual",
+        f"{view.loose_tokens:,} tokens to consolidate",
+    )
