@@ -78,6 +78,11 @@ def publishing(fleet: Fleet, point: str) -> None:
     fleet.publisher(2, die_at=point)
 
 
+def publishing_to_what_expires(fleet: Fleet, point: str) -> None:
+    """The publisher dies; to it the queue is one that ends when nobody uses it."""
+    fleet.publisher(2, die_at=point, expires_s=60.0)
+
+
 def publishing_kind(name: str, fleet: Fleet, point: str) -> None:
     """The publisher of tasks of one kind dies."""
     fleet.publisher(3, name, "", die_at=point)
@@ -256,7 +261,6 @@ STIMULI: dict[str, Stimulus] = {
     **dict.fromkeys(("breaker_report", "breaker_probe", "breaker_settle"), partial(kind, "flaky", 6, 0.1)),
     **dict.fromkeys(("retry_park", "retry_release", "retry_advance"), partial(kind, "parked", 6, 0.1)),
     **dict.fromkeys(("breaker_force", "breaker_read"), partial(operated, "breakers", alive)),
-    **dict.fromkeys(("pop", "touch"), partial(operated, "ping", alive)),
     **dict.fromkeys(("dead_import", "dead_remove"), partial(operated, "transfer", letters, then="redrive")),
     **dict.fromkeys(("purge", "delete_queue"), partial(operated, "give_up", given_up)),
     **dict.fromkeys(("cancel_scheduled", "free_key"), partial(operated, "revoke", revoked)),
@@ -269,6 +273,7 @@ STIMULI: dict[str, Stimulus] = {
     "follow of a chord": chords,
     "keep_answer": partial(kind, "answered", 4, 0.0),
     "limit_renew": partial(kind, "limited", 2, 2.5),
+    "pop": partial(operated, "ping", alive),
     "postpone": late_task,
     "publish_fair": partial(publishing_kind, "fair"),
     "publish_guarded": partial(publishing_kind, "unique"),
@@ -282,6 +287,7 @@ STIMULI: dict[str, Stimulus] = {
     "reschedule": stock_eta,
     "retry_budget": partial(kind, "budgeted", 4, 0.0),
     "retry_learn": partial(kind, "learning", 4, 0.0),
+    "touch": publishing_to_what_expires,
     "unbook": partial(kind, "needy", 4, 0.1),
     "wake_lane": partial(in_lane, 0.05, False),
 }

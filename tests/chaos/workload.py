@@ -20,6 +20,7 @@ from typing import Any
 
 from celery import chain, chord
 from celery.signals import worker_ready
+from kombu import Exchange, Queue
 
 from hive import Hive
 from hive.settings.model import Settings
@@ -45,6 +46,7 @@ class Chaos:
         worker: name of this start of a worker; a restarted worker has another.
         delivery: hive's delivery settings.
         parts: further settings of hive, by part.
+        expires_s: seconds after which the queue ends that nobody uses; 0: never.
         prefetch: messages held per slot.
         die_at: ``before NAME``, ``after NAME`` of a script: the first process that gets there kills its worker.
         clock: whether scripts are handed the time of the file ``clock`` (seconds of offset).
@@ -57,6 +59,7 @@ class Chaos:
     worker: str = "test"
     delivery: dict[str, float] = field(default_factory=dict)
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)
+    expires_s: float = 0.0
     prefetch: int = 16
     die_at: str = ""
     clock: bool = False
@@ -96,7 +99,7 @@ def build(chaos: Chaos) -> Hive:
     app = Hive("chaos", broker=chaos.broker, backend=chaos.broker, settings=settings)
     app.conf.update(
         task_default_queue=QUEUE,
-        task_queues=None,
+        task_queues=[_queue(chaos.expires_s)] if chaos.expires_s else None,
         worker_prefetch_multiplier=chaos.prefetch,
         worker_send_task_events=False,
         task_send_sent_event=False,
@@ -106,6 +109,10 @@ def build(chaos: Chaos) -> Hive:
     _define(app, chaos, effects)
     kinds.define(app, effects, knows_late=chaos.worker != FIRST)
     return app
+
+
+def _queue(expires_s: float) -> Queue:
+    return Queue(QUEUE, Exchange(QUEUE), routing_key=QUEUE, expires=expires_s)
 
 
 def _define(app: Hive, chaos: Chaos, effects: Effects) -> None:
