@@ -11,9 +11,10 @@ from typing import IO, Any
 import click
 from rich.table import Column, Table
 
-from hive.cli.queue import chosen, reached
+from hive.cli.queue import chosen, queue_option, queues_given, reached
 from hive.cli.screen import table_console
 from hive.cli.serving import app_option
+from hive.deadletter.history import past_of
 from hive.deadletter.letter import Letter
 from hive.deadletter.letters import DeadLetters
 from hive.deadletter.selection import Selection
@@ -22,7 +23,6 @@ from hive.errors import InputError
 from hive.runtime.home import archive_of
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-queue_option = click.option("--queue", "-q", "queues", multiple=True, help="A queue; all of the application if none.")
 
 archived_option = click.option(
     "--archived", is_flag=True, help="Letters of the archive instead of the broker's; ages do not count."
@@ -59,8 +59,8 @@ def dead() -> None:
 
 
 @dead.command("list", epilog="Example: hive dead list --reason unknown_task --limit 20")
+@queues_given
 @app_option
-@queue_option
 @filtered
 @archived_option
 @click.option("--limit", type=click.IntRange(min=1), default=50, show_default=True, help="Letters at most.")
@@ -98,8 +98,8 @@ def show(id_: str, app_path: str, queues: tuple[str, ...], archived: bool, as_js
 
 
 @dead.command(epilog="Example: hive dead stats --json")
+@queues_given
 @app_option
-@queue_option
 @filtered
 @json_option
 def stats(app_path: str, queues: tuple[str, ...], selection: Selection, as_json: bool) -> None:
@@ -121,6 +121,7 @@ def stats(app_path: str, queues: tuple[str, ...], selection: Selection, as_json:
 @click.option("--to", help="Another queue to move them to.")
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Letters a second at most.")
 @click.option("--dry-run", is_flag=True, help="Only count.")
+@click.option("--fresh", is_flag=True, help="As first attempts, without deadline and expiry; their bytes change.")
 @json_option
 def redrive(
     app_path: str,
@@ -129,11 +130,23 @@ def redrive(
     to: str | None,
     rate: float | None,
     dry_run: bool,
+    fresh: bool,
     as_json: bool,
 ) -> None:
-    """Move letters back to their queue: same id, same bytes. If it is interrupted, the same command does the rest."""
-    moved = _letters(app_path, queues).redrive(selection, to=to, per_second=rate, dry_run=dry_run)
-    _print([{"redriven": 0 if dry_run else moved, "meant": moved}], ("redriven", "meant"), as_json)
+    """Move letters back to their queue: same id, same bytes. If it is interrupted, the same command does the rest.
+
+    Deadlines and retries that are used up stay with the bytes: `late` of those that are meant will end at once with their
+    fallback or as failed, and `retried` have the retries left that they had. Say --fresh if they shall not.
+    """
+    letters, (app, _) = _letters(app_path, queues), reached(app_path)
+    pasts = [past_of(letter.headers, app.process.clock.wall_ms()) for letter in letters.find(selection)]
+    late, retried = sum(past.is_late for past in pasts), sum(past.retries > 0 for past in pasts)
+    moved = letters.redrive(selection, to=to, per_second=rate, dry_run=dry_run, fresh=fresh)
+    row = {"redriven": 0 if dry_run else moved, "meant": moved, "late": late, "retried": retried}
+    _print([row], tuple(row), as_json)
+    if late and not fresh:
+        word = "would end" if dry_run else "end"
+        click.echo(f"{late} of them {word} at once, as their time is over: hive dead redrive --fresh", err=True)
 
 
 @dead.command(epilog="""Example: hive dead edit 1763723927123456 --args '["src/"]' --kwargs '{"deep": true}'""")
@@ -157,8 +170,8 @@ def edit(
 
 
 @dead.command("export", epilog="Example: hive dead export --reason wrong_schema > letters.jsonl")
+@queues_given
 @app_option
-@queue_option
 @filtered
 @archived_option
 @click.option("--output", "-o", type=click.File("w"), default="-", help="File to write; standard output if not given.")

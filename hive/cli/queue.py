@@ -1,7 +1,9 @@
 """``hive queue``: what waits, and moving in from and out to stock Celery."""
 
+import functools
 import json
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import click
 from rich.table import Table
@@ -30,7 +32,17 @@ COLUMNS = {
 }
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-names_argument = click.argument("names", nargs=-1, metavar="[QUEUE]...")
+queue_option = click.option("--queue", "-q", "queues", multiple=True, help="A queue; all of the application if none.")
+
+
+def queues_given(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the queues that are named, as arguments or by ``--queue``, as one argument ``queues``."""
+
+    @functools.wraps(command)
+    def run(names: tuple[str, ...], queues: tuple[str, ...], **options: Any) -> None:
+        command(queues=(*names, *queues), **options)
+
+    return click.argument("names", nargs=-1, metavar="[QUEUE]...")(queue_option(run))
 
 
 @click.group(epilog="Example: hive queue list --json")
@@ -39,13 +51,13 @@ def queue() -> None:
 
 
 @queue.command("list")
-@names_argument
+@queues_given
 @app_option
 @json_option
-def list_queues(names: tuple[str, ...], app_path: str, as_json: bool) -> None:
+def list_queues(queues: tuple[str, ...], app_path: str, as_json: bool) -> None:
     """Show what is ready, behind it for its key's turn, in lanes of single workers, scheduled, in flight, suspect and dead in each queue."""
     app, store = reached(app_path)
-    observed = [observe_queue(store, name) for name in chosen(app, names)]
+    observed = [observe_queue(store, name) for name in chosen(app, queues)]
     if as_json:
         click.echo(json.dumps([fields_of(one) for one in observed], indent=2))
         return
@@ -59,13 +71,13 @@ def list_queues(names: tuple[str, ...], app_path: str, as_json: bool) -> None:
 
 
 @queue.command(epilog="Example: hive queue turns agent.code_reviewer")
-@names_argument
+@queues_given
 @app_option
 @json_option
-def turns(names: tuple[str, ...], app_path: str, as_json: bool) -> None:
+def turns(queues: tuple[str, ...], app_path: str, as_json: bool) -> None:
     """Show for whom messages wait behind the ready list: keys and how many messages each has, most first."""
     app, store = reached(app_path)
-    found = {name: store.waiting_by_key(name) for name in chosen(app, names)}
+    found = {name: store.waiting_by_key(name) for name in chosen(app, queues)}
     if as_json:
         click.echo(json.dumps(found, indent=2))
         return
@@ -82,22 +94,22 @@ def _cell(value: float | None) -> str:
 
 
 @queue.command()
-@names_argument
+@queues_given
 @app_option
 @json_option
 @click.option("--anyway", is_flag=True, help="Even while hive workers consume: they will claim it again.")
-def release(names: tuple[str, ...], app_path: str, as_json: bool, anyway: bool) -> None:
+def release(queues: tuple[str, ...], app_path: str, as_json: bool, anyway: bool) -> None:
     """Give queues back to stock Celery: everything that waits becomes plain messages on the plain lists.
 
     Moves what is scheduled (its eta stays with it), what dead workers held, suspects and dead letters. What living
     workers hold stays theirs: stop them first. Repeating it does no harm.
     """
     app, store = reached(app_path)
-    queues = chosen(app, names)
+    named = chosen(app, queues)
     if not anyway:
-        require_no_consumers([observe_queue(store, name) for name in queues])
+        require_no_consumers([observe_queue(store, name) for name in named])
     report(
-        [{"queue": name, **release_all(store, name)} for name in queues],
+        [{"queue": name, **release_all(store, name)} for name in named],
         ("scheduled", "in_flight", "suspects", "dead", "behind", "lanes", "held"),
         as_json,
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hive.clock import Clock, SystemClock
+from hive.deadletter.history import afresh
 from hive.deadletter.letter import Letter, edited
 from hive.deadletter.selection import Selection
 from hive.errors import InputError
@@ -115,8 +116,11 @@ class DeadLetters:
         to: str | None = None,
         per_second: float | None = None,
         dry_run: bool = False,
+        fresh: bool = False,
     ) -> int:
         """Move letters back to their queue: same id, same bytes, starts counted anew.
+
+        A deadline and retries that are used up are part of the bytes: see :mod:`hive.deadletter.history`.
 
         Killed halfway, the rest is still there and the same call moves it. What fails again meanwhile comes back with
         both histories, and is not moved twice by one call.
@@ -126,6 +130,7 @@ class DeadLetters:
             to: another queue for all of them.
             per_second: letters at most; ``None``: as fast as it goes.
             dry_run: only count.
+            fresh: as first attempts, without deadline and expiry; what says none of these keeps its bytes.
 
         Returns:
             How many moved, or would.
@@ -141,11 +146,20 @@ class DeadLetters:
         for queue, ids in chosen.items():
             place = 0
             while place < len(ids):
+                if fresh:
+                    self._freshen(queue, ids[place : place + batch])
                 looked, count = self._store.redrive(queue, ids[place : place + batch], to=to)
                 place, moved = place + looked, moved + count
                 if per_second is not None:
                     self._wait_until(began_s + moved / per_second)
         return moved
+
+    def _freshen(self, queue: str, ids: Sequence[str]) -> None:
+        for stored in self._store.dead_read(queue, ids):
+            payload = afresh(stored.payload)
+            if payload is not None:
+                # Somebody who edits or redrives it at the same time was first.
+                self._store.dead_edit(stored, payload)
 
     def _wait_until(self, due_s: float) -> None:
         left_s = due_s - self._clock.monotonic_s()

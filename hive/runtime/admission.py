@@ -28,9 +28,10 @@ from celery.exceptions import Retry
 from celery.worker import state
 
 from hive.clock import Clock, SystemClock
+from hive.deadletter.history import DEADLINE
 from hive.guards.fallback import Fallback
 from hive.guards.guard import Answer, Guard, GuardedCall, Verdict
-from hive.runtime.deadline import DEADLINE, DEADLINE_GUARD
+from hive.runtime.deadline import DEADLINE_GUARD
 from hive.runtime.dependencies import breaker_guards
 from hive.runtime.fallback import FALLBACK_TASK, MARK, REFUSAL, Refusal, sources_of
 from hive.runtime.limited import limits_of

@@ -4,9 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from hive.clock import Clock
-
-#: Header: the deadline in milliseconds since 1970; a retry keeps it.
-DEADLINE = "hive_deadline_ms"
+from hive.deadletter.history import DEADLINE
 
 #: What refuses a task whose deadline has passed.
 DEADLINE_GUARD = "deadline"

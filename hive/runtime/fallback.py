@@ -13,9 +13,10 @@ from typing import Any
 from celery.exceptions import Ignore
 from kombu.utils.json import dumps
 
+from hive.deadletter.history import DEADLINE
 from hive.errors import BrokerError, DeadlineExceededError, GuardRefusedError
 from hive.guards.fallback import Default, Fallback, LastGood, OtherAgent, Source, sources
-from hive.runtime.deadline import DEADLINE, DEADLINE_GUARD
+from hive.runtime.deadline import DEADLINE_GUARD
 from hive.runtime.fence import Fence
 from hive.store.values import Due
 from hive.transport.envelope import fair_of

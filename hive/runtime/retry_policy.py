@@ -27,6 +27,7 @@ from celery.exceptions import Ignore, Reject, Retry
 from kombu.exceptions import OperationalError
 
 from hive.clock import Clock, SystemClock
+from hive.deadletter.history import DEADLINE, RETRY
 from hive.deadletter.poison import Reason
 from hive.errors import BrokerError, SettingsError, suggestion
 from hive.resilience.adaptive import bin_of
@@ -36,10 +37,9 @@ from hive.resilience.failure import Decision, Failure
 from hive.resilience.retry_after import retry_after_s
 from hive.resilience.strategies import AdaptiveRetry, BatchedRetry, RetryStrategy
 from hive.runtime.condemning import condemn
-from hive.runtime.deadline import DEADLINE
 from hive.runtime.fence import Fence
 from hive.runtime.retry_ledger import RetryLedger
-from hive.runtime.retry_record import HEADER, RetryRecord
+from hive.runtime.retry_record import RetryRecord
 from hive.runtime.same_failure import kind_of
 from hive.store.values import Outgoing
 from hive.telemetry.events import TaskFailed, fields_of
@@ -176,7 +176,7 @@ class RetryPolicy:
         record = replace(record, bin=decision.cell[0] if decision.cell else None)
         options: dict[str, Any] = {
             "countdown": decision.delay_s,
-            "headers": {**(request.headers or {}), HEADER: record.header()},
+            "headers": {**(request.headers or {}), RETRY: record.header()},
             "max_retries": failure.retries + 1,
         }
         if isinstance(task.retry_strategy, BatchedRetry):

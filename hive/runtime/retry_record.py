@@ -4,10 +4,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from hive.deadletter.history import RETRY
 from hive.resilience.failure import Cell
-
-#: The header of the message.
-HEADER = "hive_retry"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +30,7 @@ class RetryRecord:
     def of(cls, request: Any) -> "RetryRecord | None":
         """Return what the request's message says, or ``None``."""
         headers = getattr(request, "headers", None)
-        found = headers.get(HEADER) if isinstance(headers, Mapping) else None
+        found = headers.get(RETRY) if isinstance(headers, Mapping) else None
         if not isinstance(found, Mapping):
             return None
         failed_ms, cause, chosen = found.get("failed_ms"), found.get("cause"), found.get("bin")

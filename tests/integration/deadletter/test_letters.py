@@ -9,6 +9,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,13 +20,14 @@ from hive.database.archive import ArchiveError
 from hive.database.sqlite import SqliteArchive
 from hive.deadletter import DeadLetters, Selection
 from hive.deadletter.archivist import Archivist
+from hive.deadletter.history import DEADLINE, RETRY, past_of
 from hive.deadletter.transfer import exported, of_archive, put_back
 from hive.errors import InputError
 from hive.settings.parts import DeadSettings, DeliverySettings
 from hive.store.condemned import Arrival, Condemned, Postponed
 from hive.store.keys import Layout
 from hive.store.store import Store
-from hive.store.values import ConsumerInfo, DeliveryId, Fate, Outgoing, Start
+from hive.store.values import ConsumerInfo, DeliveryId, Fate, Outcome, Outgoing, Start, StoredResult
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
 
@@ -190,6 +192,53 @@ def test_a_redrive_killed_anywhere_loses_and_doubles_nothing(own_redis: RedisSer
     assert kills >= 2, "the redrive was never killed halfway"
     assert sorted(ready(store)) == sorted(envelope(n) for n in range(4_000))
     assert store.stats("q").counters["redriven"] == 4_000
+
+
+def test_a_failure_and_its_letter_are_written_together_or_not_at_all(store: Store) -> None:
+    publish(store, range(1, 2))
+    (delivery,) = claim(store, "c")
+    condemned = Condemned(id=delivery, reason="poison", cause="why", message_id="tag-1", traceback="where")
+    result = StoredResult(key=f"{store.layout.prefix}result", value=b"failed", ttl_ms=60_000)
+    assert store.set_aside_with_result("stranger", condemned, result) is Outcome.STALE
+    assert (store.dead_count("q"), store.client.get(result.key)) == (0, None)
+    assert store.set_aside_with_result("c", condemned, result) is Outcome.DONE
+    assert store.client.get(result.key) == b"failed"
+    (letter,) = DeadLetters(store, ["q"]).find()
+    assert (letter.stored.reason, letter.stored.traceback, letter.stored.payload) == ("poison", "where", envelope(1))
+    assert store.stats("q").in_flight == 0
+    assert store.set_aside_with_result("c", condemned, replace(result, value=b"again")) is Outcome.ALREADY
+    assert store.client.get(result.key) == b"failed"
+
+
+def test_a_thousand_set_aside_in_one_step_are_all_there_and_a_repeat_changes_nothing(store: Store) -> None:
+    publish(store, range(1_200))
+    condemned = [Condemned(id=one, reason="test", cause="test") for one in claim(store, "c")]
+    assert set(store.set_aside("c", condemned)) == {Outcome.DONE}
+    assert set(store.set_aside("c", condemned)) == {Outcome.ALREADY}
+    letters = list(DeadLetters(store, ["q"]).find())
+    payloads = [envelope(number) for number in range(1_200)]
+    assert sorted(letter.stored.payload for letter in letters) == sorted(payloads)
+    assert {letter.stored.history[-1].worker for letter in letters} == {"c@host"}
+    counters = store.stats("q").counters
+    assert (counters["dead"], counters["dead_bytes"]) == (1_200, sum(map(len, payloads)))
+
+
+def test_a_redrive_afresh_takes_what_is_used_up_out_of_the_bytes(store: Store, clock: Clock) -> None:
+    past = json.loads(envelope(1))
+    past["headers"] |= {"retries": 8, "expires": "2020-01-01T00:00:00", DEADLINE: clock.now_ms - 1, RETRY: {"bin": 1}}
+    for payload in (json.dumps(past).encode(), envelope(2), b"no json"):
+        store.publish(Outgoing(queue="q", payload=payload, message_id=str(len(payload))))
+    bury(store, claim(store, "c"), "c")
+    letters = DeadLetters(store, ["q"])
+    told = [past_of(letter.headers, clock.now_ms) for letter in letters.find()]
+    assert sorted((one.is_late, one.retries) for one in told) == [(False, 0), (False, 0), (True, 8)]
+    assert letters.redrive(fresh=True) == 3
+    payloads = ready(store)
+    assert envelope(2) in payloads
+    assert b"no json" in payloads
+    (fresh,) = (json.loads(one) for one in payloads if b"expires" in one)
+    headers = {name: value for name, value in past["headers"].items() if name not in {DEADLINE, RETRY}}
+    assert fresh == past | {"headers": headers | {"retries": 0, "expires": None}}
 
 
 def test_a_rate_spreads_a_redrive(store: Store) -> None:
