@@ -26,16 +26,22 @@ from typing import Any
 from billiard.einfo import ExceptionWithTraceback
 from celery.exceptions import Retry
 from celery.worker import state
+from kombu.exceptions import OperationalError
 
 from hive.clock import Clock, SystemClock
 from hive.deadletter.history import DEADLINE
+from hive.errors import BrokerError
 from hive.guards.fallback import Fallback
-from hive.guards.guard import Answer, Guard, GuardedCall, Verdict
+from hive.guards.guard import AgentWait, Answer, Guard, GuardedCall, Verdict
+from hive.runtime.agent_guard import AgentGuard
 from hive.runtime.deadline import DEADLINE_GUARD
 from hive.runtime.dependencies import breaker_guards
+from hive.runtime.durable import AGENT
+from hive.runtime.durable_run import has_begun
 from hive.runtime.fallback import FALLBACK_TASK, MARK, REFUSAL, Refusal, sources_of
 from hive.runtime.limited import limits_of
 from hive.runtime.needing import booked_needs
+from hive.store.lifecycles import where_of
 from hive.telemetry.events import GuardRefused, fields_of
 from hive.transport.envelope import fair_of
 
@@ -56,7 +62,7 @@ class Passage:
 
     def __init__(self, call: GuardedCall, guards: Sequence[Guard]) -> None:
         self._call = call
-        self._guards = tuple(guards)
+        self._guards = guards
 
     def ended(self, error: BaseException | None) -> None:
         """Tell the guards how the task ended; what the body of a retry raised counts, not the retry."""
@@ -69,7 +75,7 @@ class Passage:
         for guard in self._take():
             guard.release(self._call)
 
-    def _take(self) -> tuple[Guard, ...]:
+    def _take(self) -> Sequence[Guard]:
         taken, self._guards = self._guards, ()
         return taken
 
@@ -86,6 +92,7 @@ class Admission:
         self._app = app
         self._clock = clock or SystemClock()
         self._guards: dict[str, tuple[Guard, ...]] = {}
+        self._agents = AgentGuard(app, app.agents.sleeper)
         #: Of requests that were collected before they ended; guards are told by :meth:`release_abandoned`.
         self._abandoned: deque[Passage] = deque()
         app.circuits.before_round = self.release_abandoned
@@ -113,6 +120,9 @@ class Admission:
         """
         headers = request.request_dict
         guards = self._guards_of(headers["task"])
+        if AGENT in headers:
+            # First: a task that waits for its agent is to hold nothing else meanwhile.
+            guards = (self._agents, *guards)
         if not guards and DEADLINE not in headers:
             return True
         self.release_abandoned()
@@ -123,6 +133,9 @@ class Admission:
         verdict = self._ask(request, guards)
         if verdict.answer is Answer.RUN:
             return True
+        if verdict.agent is not None:
+            self._wait_for_agent(request, verdict, verdict.agent)
+            return False
         sources = sources_of(request.task, headers)
         if verdict.due_ms is None or (sources and verdict.answer is Answer.REFUSE):
             self._degrade(request, verdict)
@@ -140,16 +153,21 @@ class Admission:
     def _ask(self, request: Any, guards: Sequence[Guard]) -> Verdict:
         headers = request.request_dict
         deadline_ms = headers.get(DEADLINE)
-        if isinstance(deadline_ms, int) and deadline_ms <= self._clock.wall_ms():
+        is_late = isinstance(deadline_ms, int) and deadline_ms <= self._clock.wall_ms()
+        if is_late and not has_begun(self._app, request.task, request.id):
             return Verdict(answer=Answer.REFUSE, guard=DEADLINE_GUARD, reason="its deadline has passed")
         call, verdict = _call_of(request), Verdict(answer=Answer.RUN)
         passed: list[Guard] = []
+        passage = Passage(call, passed)
         for guard in guards:
-            verdict = guard.ask(call)
+            try:
+                verdict = _answer(guard, call)
+            except BaseException:
+                passage.release()
+                raise
             if verdict.answer is not Answer.RUN:
                 break
             passed.append(guard)
-        passage = Passage(call, passed)
         if verdict.answer is Answer.RUN:
             if passed:
                 _attach(request, passage)
@@ -174,6 +192,15 @@ class Admission:
         message.channel.qos.reschedule(message.delivery_tag, message.fence["message"], due_ms, fair)
         self._tell(request, verdict, "wait")
 
+    def _wait_for_agent(self, request: Any, verdict: Verdict, wait: AgentWait) -> None:
+        message = request.message
+        message.is_set_aside = True
+        state.task_ready(request)
+        message.channel.qos.wait_for_agent(
+            message.delivery_tag, message.fence["message"], wait, fair_of(request.request_dict)
+        )
+        self._tell(request, verdict, "wait")
+
     def _tell(self, request: Any, verdict: Verdict, action: str) -> None:
         logger.debug("task %s[%s]: %s (%s: %s)", request.name, request.id, action, verdict.guard, verdict.reason)
         event = GuardRefused(
@@ -186,6 +213,22 @@ class Admission:
         request.send_event(event.name, **fields_of(event))
 
 
+def _answer(guard: Guard, call: GuardedCall) -> Verdict:
+    """Ask a guard; one that fails refuses the task, which says why, and the worker goes on.
+
+    Raises:
+        BrokerError: the broker is away; the task is asked for again.
+        OperationalError: likewise.
+    """
+    try:
+        return guard.ask(call)
+    except (BrokerError, OperationalError):
+        raise
+    except Exception as error:
+        logger.exception("the guard %s of task %s failed", guard.name, call.task)
+        return Verdict(answer=Answer.REFUSE, guard=guard.name, reason=f"it failed: {type(error).__name__}: {error}")
+
+
 def _by_deadline(verdict: Verdict, deadline_ms: Any) -> Verdict:
     """Have a task not wait past its deadline: refused at once if it has a fallback, at the deadline if it has none."""
     if not isinstance(deadline_ms, int) or verdict.due_ms is None or verdict.due_ms < deadline_ms:
@@ -195,14 +238,17 @@ def _by_deadline(verdict: Verdict, deadline_ms: Any) -> Verdict:
 
 def _call_of(request: Any) -> GuardedCall:
     headers, args, kwargs = request.request_dict, request.args, request.kwargs
+    fence = request.message.fence
     return GuardedCall(
         id=request.id,
         task=headers["task"],
-        queue=request.message.fence["queue"],
+        queue=fence["queue"],
         retries=headers.get("retries") or 0,
         headers=headers,
         # Not the request itself, which must be collected once nobody else has it.
         arguments=lambda: (args, kwargs),
+        message_id=fence["message"],
+        where=where_of(fence["queue"], fence["consumer"], fence["token"]),
     )
 
 

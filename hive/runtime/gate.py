@@ -43,10 +43,13 @@ class Gate:
         self._starting: dict[DeliveryId, Any] = {}
         #: Called with one start where no event loop will come to ask for it.
         self.start_now: Callable[[Start], Outcome] | None = None
+        #: Called before each task that goes to the pool.
+        self.on_passed: Callable[[], None] = _nothing
 
     def admit(self, request: Any) -> None:
         """Take a reserved task; it goes to the pool when a slot is free and its start is recorded."""
         if getattr(request.message, "fence", None) is None:
+            self.on_passed()
             self.process(request)
         elif self.start_now is None:
             self._waiting.append(request)
@@ -61,7 +64,13 @@ class Gate:
         starts: list[Start] = []
         while self._waiting and len(starts) < room:
             request = self._waiting.popleft()
-            if not self._is_admitted(request):
+            try:
+                is_admitted = self._is_admitted(request)
+            except Exception:
+                # Nobody will ask for the starts of those before it: they wait again, in their order.
+                self.undo()
+                raise
+            if not is_admitted:
                 continue
             start = _start(request)
             self._starting[start.id] = request
@@ -131,6 +140,7 @@ class Gate:
             if request.message.consumer.is_redelivered(request.message.delivery_tag):
                 # Celery looks here before it trusts a result that the task may have stored before it died.
                 request.delivery_info["redelivered"] = True
+            self.on_passed()
             self.process(request)
         else:
             self._forget(request)
@@ -138,6 +148,10 @@ class Gate:
     def _forget(self, request: Any) -> None:
         state.task_ready(request)
         self.dismisses(request)
+
+
+def _nothing() -> None:
+    """Nobody asked."""
 
 
 def _nobody(_: Any) -> None:

@@ -394,6 +394,29 @@ def test_starts_wait_again_when_the_broker_does_not_answer(own_redis: RedisServe
             own_redis.start()
 
 
+def test_starts_wait_again_when_a_guard_of_another_task_fails(own_redis: RedisServer, queue: kombu.Queue) -> None:
+    broken = [True]
+
+    def admits(request: Any) -> bool:
+        if broken and request.message.payload == "b":
+            raise BrokerGoneError("a guard found no broker")
+        return True
+
+    gate = Gate(lambda request: None, lambda: 4, admits=admits)
+    with Connection(own_redis.url) as connection:
+        channel = connection.channel()
+        publish(connection, queue, "a", "b", "c")
+        requests: list[Any] = []
+        with kombu.Consumer(channel, [queue], on_message=requests.append):
+            drain(connection, 3)
+            for message in requests:
+                gate.admit(SimpleNamespace(message=message))
+            with pytest.raises(BrokerGoneError):
+                gate.due()
+            broken.clear()
+            assert [start.id for start in gate.due()] == [message.delivery_tag for message in requests]
+
+
 def test_a_queue_that_wakes_its_consumer_again_and_again_does_not_hide_what_nobody_woke_it_for(
     connection: kombu.Connection, queue: kombu.Queue, redis_server: RedisServer
 ) -> None:
