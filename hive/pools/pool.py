@@ -56,6 +56,7 @@ class AsyncioPool(BasePool):
         self._hub: Any = None
         self._process = _process_loop(self.app)
         self._is_coroutine: dict[str, bool] = {}
+        self._unlimited: set[str] = set()
         self._stopped = False
 
     def on_start(self) -> None:
@@ -92,12 +93,24 @@ class AsyncioPool(BasePool):
         for limit in ("timeout", "soft_timeout"):
             options[limit] = options.get(limit) or self.options.get(limit)
         is_coroutine = target in TRACERS and self._runs_on_loop(args[0])
+        if target in TRACERS and not is_coroutine and (options["timeout"] or options["soft_timeout"]):
+            self._warn_of_limits(args[0])
         if is_coroutine and isinstance(request := getattr(options.get("callback"), "__self__", None), Request):
             # The request has decoded the message already.
             args = (*args[:3], request._payload, None, None)
         job = Job(target, args, self._mailbox, is_coroutine=is_coroutine, on_interrupt=self._interrupt, **options)
         self._loop.post(self._slots.submit, job)
         return job
+
+    def _warn_of_limits(self, name: str) -> None:
+        """Say once of each task that nothing can end a plain function's thread."""
+        if name not in self._unlimited:
+            self._unlimited.add(name)
+            logger.warning(
+                "task %s has time limits, which the asyncio pool cannot keep: its function is no `async def`, and runs "
+                "in a thread. Make it one, or run it in a prefork pool",
+                name,
+            )
 
     def terminate_job(self, pid: int, signal: Any = None) -> None:
         """Do nothing: Celery then terminates the job itself, and all jobs here share one process."""

@@ -127,6 +127,15 @@ def test_plain_functions_run_beside_coroutines_on_threads(worker: Worker) -> Non
     assert {result.get(timeout=10).rsplit("-", 1)[0] for result in plain} == {"hive-function"}
 
 
+def test_limits_that_a_plain_function_has_in_vain_are_said_once(worker: Worker) -> None:
+    limited = [worker.plain_nap.apply_async((0.1,), soft_time_limit=0.05) for _ in range(3)]
+    assert {result.get(timeout=10).rsplit("-", 1)[0] for result in limited} == {"hive-function"}
+    worker.tell.apply_async(soft_time_limit=10).get(timeout=10)
+    told = [line for line in worker.log.read_text().splitlines() if "has time limits" in line]
+    assert len(told) == 1
+    assert "task plain_nap has time limits, which the asyncio pool cannot keep" in told[0]
+
+
 def test_a_task_that_blocks_the_loop_is_named_while_the_worker_goes_on(worker: Worker) -> None:
     before = worker.pool()["blocked"]
     # Longer than the lease: it is renewed meanwhile.
