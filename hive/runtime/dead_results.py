@@ -30,6 +30,9 @@ from hive.transport import envelope
 
 logger = logging.getLogger(__name__)
 
+#: Nobody waits for these: no id can be read from their bytes.
+NAMELESS = frozenset({Reason.NOT_UTF8, Reason.NOT_JSON})
+
 
 class DeadResults:
     """Ends the results of dead letters.
@@ -50,8 +53,8 @@ class DeadResults:
             The ids of those letters that are dealt with; the others are to be told of later, as the result backend or the
             broker is away.
         """
-        told = [arrival.id for arrival in arrivals if arrival.reason in BY_TASK]
-        others = [arrival.id for arrival in arrivals if arrival.reason not in BY_TASK]
+        told = [arrival.id for arrival in arrivals if arrival.reason in BY_TASK | NAMELESS]
+        others = [arrival.id for arrival in arrivals if arrival.reason not in BY_TASK | NAMELESS]
         if not others:
             return told
         letters = {stored.id: Letter.of(stored) for stored in self._app.access.store.dead_read(queue, others)}
