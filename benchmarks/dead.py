@@ -4,11 +4,13 @@
 
 On a broker of its own. Redrive: N calls are set aside and redriven, their ids and bytes compared with what was published.
 Poison: one worker does N healthy tasks alone, then N healthy ones with N poison messages between them (no JSON, no
-envelope, no body, wrong arguments, in turn), and what a poison message costs is the difference. Prints one JSON record.
+envelope, no body, wrong arguments, in turn), and what a poison message costs is the difference; and, for comparison, N
+healthy ones with N other healthy ones between them. Prints one JSON record.
 
 Caveats: the poison that has no id is cheaper than one that has, because nobody waits for its result; of the four kinds
 here two have one. Healthy tasks wait `--task-ms` and do nothing else; with no-op tasks (`--task-ms 0`) the worker's own
-work is all there is, and any poison shows in full. Believe it only if `load_1min_before` is well below the number of cores.
+work is all there is, and any message shows in full: there the fair question is whether poison costs a healthy task more than
+another healthy task would (`ratio_beside_healthy`). Believe it only if `load_1min_before` is well below the number of cores.
 """
 
 import argparse
@@ -65,8 +67,10 @@ def poison(number: int) -> bytes:
 
 def publish(count: int, wait_s: float) -> list[bytes]:
     """Publish healthy calls and return their envelopes, without a worker to take them."""
-    for _ in range(count):
-        healthy.delay(wait_s)
+    for _ in range(0, count, 1_000):
+        with app.batch():
+            for _ in range(min(count, 1_000)):
+                healthy.delay(wait_s)
     return store().client.lrange("celery", 0, -1)
 
 
@@ -109,11 +113,11 @@ def measure_redrive(count: int) -> dict[str, Any]:
     }
 
 
-def measure_poison(count: int, wait_s: float, pool: str, slots: int, seed: int, *, mixed: bool) -> dict[str, Any]:
-    """Let a fresh worker do ``count`` healthy tasks, with as much poison between them if ``mixed``."""
+def measure_poison(count: int, wait_s: float, pool: str, slots: int, seed: int, between: str) -> dict[str, Any]:
+    """Let a fresh worker do ``count`` healthy tasks, alone or with as many healthy or poison messages between them."""
     broker = store()
-    messages = publish(count, wait_s)
-    if mixed:
+    messages = publish(count * (2 if between == "healthy" else 1), wait_s)
+    if between == "poison":
         messages += [poison(number) for number in range(count)]
         random.Random(seed).shuffle(messages)
         broker.client.delete("celery")
@@ -195,9 +199,9 @@ def main() -> None:
         rounds = [
             {
                 name: measure_poison(
-                    options.messages, options.task_ms / 1000, options.pool, options.slots, options.seed, mixed=mixed
+                    options.messages, options.task_ms / 1000, options.pool, options.slots, options.seed, between
                 )
-                for name, mixed in (("alone", False), ("mixed", True))
+                for name, between in (("alone", ""), ("beside_healthy", "healthy"), ("mixed", "poison"))
             }
             for _ in range(options.rounds)
         ]
@@ -211,6 +215,7 @@ def record(options: Any, load: float, redrives: list[Any], rounds: list[Any]) ->
     """Return what was measured, with its conditions."""
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=ROOT, capture_output=True, text=True, check=False)
     ratios = [one["mixed"]["healthy_per_s"] / one["alone"]["healthy_per_s"] for one in rounds]
+    beside = [one["mixed"]["healthy_per_s"] / one["beside_healthy"]["healthy_per_s"] for one in rounds]
     extra_cpu_s = [one["mixed"]["worker_cpu_s"] - one["alone"]["worker_cpu_s"] for one in rounds]
     return {
         "commit": commit.stdout.strip() or None,
@@ -222,6 +227,8 @@ def record(options: Any, load: float, redrives: list[Any], rounds: list[Any]) ->
         "redrive_seconds_median": statistics.median(one["seconds"] for one in redrives),
         "healthy_throughput_ratio_median": round(statistics.median(ratios), 3),
         "healthy_throughput_ratio_spread": [round(min(ratios), 3), round(max(ratios), 3)],
+        "ratio_beside_healthy_median": round(statistics.median(beside), 3),
+        "ratio_beside_healthy_spread": [round(min(beside), 3), round(max(beside), 3)],
         "worker_cpu_ms_per_poison_median": round(statistics.median(extra_cpu_s) * 1000 / options.messages, 4),
         "rss_growth_mb_median": round(statistics.median(one["mixed"]["rss_growth_mb"] for one in rounds), 1),
     }

@@ -1,20 +1,20 @@
 """A retry storm: a dependency is down while thousands of tasks call it, and comes back.
 
-    python benchmarks/storm.py [ROW]... [--tasks 10000] [--down-s 60] [--capacity 200] [--workers 2] [--json]
+    python benchmarks/storm.py [ROW]... [--tasks 10000] [--down-s 60] [--capacity 200] [--pace 1] [--workers 2] [--json]
 
 A small server of its own process is the dependency: it hangs up on every call while it is down, and answers at most
 ``capacity`` calls a second afterwards; what comes beyond that is refused as busy. It notes when each call arrived. Real
 workers (asyncio pool) on a real broker run the tasks, which were all published before. The rows:
 
-batched   BatchedRetry: failures wait on the broker, one probes, the rest is released at half the capacity
+batched   BatchedRetry: failures wait on the broker, one probes, the rest is released at `--pace` times the capacity
 budget    ExponentialRetry with a RetryBudget of half the capacity
 bare      ExponentialRetry alone, for comparison: what the two are for
 
 Offered load is the most calls in any one second after the dependency came back. The bar is twice the capacity, and that all
 tasks are done.
 
-Half, because a pace says when attempts are due: workers that a busy host keeps from running for a second or two begin
-all that fell due meanwhile at once.
+Half for the budget, because it says when attempts are due: workers that a busy host keeps from running for a second or two
+begin all that fell due meanwhile at once. `batched` releases the next only as others begin, so it may go at full capacity.
 
 Caveats: all processes share one machine. `budget` goes on calling the dependency at its rate while that is down, which
 `batched` does not; and it bounds retries only: first attempts that come late because of them are not its to hold back.
@@ -44,22 +44,22 @@ QUEUE, DEPENDENCY = "storm", "provider"
 ROWS = ("batched", "budget", "bare")
 
 
-def strategy(row: str, capacity: int) -> RetryStrategy:
+def strategy(row: str, capacity: int, pace: float) -> RetryStrategy:
     """Return the row's strategy."""
     if row == "batched":
-        return BatchedRetry(dependency=DEPENDENCY, release_per_s=capacity / 2, probe_s=0.5, probe_cap_s=2.0)
+        return BatchedRetry(dependency=DEPENDENCY, release_per_s=capacity * pace, probe_s=0.5, probe_cap_s=2.0)
     budget = RetryBudget(dependency=DEPENDENCY, share=0.0, min_per_s=capacity / 2, window_s=1.0)
     return ExponentialRetry(max_retries=None, cap_s=20.0, budget=budget if row == "budget" else None)
 
 
-def build(url: str, row: str, capacity: int, port: int) -> Hive:
+def build(url: str, row: str, capacity: int, port: int, pace: float = 1.0) -> Hive:
     """Return the application; its one task calls the dependency."""
     app = Hive("storm", broker=url, backend=url, set_as_current=False)
     app.conf.update(task_queues=None, task_default_queue=QUEUE, task_ignore_result=True)
     app.conf.update(worker_pool="hive.pools:AsyncioPool", worker_hijack_root_logger=False)
     client = redis.Redis.from_url(url)
 
-    @app.task(name="call", bind=True, shared=False, retry=strategy(row, capacity))
+    @app.task(name="call", bind=True, shared=False, retry=strategy(row, capacity, pace))
     async def call(self: Any) -> None:
         reader, writer = await asyncio.open_connection("127.0.0.1", port)
         try:
@@ -137,17 +137,19 @@ def peak_per_s(times_s: Sequence[float]) -> int:
     return max((bisect_left(times_s, at_s + 1.0) - place for place, at_s in enumerate(times_s)), default=0)
 
 
-def run(row: str, *, tasks: int, down_s: float, capacity: int, workers: int, timeout_s: float) -> dict[str, Any]:
+def run(
+    row: str, *, tasks: int, down_s: float, capacity: int, pace: float, workers: int, timeout_s: float
+) -> dict[str, Any]:
     """Run one row on a broker and a dependency of its own and return its figures."""
     port, server = free_port(), RedisServer().start()
     here = [sys.executable, str(Path(__file__).resolve())]
     started = [subprocess.Popen([*here, "--serve", str(port), str(down_s), str(capacity)])]
     try:
-        app = build(server.url, row, capacity, port)
+        app = build(server.url, row, capacity, port, pace)
         with app.batch():
             for _ in range(tasks):
                 app.tasks["call"].delay()
-        arguments = ["--work", server.url, row, str(capacity), str(port)]
+        arguments = ["--work", server.url, row, str(capacity), str(port), str(pace)]
         with (server.directory / "workers.log").open("wb") as log:
             started += [
                 subprocess.Popen([*here, *arguments], stdout=log, stderr=log, env={**os.environ, "C_FORCE_ROOT": "1"})
@@ -170,6 +172,7 @@ def run(row: str, *, tasks: int, down_s: float, capacity: int, workers: int, tim
         "done": done,
         "down_s": down_s,
         "capacity_per_s": capacity,
+        "pace": pace if row == "batched" else None,
         "calls_while_down": len(found["calls"]) - len(after),
         "calls_after": len(after),
         "refused_after": len(after) - found["answered"],
@@ -209,18 +212,19 @@ def main() -> None:
     parser.add_argument("--tasks", type=int, default=10_000)
     parser.add_argument("--down-s", type=float, default=60.0)
     parser.add_argument("--capacity", type=int, default=200, help="calls a second")
+    parser.add_argument("--pace", type=float, default=1.0, help="of `batched`, as a share of the capacity")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--timeout-s", type=float, default=600.0)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
-    parser.add_argument("--work", nargs=4, help=argparse.SUPPRESS)
+    parser.add_argument("--work", nargs=5, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
         port, down_s, capacity = options.serve
         asyncio.run(Dependency(float(down_s), int(capacity)).serve(int(port)))
     elif options.work:
-        url, row, capacity, port = options.work
-        app = build(url, row, int(capacity), int(port))
+        url, row, capacity, port, pace = options.work
+        app = build(url, row, int(capacity), int(port), float(pace))
         name = f"{row}-{os.getpid()}@storm"
         app.worker_main(["worker", "-c", "100", "-n", name, "-l", "warning", "--without-gossip", "--without-mingle"])
     else:
@@ -232,6 +236,7 @@ def main() -> None:
                     tasks=options.tasks,
                     down_s=options.down_s,
                     capacity=options.capacity,
+                    pace=options.pace,
                     workers=options.workers,
                     timeout_s=options.timeout_s,
                 )
