@@ -8,6 +8,7 @@ from hive.checkpoints.checkpoint import Damage
 from hive.checkpoints.schema import StateSchema
 from hive.checkpoints.store import CheckpointStore
 from hive.database.checkpoints import CheckpointDatabase
+from hive.database.postgres_checkpoints import PostgresCheckpoints
 from hive.database.sqlite_checkpoints import SqliteCheckpoints
 from hive.errors import SettingsError
 from hive.settings.parts import CheckpointSettings
@@ -48,6 +49,8 @@ def open_database(url: str | None, path: Path) -> CheckpointDatabase:
     if url is None:
         return SqliteCheckpoints(path)
     parts = urlsplit(url)
+    if parts.scheme in {"postgresql", "postgres"}:
+        return PostgresCheckpoints(url)
     if parts.scheme == "sqlite" and not parts.netloc and parts.path.strip("/"):
         # Like elsewhere: three slashes before a relative path, four before an absolute one.
         return SqliteCheckpoints(Path(parts.path[1:]))

@@ -15,7 +15,7 @@ from hive.settings.parts import CheckpointSettings
 
 logger = logging.getLogger(__name__)
 
-NAME_BYTES = 512
+NAME_BYTES = 1024
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

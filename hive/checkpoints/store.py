@@ -8,11 +8,12 @@ from hive.checkpoints.cache import Cache
 from hive.checkpoints.checkpoint import Checkpoint, Damage, Kind, Listing
 from hive.checkpoints.encryption import Keyring
 from hive.checkpoints.reading import READ_GENERATIONS, Reader
+from hive.checkpoints.reencryption import reencrypted
 from hive.checkpoints.schema import StateSchema
 from hive.checkpoints.sides import Sides
-from hive.checkpoints.writing import Writer
+from hive.checkpoints.writing import Order, Writer
 from hive.clock import Clock, SystemClock
-from hive.database.checkpoints import CheckpointDatabase, FaultPoint
+from hive.database.checkpoints import CheckpointDatabase, FaultPoint, nowhere
 from hive.settings.parts import CheckpointSettings
 from hive.store.store import Store
 
@@ -62,9 +63,14 @@ class CheckpointStore:
             schema=schema,
             clock=clock or SystemClock(),
             on_damage=on_damage,
-            at=at or _nowhere,
+            at=at or nowhere,
         )
         self._writer, self._reader = Writer(self._sides), Reader(self._sides)
+
+    @property
+    def database(self) -> CheckpointDatabase:
+        """The durable side."""
+        return self._sides.database
 
     @property
     def place(self) -> str:
@@ -80,25 +86,29 @@ class CheckpointStore:
         fencing_token: int | None = None,
         label: str | None = None,
         schema: StateSchema | None = None,
+        pinned: bool = False,
     ) -> Checkpoint:
         """Write the state of an agent as its next generation; it is on disk when this returns.
 
         All of it is written or nothing. A repeat writes the same state once more.
 
         Args:
-            agent: whose state; any name up to 512 bytes.
+            agent: whose state; any name up to 1 kB.
             state: bytes, a value that JSON can hold, or a pydantic model; never pickled.
             kind: why it is written.
             fencing_token: of the delivery that writes; none: it is not fenced (an operator, a test).
             label: a name to find this checkpoint by; the newest one of that name is found.
             schema: of this state, instead of the store's.
+            pinned: whether it stays until its agent is forgotten, whatever ``keep_count`` and ``keep_s`` say.
 
         Raises:
             StaleCheckpointError: a newer token was seen; nothing was written.
             InputError: the state cannot be written.
             DatabaseError: nothing was written, unless the connection to PostgreSQL was lost during the commit.
         """
-        return self._writer.write(agent, state, Kind(kind), fencing_token, label, schema)
+        version = (schema or self._sides.schema or StateSchema()).version
+        order = Order(kind=Kind(kind), token=fencing_token, label=label, schema_version=version, is_pinned=pinned)
+        return self._writer.write(agent, state, order)
 
     def read(
         self,
@@ -169,6 +179,21 @@ class CheckpointStore:
         before_ms = self._sides.clock.wall_ms() - round(self.settings.keep_s * 1000)
         return self._sides.database.prune(before_ms=before_ms, keep_least=READ_GENERATIONS)
 
+    def reencrypt(self, agent: str | None = None) -> int:
+        """Encrypt what another key, or none, encrypts with the first key of the settings; returns how many were moved.
+
+        Writers and readers go on meanwhile, as long as they have both keys. A repeat does what an interrupted one has left.
+
+        Args:
+            agent: whose; none: of all agents.
+
+        Raises:
+            CheckpointKeyError: a checkpoint is encrypted with a key that is not in the settings.
+            DatabaseError: the database cannot be used; some may have been moved.
+        """
+        agents = self.agents() if agent is None else [agent]
+        return sum(reencrypted(self._sides, name) for name in agents)
+
     async def awrite(self, agent: str, state: Any, **options: Any) -> Checkpoint:
         """Like :meth:`write`, in a thread, so that an event loop goes on meanwhile."""
         return await asyncio.to_thread(self.write, agent, state, **options)
@@ -180,7 +205,3 @@ class CheckpointStore:
     def close(self) -> None:
         """Let go of the connections to the database; using the store again connects again."""
         self._sides.database.close()
-
-
-def _nowhere(_: str) -> None:
-    """No fault point of a test."""

@@ -1,18 +1,41 @@
 """Writing a checkpoint: which generation it becomes, and whether its writer still may."""
 
+from dataclasses import dataclass
 from typing import Any
 
 from hive.checkpoints.checkpoint import Checkpoint, CheckpointInfo, Damage, Kind, Source
 from hive.checkpoints.durable import Valid, standing
 from hive.checkpoints.head import Head
 from hive.checkpoints.record import Packed, built, packed
-from hive.checkpoints.schema import StateSchema
 from hive.checkpoints.sides import Sides, check_names
 from hive.database.checkpoints import DatabaseError, StoredCheckpoint, StoredHead
-from hive.errors import StaleCheckpointError
+from hive.errors import InputError, StaleCheckpointError
 
 #: Times a step is tried again because another writer came in between; each time that one has got on.
 TRIES = 1_000
+
+
+#: Databases hold numbers of 63 bits.
+MOST_TOKENS = 2**63
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """What is written beside a state.
+
+    Attributes:
+        kind: why it is written.
+        token: of the delivery that writes; none: it is not fenced.
+        label: to find it by.
+        schema_version: of the state.
+        is_pinned: whether only forgetting removes it.
+    """
+
+    kind: Kind
+    token: int | None
+    label: str | None
+    schema_version: int
+    is_pinned: bool
 
 
 class Writer:
@@ -25,14 +48,14 @@ class Writer:
     def __init__(self, sides: Sides) -> None:
         self._sides = sides
 
-    def write(
-        self, agent: str, state: Any, kind: Kind, token: int | None, label: str | None, schema: StateSchema | None
-    ) -> Checkpoint:
+    def write(self, agent: str, state: Any, order: Order) -> Checkpoint:
         """See :meth:`hive.checkpoints.store.CheckpointStore.write`."""
-        check_names(agent, label)
+        check_names(agent, order.label)
+        token = order.token
+        if token is not None and not 0 <= token < MOST_TOKENS:
+            raise InputError(f"a fencing token must be a number from 0 to 2**63 - 1, not {token}")
         sides = self._sides
         content = packed(state, sides.settings.zstd_level)
-        version = (schema or sides.schema or StateSchema()).version
         sides.at("packed")
         for _ in range(TRIES):
             stored, head, damaged = self.standing(agent)
@@ -42,8 +65,8 @@ class Writer:
                 agent=agent, generation=head.generation + 1, fencing_token=max(token or 0, head.fencing_token)
             )
             sides.at("looked")
-            valid = self._sealed(content, newest, kind=kind, token=token, label=label, version=version)
-            if self._add(newest, valid, stored):
+            valid = self._sealed(content, newest, order)
+            if self._add(newest, valid, stored, order.is_pinned):
                 is_cached = sides.cache.keep(newest, valid)
                 sides.at("cached")
                 return checkpoint_of(valid, state, newest.generation, Source.DATABASE, is_cached, damaged)
@@ -80,17 +103,15 @@ class Writer:
         head = Head(agent=agent, generation=newest.generation, fencing_token=token, is_forgotten=newest.is_forgotten)
         return now.stored, head, damaged
 
-    def _sealed(
-        self, content: Packed, head: Head, *, kind: Kind, token: int | None, label: str | None, version: int
-    ) -> Valid:
+    def _sealed(self, content: Packed, head: Head, order: Order) -> Valid:
         info = CheckpointInfo(
             agent=head.agent,
             generation=head.generation,
-            kind=Kind(kind),
+            kind=order.kind,
             at_ms=self._sides.clock.wall_ms(),
-            fencing_token=token,
-            label=label,
-            schema_version=version,
+            fencing_token=order.token,
+            label=order.label,
+            schema_version=order.schema_version,
             size_bytes=content.size_bytes,
             stored_bytes=0,
             key_id=None,
@@ -100,13 +121,14 @@ class Writer:
         self._sides.at("sealed")
         return Valid(header=header, sealed=header.sealed(), body=body)
 
-    def _add(self, head: Head, valid: Valid, expected: StoredHead | None) -> bool:
+    def _add(self, head: Head, valid: Valid, expected: StoredHead | None, is_pinned: bool) -> bool:
         info = valid.header.info
         row = StoredCheckpoint(
             agent=info.agent,
             generation=info.generation,
             at_ms=info.at_ms,
             label=info.label,
+            is_pinned=is_pinned,
             header=valid.sealed,
             body=valid.body,
         )

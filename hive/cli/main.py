@@ -15,6 +15,7 @@ COMMANDS = "hive.commands"
 OWN = {
     "beat": "hive.cli.serving:beat",
     "bench": "hive.cli.bench.command:bench",
+    "checkpoints": "hive.cli.checkpoints:checkpoints",
     "config": "hive.cli.config:config",
     "dead": "hive.cli.dead:dead",
     "down": "hive.cli.fleet:down",

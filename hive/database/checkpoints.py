@@ -10,6 +10,10 @@ from hive.errors import HiveError
 FaultPoint = Callable[[str], None]
 
 
+#: Sorts after all that follows a prefix; Unicode has no sign there.
+LAST_SIGN = "\U0010ffff"
+
+
 class DatabaseError(HiveError):
     """The database cannot be used now; nothing was written, or it is not known whether it was."""
 
@@ -46,6 +50,7 @@ class StoredCheckpoint:
         generation: which.
         at_ms: when it was written, in milliseconds since 1970.
         label: what it can be found by.
+        is_pinned: whether neither count nor age removes it.
         header: sealed: says everything again, and the digest of the body.
         body: the state; empty where only headers were asked for.
     """
@@ -54,6 +59,7 @@ class StoredCheckpoint:
     generation: int
     at_ms: int
     label: str | None
+    is_pinned: bool
     header: bytes
     body: bytes
 
@@ -71,16 +77,14 @@ class CheckpointDatabase(Protocol):
     def head(self, agent: str) -> StoredHead | None:
         """Return the head of an agent."""
 
-    def add(
-        self, head: StoredHead, row: StoredCheckpoint, *, expected: StoredHead | None, keep_count: int | None
-    ) -> bool:
+    def add(self, head: StoredHead, row: StoredCheckpoint, *, expected: StoredHead | None, keep_count: int) -> bool:
         """Move the head and add a checkpoint; on disk when this returns.
 
         Args:
             head: the new one.
             row: the new checkpoint.
             expected: the head as it was read; none: there was none.
-            keep_count: older checkpoints than this many are removed in the same transaction; none: none is.
+            keep_count: of the checkpoints that are not pinned, older ones than this many are removed in the same transaction.
 
         Returns:
             False, and nothing is changed, if the head is another one by now.
@@ -105,9 +109,9 @@ class CheckpointDatabase(Protocol):
         """Put other bytes in place of a checkpoint; false if it is gone or another by now."""
 
     def prune(self, *, before_ms: int, keep_least: int) -> int:
-        """Remove checkpoints older than an instant, but for the newest few of each agent; returns how many.
+        """Remove checkpoints older than an instant, but for pinned ones and the newest few of each agent.
 
-        Heads of agents that were forgotten before then go too. Works in short transactions, so a repeat does the rest.
+        Returns how many. Heads of agents that were forgotten before then go too. Works in short transactions, so a repeat does the rest.
         """
 
     def agents(self, prefix: str = "") -> Iterator[str]:
@@ -115,6 +119,10 @@ class CheckpointDatabase(Protocol):
 
     def close(self) -> None:
         """Let go of connections; using it again connects again."""
+
+
+def nowhere(_: str) -> None:
+    """Be no fault point."""
 
 
 def as_bytes(value: object) -> bytes:
@@ -136,13 +144,14 @@ def head_of(agent: str, columns: Sequence[object]) -> StoredHead:
 
 
 def row_of(columns: Sequence[object], body: object = b"") -> StoredCheckpoint:
-    """Return agent, generation, time, label and header, as selected in this order, as a checkpoint."""
-    agent, generation, at_ms, label, header = columns
+    """Return agent, generation, time, label, whether pinned, and header, selected in this order, as a checkpoint."""
+    agent, generation, at_ms, label, is_pinned, header = columns
     return StoredCheckpoint(
         agent=str(agent),
         generation=_as_int(generation),
         at_ms=_as_int(at_ms),
         label=None if label is None else str(label),
+        is_pinned=is_pinned == 1,
         header=as_bytes(header),
         body=as_bytes(body),
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from hive.database.checkpoints import FaultPoint, StoredCheckpoint, StoredHead, head_of, row_of
+from hive.database.checkpoints import LAST_SIGN, FaultPoint, StoredCheckpoint, StoredHead, head_of, nowhere, row_of
 from hive.database.sqlite_file import SqliteFile
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ CREATE TABLE checkpoints (
     generation INTEGER NOT NULL,
     at_ms INTEGER NOT NULL,
     label TEXT,
+    is_pinned INTEGER NOT NULL,
     header BLOB NOT NULL,
     body BLOB NOT NULL
 );
@@ -39,18 +40,24 @@ PAGE_BYTES = 16_384
 #: Checkpoints that one transaction of a prune removes, so that writers wait for it only shortly.
 PRUNED_AT_ONCE = 20
 
-_HEADER = "SELECT agent, generation, at_ms, label, header FROM checkpoints "
-_WHOLE = "SELECT agent, generation, at_ms, label, header, body FROM checkpoints "
+_HEADER = "SELECT agent, generation, at_ms, label, is_pinned, header FROM checkpoints "
+_WHOLE = "SELECT agent, generation, at_ms, label, is_pinned, header, body FROM checkpoints "
 
 _MOVE = """
 UPDATE checkpoint_heads SET generation = ?, fencing_token = ?, is_forgotten = ?, at_ms = ?, seal = ?
 WHERE agent = ? AND generation = ? AND seal = ?
 """
 
+_TRIM = """
+DELETE FROM checkpoints WHERE agent = ?1 AND is_pinned = 0 AND generation < (
+    SELECT generation FROM checkpoints WHERE agent = ?1 AND is_pinned = 0 ORDER BY generation DESC LIMIT 1 OFFSET ?2
+)
+"""
+
 _OLD = """
 SELECT id FROM (
-    SELECT rowid AS id, at_ms, row_number() OVER (PARTITION BY agent ORDER BY generation DESC) AS place FROM checkpoints
-) WHERE at_ms < ? AND place > ? LIMIT ?
+    SELECT rowid AS id, at_ms, is_pinned, row_number() OVER (PARTITION BY agent ORDER BY generation DESC) AS place FROM checkpoints
+) WHERE at_ms < ? AND is_pinned = 0 AND place > ? LIMIT ?
 """
 
 
@@ -64,7 +71,7 @@ class SqliteCheckpoints:
 
     def __init__(self, path: Path, at: FaultPoint | None = None) -> None:
         self.file = SqliteFile(path, SCHEMA, page_bytes=PAGE_BYTES)
-        self._at = at or _nowhere
+        self._at = at or nowhere
 
     @property
     def place(self) -> str:
@@ -82,9 +89,7 @@ class SqliteCheckpoints:
             ).fetchone()
         return None if found is None else head_of(agent, found)
 
-    def add(
-        self, head: StoredHead, row: StoredCheckpoint, *, expected: StoredHead | None, keep_count: int | None
-    ) -> bool:
+    def add(self, head: StoredHead, row: StoredCheckpoint, *, expected: StoredHead | None, keep_count: int) -> bool:
         """Move the head and add a checkpoint, if the head is as expected."""
         with self.file.writing() as connection:
             self._at("begun")
@@ -96,16 +101,12 @@ class SqliteCheckpoints:
                 "DELETE FROM checkpoints WHERE agent = ? AND generation = ?", (row.agent, row.generation)
             )
             connection.execute(
-                "INSERT INTO checkpoints (agent, generation, at_ms, label, header, body) VALUES (?, ?, ?, ?, ?, ?)",
-                (row.agent, row.generation, row.at_ms, row.label, row.header, row.body),
+                "INSERT INTO checkpoints (agent, generation, at_ms, label, is_pinned, header, body) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                (row.agent, row.generation, row.at_ms, row.label, int(row.is_pinned), row.header, row.body),
             )
             self._at("row added")
-            if keep_count is not None:
-                connection.execute(
-                    "DELETE FROM checkpoints WHERE agent = ?1 AND generation < (SELECT generation FROM checkpoints "
-                    "WHERE agent = ?1 ORDER BY generation DESC LIMIT 1 OFFSET ?2)",
-                    (row.agent, keep_count - 1),
-                )
+            connection.execute(_TRIM, (row.agent, keep_count - 1))
             self._at("pruned")
         self._at("committed")
         return True
@@ -167,8 +168,8 @@ class SqliteCheckpoints:
             if connection is None:
                 return
             found = connection.execute(
-                "SELECT DISTINCT agent FROM checkpoints WHERE substr(agent, 1, ?) = ? ORDER BY agent",
-                (len(prefix), prefix),
+                "SELECT DISTINCT agent FROM checkpoints WHERE agent >= ? AND agent < ? ORDER BY agent",
+                (prefix, prefix + LAST_SIGN),
             ).fetchall()
         for (agent,) in found:
             yield agent
@@ -194,8 +195,4 @@ class SqliteCheckpoints:
             if connection is None:
                 return []
             rows = connection.execute(query, arguments).fetchall()
-        return [row_of(row[:5], row[5] if len(row) > 5 else b"") for row in rows]
-
-
-def _nowhere(_: str) -> None:
-    """No fault point of a test."""
+        return [row_of(row[:6], *row[6:]) for row in rows]

@@ -1,0 +1,71 @@
+"""A writer dies with SIGKILL at every step of a write, and at random instants; nothing is torn, and nothing told of is lost."""
+
+import random
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.checkpoint_faults import AGENT, POINTS, confirmed, judged, state_of, writer
+from tests.support.checkpoint_sides import Sides
+from tests.support.postgres_server import PostgresServer
+from tests.support.redis_server import RedisServer
+
+#: Random deaths here; ``benchmarks/checkpoints.py --kills 500`` is the full size.
+KILLS = 6
+
+
+@pytest.fixture(scope="module")
+def postgres() -> Iterator[PostgresServer]:
+    server = PostgresServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def sides(request: pytest.FixtureRequest, tmp_path: Path, redis_server: RedisServer) -> Sides:
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").database(f"db{uuid.uuid4().hex}")
+    else:
+        url = f"sqlite:///{tmp_path / 'checkpoints.sqlite'}"
+    return Sides.fresh(url, redis_server.url)
+
+
+@pytest.mark.slow
+def test_a_death_at_any_step_leaves_the_checkpoint_before_or_the_new_one(sides: Sides) -> None:
+    first = sides.open().write(AGENT, state_of(1, 1)).generation
+    # All at once: each has an agent of its own by its prefix and its database only if they do not share; they do, and
+    # what one leaves behind is what the next one finds.
+    for place, point in enumerate(POINTS):
+        process = writer(sides, place, f"{point}:2")
+        told = confirmed(process)
+        assert process.returncode == -9, f"{point} was not reached"
+        found = judged(sides.open(), told)
+        assert found is not None
+        # Up to the commit nothing is there; after it everything, whatever the writer was told.
+        is_committed = POINTS.index(point) >= POINTS.index("committed")
+        assert found.generation == first + (2 if is_committed else 1), point
+        assert told == first + 1
+        first = found.generation
+        without_broker = sides.open(cached=False).read(AGENT)
+        assert without_broker is not None
+        assert without_broker.generation == first
+
+
+@pytest.mark.slow
+def test_random_deaths_leave_a_whole_state_that_is_not_older(sides: Sides, rng: random.Random) -> None:
+    told = 0
+    for _ in range(KILLS):
+        process = writer(sides, rng.randrange(10**6), "none")
+        assert process.stdout is not None
+        told = max(told, int(process.stdout.readline()))
+        threading.Event().wait(rng.uniform(0, 0.03))
+        process.kill()
+        told = max(told, confirmed(process))
+        found = judged(sides.open(), told)
+        assert found is not None
+        # The next writer goes on.
+        assert sides.open().write(AGENT, state_of(0, 0)).generation == found.generation + 1
+        told = found.generation + 1
