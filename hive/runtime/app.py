@@ -234,7 +234,7 @@ class Hive(Celery):
         """The state of agents, in the database of the settings and on the application's broker."""
         from hive.runtime.checkpointing import checkpoints_of  # noqa: PLC0415 - not every process has agents with state
 
-        return checkpoints_of(self.settings, self.access)
+        return checkpoints_of(self)
 
     def durable(self) -> Any:
         """Return the steps and waits of the durable task that runs here; what ``self.durable`` is with ``bind=True``.

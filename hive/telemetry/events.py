@@ -216,6 +216,25 @@ class PoolScaled:
     decision: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CheckpointDamaged:
+    """Something of an agent's checkpoints was found damaged or missing.
+
+    Attributes:
+        agent: whose; no label.
+        source: ``cache``: on the broker; ``database``: in SQLite or PostgreSQL.
+        generation: of which checkpoint; ``None``: the entry that says which is the newest.
+        reason: what is wrong, as a sentence.
+    """
+
+    name: ClassVar[str] = "hive-checkpoint-damaged"
+
+    agent: str
+    source: str
+    generation: int | None
+    reason: str
+
+
 Event = (
     QueueObserved
     | WorkerObserved
@@ -225,6 +244,7 @@ Event = (
     | TaskFailed
     | ChildExceeded
     | PoolScaled
+    | CheckpointDamaged
 )
 
 EVENTS: tuple[type[Event], ...] = (
@@ -236,6 +256,7 @@ EVENTS: tuple[type[Event], ...] = (
     TaskFailed,
     ChildExceeded,
     PoolScaled,
+    CheckpointDamaged,
 )
 
 

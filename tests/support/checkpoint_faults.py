@@ -2,7 +2,7 @@
 
 Run as a command it is that writer: ``python -m tests.support.checkpoint_faults DATABASE BROKER PREFIX SEED POINT``. It writes
 states of an agent and prints each generation once ``write`` has returned. POINT is ``NAME:NUMBER``, the fault point at whose
-NUMBER-th passing it kills itself, or ``none``.
+NUMBER-th passing it kills itself; number 0: never.
 """
 
 import hashlib
@@ -50,7 +50,7 @@ class Death:
 
     def __init__(self, point: str) -> None:
         name, _, number = point.rpartition(":")
-        self._name, self._left = name, int(number or 0)
+        self._name, self._left = name, int(number)
 
     def __call__(self, passed: str) -> None:
         if self._left > 0 and self._name in {passed, "any"}:
@@ -70,7 +70,7 @@ def writer(sides: Sides, seed: int, point: str) -> subprocess.Popen[str]:
 def confirmed(process: subprocess.Popen[str]) -> int:
     """Wait for a writer's end and return the last generation that it was told is written; 0: none."""
     assert process.stdout is not None
-    lines = [line for line in process.stdout.read().splitlines() if line.isdigit()]
+    lines = [line for line in process.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
     process.wait(30)
     return int(lines[-1]) if lines else 0
 

@@ -36,8 +36,7 @@ def sides(request: pytest.FixtureRequest, tmp_path: Path, redis_server: RedisSer
 @pytest.mark.slow
 def test_a_death_at_any_step_leaves_the_checkpoint_before_or_the_new_one(sides: Sides) -> None:
     first = sides.open().write(AGENT, state_of(1, 1)).generation
-    # All at once: each has an agent of its own by its prefix and its database only if they do not share; they do, and
-    # what one leaves behind is what the next one finds.
+    # What one leaves behind is what the next one finds.
     for place, point in enumerate(POINTS):
         process = writer(sides, place, f"{point}:2")
         told = confirmed(process)
@@ -58,7 +57,7 @@ def test_a_death_at_any_step_leaves_the_checkpoint_before_or_the_new_one(sides: 
 def test_random_deaths_leave_a_whole_state_that_is_not_older(sides: Sides, rng: random.Random) -> None:
     told = 0
     for _ in range(KILLS):
-        process = writer(sides, rng.randrange(10**6), "none")
+        process = writer(sides, rng.randrange(10**6), "never:0")
         assert process.stdout is not None
         told = max(told, int(process.stdout.readline()))
         threading.Event().wait(rng.uniform(0, 0.03))
