@@ -1,6 +1,6 @@
 """Tasks that declare several guards at once: what one of them decides must not undo another."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -10,8 +10,13 @@ from celery.contrib.testing.worker import start_worker
 
 from hive import Hive, ImmediateRetry, LastGood
 from hive.deadletter import DeadLetters
+from hive.errors import GuardRefusedError
+from hive.guards import GuardedCall, Verdict
 from hive.resilience.breaker import BreakerState
+from hive.runtime import admission
+from hive.runtime.limited import limits_of
 from hive.settings.load import load_settings
+from hive.store.store import Store
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
 
@@ -49,8 +54,62 @@ def test_a_call_whose_fallback_has_no_value_waits_for_its_keys_turn_as_well(app:
     assert record.startswith(b"0;large;1:")
 
 
+class Broken:
+    """A guard with a bug."""
+
+    name = "broken"
+
+    def ask(self, call: GuardedCall) -> Verdict:
+        raise LookupError(f"no rule for {call.task}")
+
+    def release(self, call: GuardedCall) -> None:
+        """Never asked: it gave nothing."""
+
+    def ended(self, call: GuardedCall, error: BaseException | None) -> None:
+        """Never told: nothing passed it."""
+
+
+def test_a_guard_that_fails_refuses_its_task_gives_back_and_leaves_the_worker_alone(
+    app: Hive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admission, "SOURCES", (limits_of, lambda _, task: (Broken(),) if task.name == "one" else ()))
+
+    @app.task(name="one", shared=False, exclusive="place")
+    def one() -> None: ...
+
+    @app.task(name="other", shared=False, exclusive="place")
+    def other() -> str:
+        return "ran"
+
+    with start_worker(app, pool="threads", concurrency=2, perform_ping_check=False):
+        failed = one.delay()
+        with pytest.raises(GuardRefusedError, match="no rule for one"):
+            failed.get(timeout=10)
+        # What was given to the first, the other has; the worker's lease on it would keep it otherwise.
+        assert other.delay().get(timeout=10) == "ran"
+
+
 def letters(app: Hive) -> list[Any]:
     return list(DeadLetters(app.access.store, [app.conf.task_default_queue]).find())
+
+
+def test_who_reads_a_failure_finds_its_letter(app: Hive, monkeypatch: pytest.MonkeyPatch) -> None:
+    @app.task(name="gives_up_alone", shared=False, retry=ImmediateRetry(max_retries=0, dead_letter=True))
+    def gives_up_alone() -> None:
+        raise KeyError("gives up")
+
+    def too_late(_: Any, consumer: str, condemned: Sequence[Any]) -> tuple[()]:
+        assert not condemned, f"{consumer}: the failure was to be read before its letter was there"
+        return ()
+
+    monkeypatch.setattr(Store, "set_aside", too_late)
+    with start_worker(app, pool="threads", concurrency=1, perform_ping_check=False):
+        result = gives_up_alone.delay()
+        with pytest.raises(KeyError):
+            result.get(timeout=10)
+        (letter,) = letters(app)
+    assert letter.task_id == result.id
+    assert letter.stored.reason == "retries_exhausted"
 
 
 def test_what_a_task_condemns_becomes_a_letter_once_all_were_told(app: Hive) -> None:
