@@ -181,8 +181,8 @@ class BatchedRetry(Formula):
     They wait on the broker. When the probe is done the others are released, oldest first, at ``release_per_s`` over the
     whole fleet: that is this strategy's budget. They go half a second's worth at a time, the next as those before begin,
     and none while one that failed again has a probe out: however long workers are held up, no second sees more than one and
-    a half times the pace. One that was not released within ``hold_s`` tries by itself, at the same pace, so nothing waits
-    for a probe that was lost. The probe's attempts count like any.
+    a half times the pace. One that was not released within ``hold_s`` tries by itself, at the same pace, and one of them
+    half a minute after the probe was due, so nothing waits long for a probe that was lost. The attempts of both count like any.
 
     Attributes:
         dependency: what is called; all tasks that name it wait together. ``None``: the tasks of one name and cause do.

@@ -18,7 +18,7 @@ if next_us + LOST_US < now_us then
   out = 0
 end
 if ARGV[6] == '1' then
-  redis.call('HDEL', KEYS[1], 'probe', 'probe_until_ms')
+  redis.call('HDEL', KEYS[1], 'probe', 'probe_until_ms', 'stand_in_ms')
 end
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now_ms)
 local count = (ARGV[6] == '1' or not gate[1]) and math.min(ARGV[2], ARGV[4] - out) or 0

@@ -82,13 +82,19 @@ def test_one_probes_and_goes_on_probing_while_the_others_are_held(store: Store, 
     assert publish(store, clock, "a1")
     assert not publish(store, clock, "b1")
     assert not publish(store, clock, "c1")
-    assert due_in_s(store, clock) == pytest.approx({"a1": 1.0, "b1": 300.0, "c1": 300.1})
+    assert not publish(store, clock, "d1")
+    # The second stands in for the probe.
+    assert due_in_s(store, clock) == pytest.approx({"a1": 1.0, "b1": 31.0, "c1": 300.0, "d1": 300.1})
     clock.now_ms += 1000
     assert publish(store, clock, "a2", failed_id="a1")
-    assert store.held_retries("provider") == 2
+    assert store.held_retries("provider") == 3
+    # The probe lives: the stand-in has tried in vain, and stands in again.
+    clock.now_ms += 30_500
+    assert not publish(store, clock, "b2", failed_id="b1")
+    assert due_in_s(store, clock)["b2"] == pytest.approx(0.5)
     # The probe is lost: whoever fails after its grace is the next.
-    clock.now_ms += 32_000
-    assert publish(store, clock, "d1")
+    clock.now_ms += 1_500
+    assert publish(store, clock, "b3", failed_id="b2")
 
 
 def test_release_paces_over_all_queues_and_callers(store: Store, clock: Clock) -> None:
