@@ -75,10 +75,11 @@ class Caller:
             raise MessageTooLargeError(len(message.payload), self.settings.max_message_bytes, message.queue)
 
     def call(self, name: str, keys: Sequence[str], *arguments: Any) -> Any:
-        """Call a script with its keys and arguments."""
+        """Call a script with its keys and arguments; see :func:`hive.store.scripts.load` for its name."""
         if self.at is None:
             return run(self.client, name, keys, arguments)
-        self.at(name, "before")
+        step = name.partition(":")[0]
+        self.at(step, "before")
         reply = run(self.client, name, keys, arguments)
-        self.at(name, "after")
+        self.at(step, "after")
         return reply

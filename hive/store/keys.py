@@ -50,6 +50,16 @@ hive:leader``                   ``hold_ms``, ``term_epoch``; ``run_id``,
                                 ``fence``, ``epoch`` as of a queue
 ``{hive:lead:<name>}:    HASH   what leaders wrote down, by name               lead_note            nobody
 hive:notes``
+``{hive:lead:beat}:      HASH   name of an entry of beat to its definition     beat_put             beat_remove
+hive:entries``
+``{hive:lead:beat}:      HASH   name of an entry to the last due time in ms    beat_put, beat_fire, beat_remove
+hive:fired``                    that is over                                   beat_skip
+``{hive:lead:beat}:      HASH   name of an entry to ``<sent at ms> <times      beat_fire, beat_skip beat_remove
+hive:runs``                     sent> <due times left out>``
+``{hive:lead:beat}:      HASH   name of an entry to since when it is paused    beat_pause           beat_pause
+hive:paused``
+``{hive:lead:beat}:      STRING how often entries were changed                 beat_put, …          nobody
+hive:revision``
 ``{<task>}:hive:answer:  HASH   ``answer``, ``at_ms``: the last good answer of keep_answer          its time
 <digest>``                      one call
 ``{hive:retry:<d>}:…``   HASH   ``budget``: a retry account; ``gate``: who     retry_*              expiry

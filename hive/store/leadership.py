@@ -35,12 +35,14 @@ class Term:
         holder: who leads.
         number: greater than that of every term before; what the leader writes carries it.
         left_s: seconds that were left of it, by the broker, when it was asked.
+        now_ms: the broker's time then, in ms since 1970.
     """
 
     name: str
     holder: str
     number: int
     left_s: float
+    now_ms: int
 
 
 class Leadership:
@@ -79,7 +81,7 @@ class Leadership:
         Raises:
             BrokerGoneError: no reply; it may have been taken. Ask again.
         """
-        leads, number, left_ms, holder = self._store.call(
+        leads, *term = self._store.call(
             "lead",
             [self.key],
             self._store.now_argument(),
@@ -87,7 +89,7 @@ class Leadership:
             self._holder,
             self._hold_ms,
         )
-        return self._term(number, left_ms, holder) if leads else None
+        return self._term(*term) if leads else None
 
     def resign(self) -> bool:
         """Give the lead up, so that another has it at once. Safe to repeat.
@@ -138,8 +140,8 @@ class Leadership:
     def _notes_key(self) -> str:
         return self._store.layout.shared(_tag(self._name), "notes")
 
-    def _term(self, number: int, left_ms: int, holder: bytes) -> Term:
-        return Term(name=self._name, holder=holder.decode(), number=number, left_s=left_ms / 1000)
+    def _term(self, number: int, left_ms: int, holder: bytes, now_ms: int) -> Term:
+        return Term(name=self._name, holder=holder.decode(), number=number, left_s=left_ms / 1000, now_ms=now_ms)
 
 
 def leader_key(store: Caller, name: str) -> str:

@@ -13,6 +13,7 @@ from redis.exceptions import NoScriptError
 from hive.store.faults import translated
 
 INCLUDE = re.compile(r"^--include (\w+)$", re.MULTILINE)
+CARRIED = "--carried\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +38,14 @@ def source(name: str) -> str:
 
 @cache
 def load(name: str) -> Script:
-    """Return a script with its shared parts put in where it says ``--include <part>``."""
-    text = INCLUDE.sub(lambda found: source(f"parts/{found[1]}"), source(name))
+    """Return a script with its shared parts put in where it says ``--include <part>``.
+
+    ``<name>:<other>``: with the text of another one where it says ``--carried``, as a function of ``KEYS`` and ``ARGV``.
+    """
+    own, _, carried = name.partition(":")
+    text = INCLUDE.sub(lambda found: source(f"parts/{found[1]}"), source(own))
+    if carried:
+        text = text.replace(CARRIED, load(carried).text.partition("\n")[2])
     return Script(name=name, text=text, digest=hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 

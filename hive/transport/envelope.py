@@ -28,8 +28,11 @@ FAIR_WEIGHT = "hive_fair_weight"
 #: Another of them: the guard a message is published under (:class:`hive.store.guard.Guard`).
 GUARD = "hive_guard"
 
+#: Another of them: the due time of beat that a message is published for (:class:`hive.store.beat_entries.Firing`).
+FIRES = "hive_fires"
+
 #: None of them is published: a copy of the message would be taken for its repeat.
-_OURS = frozenset({PUBLISH_ID, FOLLOWS, GUARD, LANE})
+_OURS = frozenset({PUBLISH_ID, FOLLOWS, GUARD, FIRES, LANE})
 
 _decode = JSONDecoder().decode
 _encode = JSONEncoder().encode

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Set as AbstractSet
 from typing import Any
 
+from hive.store.beat_entries import fire
 from hive.store.lane import LANE
 from hive.store.values import DeliveryId, Following, Outgoing, Source
 from hive.transport import envelope
@@ -24,7 +25,11 @@ class Publishing(Linked):
         if batch is not None:
             batch.add_message(outgoing)
             return
-        self.send(outgoing)
+        firing = message["properties"].get(envelope.FIRES)
+        if firing is None:
+            self.send(outgoing)
+        else:
+            fire(self.store, firing, outgoing)
         if self._expires:
             self.touch({queue})
 

@@ -13,6 +13,7 @@ from hive.agents.sleep_policy import SleepPolicy
 from hive.resilience.breaker import BreakerState, CallOutcome
 from hive.resilience.budget import RetryBudget
 from hive.settings.parts import BreakerSettings, DeliverySettings
+from hive.store.beat_entries import BeatEntries, Firing, fire
 from hive.store.booking import AMOUNTS
 from hive.store.breakers import CallCounts
 from hive.store.condemned import Condemned
@@ -32,6 +33,7 @@ SCRIPTS = sorted(path.stem for path in FOLDER.glob("*.lua"))
 PARTS = sorted(path.stem for path in (FOLDER / "parts").glob("*.lua"))
 TYPES = ("LIST", "HASH", "ZSET", "SET", "STRING", "any")
 MAY_REFUSE_WHEN_FULL = {
+    "beat_fire",
     "publish",
     "publish_fair",
     "publish_guarded",
@@ -68,7 +70,8 @@ LETTER = DeadLetter(
 )
 BOOKED = dict.fromkeys(AMOUNTS, 1)
 WINDOW = Wanted(name="requests:1000:k", most=1, window_ms=1_000)
-TERM = Term(name="n", holder="h", number=1, left_s=1)
+TERM = Term(name="n", holder="h", number=1, left_s=1, now_ms=1)
+FIRING = Firing(entry="e", due_ms=1, term=1)
 KEPT = KeptHead(agent=b"a", generation=b"1", fencing_token=b"1", is_forgotten=b"0", seal=b"s")
 RESULT = StoredResult(key="r", value=b"v", ttl_ms=1)
 PLACE = Place(task_id="t", queue="q", message_id="m", field="f", event="e")
@@ -88,6 +91,11 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "answer": (lambda store: store.answer("task:same"), 1),
     "keep_answer": (lambda store: store.keep_answer("task:same", b"a", ttl_s=1), 1),
     "keep_checkpoint": (lambda store: store.keep_checkpoint(KEPT, b"r", head_s=1, record_s=1), 2),
+    "beat_fire": (lambda store: fire(store, FIRING, MESSAGE), 5 + 4 + STEPS),
+    "beat_pause": (lambda store: BeatEntries(store).pause("e", paused=True), 4),
+    "beat_put": (lambda store: BeatEntries(store).put({"e": b"d"}), 4),
+    "beat_remove": (lambda store: BeatEntries(store).remove(["e"]), 6),
+    "beat_skip": (lambda store: BeatEntries(store).skip(FIRING), 4),
     "book": (lambda store: store.book("h", "w", BOOKED, BOOKED), 3),
     "report_use": (lambda store: store.report_use("w", b"{}", [("t", "u"), ("s", "u")]), 2 + 2),
     "unbook": (lambda store: store.unbook("h", ["w"]), 3),
@@ -174,7 +182,7 @@ class KeyCounter(Store):
         self.queue_keys = self.layout.queue
 
     def call(self, name: str, keys: Any, *arguments: Any) -> Any:
-        if name == self.wanted:
+        if name.partition(":")[0] == self.wanted:
             raise CalledError(len(keys), arguments)
         return () if name == "read_lanes" else (0, 0, 0, 0)
 

@@ -60,7 +60,7 @@ class LeadershipMachine(RuleBasedStateMachine):
         else:
             assert all(term.number > earlier.number for earlier in self.terms)
             self.terms.append(term)
-        assert (term.holder, term.left_s) == (name, HOLD_MS / 1000)
+        assert (term.holder, term.left_s, term.now_ms) == (name, HOLD_MS / 1000, self.now_ms)
         self.leader, self.until_ms, self.term_run_id = name, self.now_ms + HOLD_MS, self.run_id
         self.last_of[name] = term
 
@@ -74,7 +74,7 @@ class LeadershipMachine(RuleBasedStateMachine):
     def write(self, name: str, value: bytes) -> None:
         if name in self.last_of:
             term = self.last_of[name]
-            is_current = self.leader == name and term == self.terms[-1]
+            is_current = self.leader == name and term.number == self.terms[-1].number
             assert self.parts[name].note(term, {"last": value}) == is_current
             self.written = value if is_current else self.written
 

@@ -3,7 +3,7 @@
 -- than all before; so has the old one on a server with another run id. A repeat by the leader extends it again.
 -- KEYS: 1 leader HASH
 -- ARGV: 1 now ms or '', 2 run id or '', 3 holder, 4 hold ms
--- Reply: {1 leads | 0 another does, its term, ms left of it, its holder}
+-- Reply: {1 leads | 0 another does, its term, ms left of it, its holder, now ms}
 -- Cost: O(1)
 --include now
 --include epoch
@@ -15,11 +15,11 @@ local holder, term, until_ms, hold_ms, of_epoch =
 local left_ms = math.min((tonumber(until_ms) or 0) - now_ms, tonumber(hold_ms) or 0)
 if holder and holder ~= ARGV[3] and left_ms > 0 then
   redis.call('HSET', KEYS[1], 'until_ms', now_ms + left_ms)
-  return { 0, tonumber(term), left_ms, holder }
+  return { 0, tonumber(term), left_ms, holder, now_ms }
 end
 if holder ~= ARGV[3] or of_epoch ~= tostring(epoch) then
   term = string.format('%.0f', math.max(fence + 1, now_us))
   redis.call('HSET', KEYS[1], 'holder', ARGV[3], 'term', term, 'fence', term, 'term_epoch', epoch)
 end
 redis.call('HSET', KEYS[1], 'until_ms', now_ms + ARGV[4], 'hold_ms', ARGV[4])
-return { 1, tonumber(term), tonumber(ARGV[4]), ARGV[3] }
+return { 1, tonumber(term), tonumber(ARGV[4]), ARGV[3], now_ms }

@@ -2,7 +2,7 @@
 -- Says who leads.
 -- KEYS: 1 leader HASH
 -- ARGV: 1 now ms or ''
--- Reply: {term, ms left of it, holder}, or {} if nobody leads
+-- Reply: {term, ms left of it, holder, now ms}, or {} if nobody leads
 -- Cost: O(1)
 --include now
 local now_ms = clock(ARGV[1])
@@ -11,4 +11,4 @@ local left_ms = math.min((tonumber(until_ms) or 0) - now_ms, tonumber(hold_ms) o
 if not holder or left_ms <= 0 then
   return {}
 end
-return { tonumber(term), left_ms, holder }
+return { tonumber(term), left_ms, holder, now_ms }
