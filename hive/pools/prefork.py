@@ -6,7 +6,9 @@ is written at once if a child is idle, in one write, and all that children have 
 gets which task, and when, is as in Celery.
 """
 
+import os
 import select
+from contextlib import suppress
 from pickle import HIGHEST_PROTOCOL, dumps
 from struct import pack
 from typing import Any
@@ -18,6 +20,9 @@ from hive.resources.bounds import Marks
 
 #: What a pipe takes whole or not at all.
 PIPE_BUFFER_BYTES = select.PIPE_BUF
+
+#: Seconds between two looks for children that ended, where their ends are seen anyway.
+MAINTAIN_EVERY_S = 60.0
 
 #: Reports of one child that are read before the others are looked at again.
 REPORTS_AT_ONCE = 16
@@ -65,12 +70,30 @@ class AsynPool(ShrinkingPool):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         # The base class starts the children.
         self.marks = Marks()
+        #: Whether the end of a child is seen at once, so that nobody need look for it.
+        self.sees_ends = has_process_descriptors()
         super().__init__(*args, **kwargs)
+
+    @property
+    def timers(self) -> dict[Any, float]:
+        """What the event loop does by itself, and every how many seconds."""
+        return {self.maintain_pool: MAINTAIN_EVERY_S} if self.sees_ends else super().timers
 
     def _create_worker_process(self, i: int) -> Any:
         process = super()._create_worker_process(i)
         self.marks.put(process.pid)
         return process
+
+    def _track_child_process(self, proc: Any, hub: Any) -> None:
+        """Watch a child by its descriptor where the system has one: it tells of the end when the end can be read.
+
+        Celery's own, a pipe, tells too early, so that nothing is found, or late: when whatever the child has forked ends.
+        """
+        if self.sees_ends and not hasattr(proc, "_sentinel_poll"):
+            # One that has been collected by now is not there to be watched: the pipe tells of it.
+            with suppress(ProcessLookupError):
+                proc._sentinel_poll = os.pidfd_open(proc.pid)
+        super()._track_child_process(proc, hub)
 
     def _create_write_handlers(self, hub: Any, *args: Any, **kwargs: Any) -> None:
         super()._create_write_handlers(hub, *args, **kwargs)
@@ -97,6 +120,15 @@ class TaskPool(prefork.TaskPool):
     """Celery's pool of processes, over :class:`AsynPool`."""
 
     Pool = AsynPool
+
+
+def has_process_descriptors() -> bool:
+    """Whether the system gives descriptors of processes; some that run in containers refuse to."""
+    try:
+        os.close(os.pidfd_open(os.getpid()))
+    except (AttributeError, OSError):
+        return False
+    return True
 
 
 def _is_readable(fileno: int) -> bool:

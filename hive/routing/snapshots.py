@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from hive.agents.types import AgentType
 from hive.clock import Clock
 from hive.routing.candidates import Pool
-from hive.routing.report import worker_of
+from hive.routing.report import is_fresh, worker_of
 from hive.settings.parts import RoutingSettings
 from hive.store.faults import BrokerGoneError
 from hive.store.lane import LaneRecord
@@ -132,4 +132,4 @@ class Snapshots:
         return pool
 
     def _is_fresh(self, lane: LaneRecord) -> bool:
-        return lane.is_alive and lane.age_s < self._settings.fresh_s
+        return lane.is_alive and is_fresh(lane.load, lane.age_s, self._settings.fresh_s)

@@ -28,7 +28,7 @@ from hive.transport.native import NativeThread
 logger = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 0.2
-IDLE_LOOK_EVERY_S = 5.0
+IDLE_LOOK_EVERY_S = 10.0
 REPORT_EVERY_S = 5.0
 
 #: Of the host's memory what a single pool child may use where nobody says otherwise.
@@ -36,7 +36,7 @@ SHARE_OF_HOST = 0.75
 
 
 class ChildrenWatch:
-    """Looks at the pool children of a worker, five times a second while it has tasks and seldom while it has none, and reports every five seconds.
+    """Looks at the pool children of a worker, five times a second while it has tasks and seldom while it has none, and reports every five seconds at most.
 
     ``start`` and ``stop`` may be repeated; ``stop`` returns once the thread has ended.
 
@@ -68,6 +68,7 @@ class ChildrenWatch:
         self._log = UseLog(LOOK_EVERY_S)
         self._reported_s = 0.0
         self._stopped = threading.Event()
+        self._wanted = threading.Event()
         self._thread: NativeThread | None = None
 
     def start(self) -> None:
@@ -79,19 +80,25 @@ class ChildrenWatch:
     def stop(self) -> None:
         """End the thread, and wait for it."""
         self._stopped.set()
+        self._wanted.set()
         if self._thread is not None:
             self._thread.join()
 
+    def wake(self) -> None:
+        """Look often again: a task begins. A repeat does nothing."""
+        if not self._wanted.is_set():
+            self._wanted.set()
+
     def _run(self, stopped: threading.Event) -> None:
-        looked_s = float("-inf")
         while not stopped.wait(LOOK_EVERY_S):
-            if not state.requests and self._clock.monotonic_s() - looked_s < IDLE_LOOK_EVERY_S:
-                continue
-            looked_s = self._clock.monotonic_s()
+            self._wanted.clear()
             try:
                 self.run_once()
             except (OSError, psutil.Error):
                 logger.exception("pool processes could not be looked at this time")
+            # After the look that saw the last task gone.
+            if not state.requests and not stopped.is_set():
+                self._wanted.wait(IDLE_LOOK_EVERY_S)
 
     def run_once(self) -> None:
         """Look once, and report if it is time."""
@@ -172,6 +179,7 @@ class Bounds(bootsteps.StartStopStep):
         # Connected here, where a broker that is away makes the worker try again; the thread only uses it.
         if not isinstance(app.access.channel, Channel):
             return
+        gate = getattr(consumer, "gate", None)
         if self._watch is None:
             host = read_host(app.settings.home)
             self._watch = ChildrenWatch(
@@ -184,6 +192,8 @@ class Bounds(bootsteps.StartStopStep):
                 consumer.pool._pool.marks if isinstance(consumer.pool._pool, AsynPool) else Marks(),
             )
         self._watch.start()
+        if gate is not None:
+            gate.on_passed = self._watch.wake
 
     def stop(self, consumer: Any) -> None:
         """Do nothing: tasks run on while a connection is lost."""

@@ -27,7 +27,7 @@ from hive.transport.native import in_this_thread
 logger = logging.getLogger(__name__)
 
 
-#: Seconds between two looks for pool children that died; Celery's own are five seconds apart.
+#: Seconds between two looks for pool children that died, where their end is not seen; Celery's own are five seconds apart.
 CHILDREN_EVERY_S = 0.5
 
 
@@ -171,7 +171,7 @@ class Delivery(bootsteps.StartStopStep):
         channel.begins_tasks = True
         holder.is_starving = lambda: gate.is_starving
         gate.start_now = None if c.hub else holder.start
-        if c.hub and isinstance(c.pool, PreforkPool):
+        if c.hub and isinstance(c.pool, PreforkPool) and not getattr(c.pool._pool, "sees_ends", False):
             c.hub.call_repeatedly(CHILDREN_EVERY_S, c.pool.maintain_pool)
         if c.app.conf.worker_disable_prefetch:
             channel.qos.free_slots = lambda: _free_slots(c)

@@ -3,6 +3,7 @@
 import logging
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import Any
 
 from celery import bootsteps
@@ -19,6 +20,10 @@ from hive.transport.channel import Channel
 from hive.transport.consumer import Consumer as Holder
 
 logger = logging.getLogger(__name__)
+
+#: Reports that a worker leaves out while it has nothing to do and no lanes are there but its own: nobody has a choice.
+#: Another's lane is seen long before that one's lease can have ended.
+REST_REPORTS = 5
 
 
 class LaneKeeper:
@@ -46,6 +51,8 @@ class LaneKeeper:
         self._settings, self._measure = settings, measure
         self._worker = served.worker
         self._piped: tuple[Store | None, Any] = (None, None)
+        self._is_alone = False
+        self._pause_s = settings.report_every_s
         self._stopped = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -80,7 +87,7 @@ class LaneKeeper:
                 if not failing:
                     logger.warning("the load of %s cannot be reported: %s", self._worker, error)
                 failing = True
-            if stopped.wait(self._settings.report_every_s):
+            if stopped.wait(self._settings.report_every_s if failing else self._pause_s):
                 return
 
     def run_once(self) -> None:
@@ -90,8 +97,12 @@ class LaneKeeper:
             BrokerGoneError: the broker does not answer.
         """
         report, store, long = self._measure(), self._store(), dict[str, LongLane]()
-        queues, woken = self.holder.queues, list[str]()
+        queues, woken, every_s = self.holder.queues, list[str](), self._settings.report_every_s
+        if self._is_alone and not report.busy and not report.held:
+            report = replace(report, rests_s=every_s * REST_REPORTS)
+        self._is_alone = True
         for queue, lanes in zip(queues, self._reported(store, queues, report.written()), strict=True):
+            self._is_alone &= all(lane.worker == self._worker for lane in lanes)
             self._drain_dead(store, queue, lanes)
             found = longest(self._worker, lanes, self._settings.keep_per_slot)
             if found is not None:
@@ -99,6 +110,7 @@ class LaneKeeper:
             steals = found is not None and report.busy + report.held < report.slots
             if steals or any(lane.worker == self._worker and lane.waiting for lane in lanes):
                 woken.append(queue)
+        self._pause_s = report.rests_s if report.rests_s and self._is_alone else every_s
         # Before it is woken: the claim that follows is to steal.
         self._served.long = long
         for queue in woken:

@@ -44,8 +44,7 @@ class Pipeline:
     """
 
     def __init__(self, store: Store) -> None:
-        self._client = store.client
-        self._at = store.at
+        self._store, self._client = store, store.client
         parts = {"layout": store.layout, "settings": store.settings}
         self._asking = _Asking(store.client, **parts)  # type: ignore[arg-type]
         self._answering = _Answering(store.client, **parts)  # type: ignore[arg-type]
@@ -109,8 +108,9 @@ class Pipeline:
             pool.release(connection)
 
     def _tell(self, wanted: dict[int, _Wanted], when: str) -> None:
-        for want in wanted.values() if self._at is not None else ():
-            cast("Callable[[str, str], None]", self._at)(want.name, when)
+        at = self._store.at
+        for want in wanted.values() if at is not None else ():
+            cast("Callable[[str, str], None]", at)(want.name, when)
 
     def _load_and_call(self, want: _Wanted) -> Any:
         text = load(want.name).text

@@ -6,7 +6,7 @@ from hive.store.caller import Caller
 from hive.store.faults import translated
 
 #: How long the last report of a worker is kept, and what tasks of an agent type used.
-RECORD_KEPT_MS = 15_000
+RECORD_KEPT_MS = 30_000
 HISTORY_KEPT_MS = 30 * 24 * 3_600_000
 
 

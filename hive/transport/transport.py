@@ -12,8 +12,8 @@ from hive.transport.options import delivery_settings
 from hive.transport.poller import Poller
 from hive.transport.process import Process
 
-#: Seconds between two looks for connections on which nobody answers any more.
-OVERDUE_EVERY_S = 1.0
+#: Seconds between two looks at the bindings of queues that expire, which live an hour.
+BINDINGS_EVERY_S = 60.0
 
 
 class Transport(kombu_redis.Transport):
@@ -39,7 +39,12 @@ class Transport(kombu_redis.Transport):
         loop.on_tick.difference_update(loop.on_tick - before)
         loop.on_tick.add(partial(self._tick, loop))
         self.cycle.watch_nudges(loop, delivery_settings(self.client.transport_options).flush_every_s)
-        self.cycle._overdue_tref = loop.call_repeatedly(OVERDUE_EVERY_S, self.cycle.maybe_check_brpop_health)
+        # kombu comes round every second for the bindings, and for messages that are not lost here.
+        self.cycle._binding_expiry_tref.cancel()
+        self.cycle._restore_messages_tref.cancel()
+        self.cycle._binding_expiry_tref = loop.call_repeatedly(
+            BINDINGS_EVERY_S, self.cycle.maybe_refresh_binding_expiry
+        )
 
     def _tick(self, loop: Any) -> None:
         """Take a turn, and let the loop read what it does not read yet."""

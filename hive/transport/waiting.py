@@ -35,6 +35,7 @@ class Waiting:
     _due_at_s: float = float("inf")
     _in_poll: Any = None
     _brpop_sent_at: float | None = None
+    _overdue_look: Any = None
     #: The queues whose messages are waited for without a record; none: tokens are.
     _popping: tuple[str, ...] = ()
     #: The queue of the token that came, as long as the claim that follows may be of it alone.
@@ -58,6 +59,9 @@ class Waiting:
         self._popping = tuple(queues) if self._no_ack.issuperset(queues) else ()
         keys = popping.lists(self.store, queues) if self._popping else self.store.wake_keys(queues)
         self.client.connection.send_command("BRPOP", *keys, wait_s)
+        if self._overdue_look is not None:
+            self._overdue_look.cancel()
+        self._overdue_look = self.connection.cycle.look_in(self._overdue_s)
 
     def _brpop_read(self, **options: Any) -> bool:
         """Read the reply of the wait, and claim: a token may be lost, so silence is no proof of an empty queue."""
@@ -101,13 +105,18 @@ class Waiting:
             (queue for queue in recorded if self.store.queue_keys(queue).key("wake") == wake_key.decode()), None
         )
 
+    @property
+    def _overdue_s(self) -> float:
+        """Seconds after which the reply of a wait is overdue."""
+        limit_s: float = self.brpop_timeout + (self.socket_timeout or kombu_redis.DEFAULT_HEALTH_CHECK_INTERVAL)
+        return limit_s
+
     def drop_overdue(self, now_s: float) -> None:
         """Drop the waiting connection if its reply is overdue by a socket timeout: nobody answers there."""
         connection = self._in_poll
         if not connection or self._brpop_sent_at is None:
             return
-        limit_s = self.brpop_timeout + (self.socket_timeout or kombu_redis.DEFAULT_HEALTH_CHECK_INTERVAL)
         sock = connection._sock
-        if now_s - self._brpop_sent_at >= limit_s and sock and not kombu_redis._socket_readable(sock):
+        if now_s - self._brpop_sent_at >= self._overdue_s and sock and not kombu_redis._socket_readable(sock):
             kombu_redis.warning("no word from the broker for %.0f seconds: reconnecting", now_s - self._brpop_sent_at)
             connection.disconnect()

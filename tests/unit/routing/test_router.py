@@ -107,10 +107,14 @@ def test_without_a_fresh_look_a_call_goes_to_the_shared_queue_and_never_waits(kn
 
 
 def test_the_dead_the_silent_and_what_cannot_be_read_are_no_candidates(known: Callable[..., Snapshots]) -> None:
-    found = (lane("c"), lane("dead", alive=False), lane("silent", age_s=3.0), lane("odd", load=b"{}"), lane("a"))
+    rests = LoadReport(slots=2, busy=0, held=0, rests_s=5.0).written()
+    found = (
+        lane("c"), lane("dead", alive=False), lane("silent", age_s=3.0), lane("odd", load=b"{}"), lane("a"),
+        lane("mute", age_s=8.0, load=b"{}"), lane("rests", age_s=7.9, load=rests), lane("slept", age_s=8.0, load=rests),
+    )  # fmt: skip
     snapshots = known(Broker(*found))
     snapshots.read("talker")
-    assert names(snapshots) == ["a", "c"]
+    assert names(snapshots) == ["a", "c", "rests"]
 
 
 def test_a_look_ends_when_nobody_wants_it(known: Callable[..., Snapshots]) -> None:
