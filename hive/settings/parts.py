@@ -73,7 +73,9 @@ class DeliverySettings(Part):
         "of a dead worker sooner, longer survives longer pauses of its host.",
     )
     renew_every_s: PositiveFloat = Field(
-        1.5, description="Seconds between renewals of the lease; at most a third of lease_s, so that two may fail."
+        1.5,
+        description="Seconds between renewals of the lease; at most a third of lease_s, so that two may fail. A worker that "
+        "holds nothing and has no other beside it renews every three eighths of lease_s.",
     )
     reap_every_s: PositiveFloat = Field(
         0.5,
@@ -88,7 +90,7 @@ class DeliverySettings(Part):
         3.0,
         description="Longest seconds an idle worker sleeps before it looks by itself. Messages published by a stock "
         "Celery producer, which does not wake anybody, wait this long at most, or until the next renewal of a lease on "
-        "their queue (renew_every_s).",
+        "their queue (renew_every_s; three eighths of lease_s where a single worker has nothing to do).",
     )
     claim_max_messages: PositiveInt = Field(
         100, description="Messages one claim may take at most, whatever room the worker has."
@@ -269,7 +271,9 @@ class RoutingSettings(Part):
         "strategy can be sent to one of them. Without, such calls go to the shared queue.",
     )
     report_every_s: PositiveFloat = Field(
-        1.0, description="Seconds between two reports of a worker, and two looks of a caller that routes."
+        1.0,
+        description="Seconds between two reports of a worker, and two looks of a caller that routes; five times as long "
+        "for a worker that has nothing to do and no other beside it.",
     )
     fresh_s: PositiveFloat = Field(
         3.0,
