@@ -43,7 +43,7 @@ class Sides:
     at: FaultPoint
 
     def report(self, damaged: Iterable[Damage]) -> None:
-        """Tell of damage; what the broker has of its agents is removed, so that it comes anew from the database."""
+        """Tell of damage: in the log, and whoever asked to be told."""
         for damage in damaged:
             which = "head" if damage.generation is None else f"generation {damage.generation}"
             logger.error(

@@ -18,6 +18,9 @@ BUSY_S = 30.0
 #: Connections that are kept for the next call.
 IDLE_CONNECTIONS = 4
 
+#: Bytes of the write-ahead log after which it is moved into the file.
+LOG_BYTES = 1_048_576
+
 
 class SqliteFile:
     """Connections to one file, made when they are needed first; readable by its owner only.
@@ -121,6 +124,8 @@ class SqliteFile:
             connection.execute(f"PRAGMA page_size={self._page_bytes}")
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
+            # A log that grows to megabytes before it is moved makes one write of many slow.
+            connection.execute(f"PRAGMA wal_autocheckpoint={LOG_BYTES // self._page_bytes}")
             self._upgrade(connection)
         except BaseException:
             connection.close()
