@@ -16,12 +16,14 @@ from hive.settings.parts import (
     EmbeddedSettings,
     FleetSettings,
     LimitSettings,
+    MemorySettings,
     ResultSettings,
     RetrySettings,
     RoutingSettings,
     WorkerSettings,
 )
 from hive.settings.scaling import ScalingSettings
+from hive.settings.sleeping import SleepSettings
 
 
 class Settings(BaseModel):
@@ -57,6 +59,8 @@ class Settings(BaseModel):
     retries: RetrySettings = RetrySettings()
     routing: RoutingSettings = RoutingSettings()
     checkpoints: CheckpointSettings = CheckpointSettings()
+    memory: MemorySettings = MemorySettings()
+    sleep: SleepSettings = SleepSettings()
     results: ResultSettings = ResultSettings()
     worker: WorkerSettings = WorkerSettings()
     scaling: ScalingSettings = ScalingSettings()

@@ -262,6 +262,37 @@ class CheckpointSettings(Part):
     )
 
 
+class MemorySettings(Part):
+    """What agents remember: where it is kept, how much, and what consolidation may do."""
+
+    database_url: SecretStr | None = Field(
+        None, description="Where memories are kept: sqlite:///path. Unset: a SQLite file under `home`."
+    )
+    max_count: PositiveInt = Field(
+        20_000, description="Contexts in the memory of an agent; past that the oldest are archived, for good."
+    )
+    max_bytes: PositiveInt = Field(
+        67_108_864, description="Bytes of text in the memory of an agent; past that the oldest are archived."
+    )
+    max_age_s: PositiveFloat = Field(
+        31_536_000.0, description="Seconds a context stays in the memory before it is archived."
+    )
+    retention_s: PositiveFloat = Field(
+        2_592_000.0,
+        description="Seconds in which a run of consolidation can be undone and what was forgotten restored; then `hive "
+        "consolidate` may delete the originals.",
+    )
+    compact_after_s: float = Field(
+        7_200.0,
+        ge=0,
+        description="Age in seconds from which contexts are compacted: what an agent works with now stays as it is.",
+    )
+    tokenizer_model: str | None = Field(
+        None,
+        description="Model whose tokens are counted (needs tiktoken and its vocabulary on this machine). Unset: estimated.",
+    )
+
+
 class RoutingSettings(Part):
     """Lanes of single workers, and what callers know of their load."""
 
