@@ -208,32 +208,31 @@ def kills(chosen: argparse.Namespace) -> dict[str, Any]:
                 sides.open().write(faults.AGENT, faults.state_of(0, 0))
                 for number in range(chosen.kills // len(chosen.database)):
                     at_step = number % 2 == 0
-                    point = f"{rng.choice(faults.POINTS)}:{rng.randrange(1, 6)}" if at_step else "never:0"
+                    point = rng.choice(faults.POINTS) if at_step else ""
                     told = killed(sides, point, rng)
                     counts["killed_at_a_step" if at_step else "killed_at_random"] += 1
                     try:
                         faults.judged(sides.open(), told)
                     except (AssertionError, HiveError) as error:
-                        wrong.append(f"{database}, kill {number} at {point}: {error}")
+                        wrong.append(f"{database}, kill {number} at {point or 'a random instant'}: {error}")
     return {**counts, "wrong": len(wrong), "missed": wrong}
 
 
 def killed(sides: Sides, point: str, rng: random.Random) -> int:
     """Let a writer die at a point or after a random while; return the last generation it was told is written."""
-    process = faults.writer(sides, rng.randrange(10**6), point)
+    process = faults.Writer(sides, rng.randrange(10**6), point, rng.randrange(1, 6))
     told = 0
-    if point == "never:0":
-        assert process.stdout is not None
-        told = int(process.stdout.readline())
+    if not point:
+        told = process.first()
         threading.Event().wait(rng.uniform(0, 0.05))
         process.kill()
-    return max(told, faults.confirmed(process))
+    return max(told, process.last()[0])
 
 
 def flips(chosen: argparse.Namespace) -> dict[str, Any]:
     """Damage rows and values; count what came back, and what came back without a word."""
     rng = random.Random(chosen.seed)
-    counts = {"damaged": 0, "newest": 0, "older_and_said_so": 0}
+    counts = {"damaged": 0, "newest": 0, "older_and_said_so": 0, "file_unreadable_and_said_so": 0}
     places: dict[str, int] = {}
     wrong: list[str] = []
     with placed(chosen.directory) as directory, running_broker() as broker:
@@ -243,19 +242,24 @@ def flips(chosen: argparse.Namespace) -> dict[str, Any]:
             store = sides.open()
             newest = [store.write(faults.AGENT, faults.state_of(number, one)).generation for one in range(3)][-1]
             store.close()
-            how = rng.randrange(3)
-            where = [faults.damage_broker(sides, rng)] if how != 1 else []
-            where += [faults.damage_sqlite(path, rng)] if how != 0 else []
+            how = rng.choice(("broker", "row", "both", "file"))
+            where = [faults.damage_broker(sides, rng)] if how in {"broker", "both"} else []
+            where += [faults.damage_sqlite(path, rng)] if how in {"row", "both"} else []
+            where += [faults.damage_file(path, rng)] if how == "file" else []
             if rng.random() < 0.5:
                 sides.empty_broker()
             for place in where:
-                places[place.split(" of ")[0]] = places.get(place.split(" of ")[0], 0) + 1
+                kind = place.split(" of ")[0].split(" at ")[0]
+                places[kind] = places.get(kind, 0) + 1
             counts["damaged"] += 1
             try:
                 found = faults.judged_after_damage(sides.open(), newest)
                 counts["newest" if found.generation == newest else "older_and_said_so"] += 1
             except (AssertionError, HiveError) as error:
-                wrong.append(f"flip {number} at {where}: {error!r}")
+                if how == "file" and isinstance(error, HiveError):
+                    counts["file_unreadable_and_said_so"] += 1
+                else:
+                    wrong.append(f"flip {number} at {where}: {error!r}")
             sides.empty_broker()
             for file in directory.glob(f"{number}.sqlite*"):
                 file.unlink()

@@ -2,8 +2,10 @@
 
 import os
 import threading
+import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -41,6 +43,9 @@ class SqliteFile:
         self._page_bytes = page_bytes
         self._inherited: list[sqlite3.Connection] = []
         self._begin([])
+        # SQLite's locks belong to a process, and it does not notice a fork: a child that finds the file open in its
+        # memory would take the locks of its parent for its own.
+        os.register_at_fork(before=partial(_close, weakref.ref(self)))
 
     def _begin(self, inherited: "list[sqlite3.Connection]") -> None:
         self._pid = os.getpid()
@@ -158,8 +163,15 @@ class SqliteFile:
 
         try:
             yield
-        except (sqlite3.Error, OSError) as error:
+        except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
+            # What SQLite says of a damaged schema may hold the damage.
             raise DatabaseError(f"{self.path} cannot be used: {error}") from error
+
+
+def _close(file: "weakref.ref[SqliteFile]") -> None:
+    found = file()
+    if found is not None:
+        found.close()
 
 
 def _text(value: bytes) -> str:

@@ -1,8 +1,6 @@
 """Deaths and damage for checkpoints: a writer that is killed at a point, and flips of random bytes.
 
-Run as a command it is that writer: ``python -m tests.support.checkpoint_faults DATABASE BROKER PREFIX SEED POINT``. It writes
-states of an agent and prints each generation once ``write`` has returned. POINT is ``NAME:NUMBER``, the fault point at whose
-NUMBER-th passing it kills itself; number 0: never.
+A writer is a fork: it writes states of an agent, and says each generation once ``write`` has returned.
 """
 
 import hashlib
@@ -10,15 +8,12 @@ import json
 import os
 import random
 import signal
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from hive.checkpoints import Checkpoint, CheckpointStore, Source
 from tests.support.checkpoint_sides import Sides, broker_store
 
-ROOT = Path(__file__).parents[2]
 AGENT = "victim"
 
 #: Every step of a write, in order; ``before`` and ``after`` are those of the script on the broker.
@@ -46,33 +41,59 @@ def is_whole(state: dict[str, Any]) -> bool:
 
 
 class Death:
-    """A fault point that kills its process at the n-th passing of one name; any name if none is given."""
+    """A fault point that kills its process at the n-th passing of one name; 0: never."""
 
-    def __init__(self, point: str) -> None:
-        name, _, number = point.rpartition(":")
-        self._name, self._left = name, int(number)
+    def __init__(self, name: str, number: int) -> None:
+        self._name, self._left = name, number
 
     def __call__(self, passed: str) -> None:
-        if self._left > 0 and self._name in {passed, "any"}:
+        if self._name == passed and self._left > 0:
             self._left -= 1
             if self._left == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
 
 
-def writer(sides: Sides, seed: int, point: str) -> subprocess.Popen[str]:
-    """Start a writer that dies at a point."""
-    command = [sys.executable, "-m", "tests.support.checkpoint_faults", sides.database_url, sides.broker_url]
-    return subprocess.Popen(
-        [*command, sides.prefix, str(seed), point], cwd=ROOT, stdout=subprocess.PIPE, text=True, bufsize=1
-    )
+class Writer:
+    """A process that writes until it dies.
+
+    Args:
+        sides: where it writes.
+        seed: of its states.
+        point: name of the fault point where it dies; none: it is killed from outside.
+        number: at which passing of it.
+    """
+
+    def __init__(self, sides: Sides, seed: int, point: str = "", number: int = 0) -> None:
+        reading, writing = os.pipe()
+        self.pid = os.fork()
+        if self.pid == 0:
+            try:
+                _write(sides, random.Random(seed), Death(point, number), writing)
+            finally:
+                os._exit(3)
+        os.close(writing)
+        self._said = os.fdopen(reading, "rb")
+
+    def first(self) -> int:
+        """Wait for the first generation it was told is written."""
+        return int(self._said.readline())
+
+    def kill(self) -> None:
+        """End it with SIGKILL, at whatever it is about."""
+        os.kill(self.pid, signal.SIGKILL)
+
+    def last(self) -> tuple[int, int]:
+        """Wait for its end; return the last generation it was told is written since, 0: none, and how it ended."""
+        with self._said as said:
+            told = [int(line) for line in said if line.endswith(b"\n")]
+        return max(told, default=0), os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
 
 
-def confirmed(process: subprocess.Popen[str]) -> int:
-    """Wait for a writer's end and return the last generation that it was told is written; 0: none."""
-    assert process.stdout is not None
-    lines = [line for line in process.stdout.read().splitlines(keepends=True) if line.endswith("\n")]
-    process.wait(30)
-    return int(lines[-1]) if lines else 0
+def _write(sides: Sides, rng: random.Random, death: Death, told: int) -> None:
+    store = sides.open(at=death, keep_count=4, at_script=lambda name, when: death(f"{when} {name}"))
+    while True:
+        written = store.write(AGENT, state_of(rng.randrange(100), rng.randrange(10**9)))
+        os.write(told, f"{written.generation}\n".encode())
 
 
 def judged(store: CheckpointStore, written: int) -> Checkpoint | None:
@@ -147,6 +168,17 @@ def damage_sqlite(path: Path, rng: random.Random) -> str:
     return f"{table}.{column} of generation {generation}"
 
 
+def damage_file(path: Path, rng: random.Random) -> str:
+    """Flip bytes anywhere in the file, where it is not empty, and return where."""
+    content = bytearray(path.read_bytes())
+    used = [place for place, byte in enumerate(content) if byte]
+    chosen = [rng.choice(used) for _ in range(rng.randrange(1, 5))]
+    for place in chosen:
+        content[place] ^= rng.randrange(1, 256)
+    path.write_bytes(content)
+    return f"file at {chosen}"
+
+
 def judged_after_damage(store: CheckpointStore, newest: int) -> Checkpoint:
     """Read and check what must hold after damage: a whole state, and whatever is not the newest is said to be older."""
     found = store.read(AGENT)
@@ -160,19 +192,3 @@ def judged_after_damage(store: CheckpointStore, newest: int) -> Checkpoint:
     if found.damaged and found.source is Source.DATABASE:
         assert all(damage.reason for damage in found.damaged)
     return found
-
-
-def main() -> None:
-    """Write until the death."""
-    database_url, broker_url, prefix, seed, point = sys.argv[1:]
-    death = Death(point)
-    sides = Sides(database_url, broker_url, prefix)
-    store = sides.open(at=death, keep_count=4, at_script=lambda name, when: death(f"{when} {name}"))
-    rng = random.Random(int(seed))
-    while True:
-        number = rng.randrange(10**9)
-        print(store.write(AGENT, state_of(int(seed), number)).generation, flush=True)
-
-
-if __name__ == "__main__":
-    main()

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.checkpoint_faults import AGENT, POINTS, confirmed, judged, state_of, writer
+from tests.support.checkpoint_faults import AGENT, POINTS, Writer, judged, state_of
 from tests.support.checkpoint_sides import Sides
 from tests.support.postgres_server import PostgresServer
 from tests.support.redis_server import RedisServer
 
 #: Random deaths here; ``benchmarks/checkpoints.py --kills 500`` is the full size.
-KILLS = 6
+KILLS = 25
 
 
 @pytest.fixture(scope="module")
@@ -38,9 +38,8 @@ def test_a_death_at_any_step_leaves_the_checkpoint_before_or_the_new_one(sides: 
     first = sides.open().write(AGENT, state_of(1, 1)).generation
     # What one leaves behind is what the next one finds.
     for place, point in enumerate(POINTS):
-        process = writer(sides, place, f"{point}:2")
-        told = confirmed(process)
-        assert process.returncode == -9, f"{point} was not reached"
+        told, code = Writer(sides, place, point, 2).last()
+        assert code == -9, f"{point} was not reached"
         found = judged(sides.open(), told)
         assert found is not None
         # Up to the commit nothing is there; after it everything, whatever the writer was told.
@@ -57,12 +56,11 @@ def test_a_death_at_any_step_leaves_the_checkpoint_before_or_the_new_one(sides: 
 def test_random_deaths_leave_a_whole_state_that_is_not_older(sides: Sides, rng: random.Random) -> None:
     told = 0
     for _ in range(KILLS):
-        process = writer(sides, rng.randrange(10**6), "never:0")
-        assert process.stdout is not None
-        told = max(told, int(process.stdout.readline()))
+        process = Writer(sides, rng.randrange(10**6))
+        told = max(told, process.first())
         threading.Event().wait(rng.uniform(0, 0.03))
         process.kill()
-        told = max(told, confirmed(process))
+        told = max(told, process.last()[0])
         found = judged(sides.open(), told)
         assert found is not None
         # The next writer goes on.

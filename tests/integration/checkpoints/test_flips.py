@@ -5,9 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from hive.errors import StaleCheckpointError
+from hive.database.checkpoints import DatabaseError
+from hive.errors import CheckpointDamagedError, StaleCheckpointError
 from tests.conftest import SEED
-from tests.support.checkpoint_faults import AGENT, damage_broker, damage_sqlite, judged_after_damage, state_of
+from tests.support.checkpoint_faults import (
+    AGENT,
+    damage_broker,
+    damage_file,
+    damage_sqlite,
+    judged_after_damage,
+    state_of,
+)
 from tests.support.checkpoint_sides import Sides
 from tests.support.redis_server import RedisServer
 
@@ -50,4 +58,30 @@ def test_flips_anywhere_are_found_and_a_valid_generation_comes_back(tmp_path: Pa
         except Exception as error:
             error.add_note(f"seed {SEED}, round {number}, damaged: {places}")
             raise
+    assert min(seen.values()) > 0, seen
+
+
+@pytest.mark.slow
+def test_flips_in_the_file_itself_never_give_an_older_state_without_a_word(tmp_path: Path) -> None:
+    """SQLite may not be able to read the file any more; that is an error then, and no empty answer."""
+    rng = random.Random(SEED)
+    seen = {"read": 0, "refused": 0}
+    for number in range(ROUNDS):
+        path = tmp_path / f"{number}.sqlite"
+        store = Sides.fresh(f"sqlite:///{path}", "").open(cached=False)
+        newest = 0
+        for generation in range(1, 4):
+            newest = store.write(AGENT, state_of(1, generation)).generation
+        store.close()
+        where = damage_file(path, rng)
+        damaged = Sides.fresh(f"sqlite:///{path}", "").open(cached=False)
+        try:
+            judged_after_damage(damaged, newest)
+            seen["read"] += 1
+        except (DatabaseError, CheckpointDamagedError):
+            seen["refused"] += 1
+        except Exception as error:
+            error.add_note(f"seed {SEED}, round {number}, {where}")
+            raise
+        damaged.close()
     assert min(seen.values()) > 0, seen
