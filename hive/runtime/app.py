@@ -178,6 +178,8 @@ class Hive(Celery):
     def close(self) -> None:
         """Let go of the broker, as ``Celery.close`` does; the application may be used again. A repeat does nothing."""
         self.snapshots.stop()
+        if "checkpoints" in self.__dict__:
+            self.checkpoints.close()
         self._publishers.close()
         super().close()
 
