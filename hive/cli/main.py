@@ -13,6 +13,7 @@ COMMANDS = "hive.commands"
 
 #: hive's own commands, by where they are: a worker's process need not load what a simulation or a chart takes.
 OWN = {
+    "autoscale": "hive.cli.autoscale:autoscale",
     "beat": "hive.cli.serving:beat",
     "bench": "hive.cli.bench.command:bench",
     "checkpoints": "hive.cli.checkpoints:checkpoints",
@@ -25,6 +26,7 @@ OWN = {
     "metrics": "hive.cli.metrics:metrics",
     "queue": "hive.cli.queue:queue",
     "resources": "hive.cli.resources:resources",
+    "scale": "hive.cli.scale:scale",
     "route": "hive.cli.route:route",
     "simulate": "hive.cli.simulate:simulate_command",
     "status": "hive.cli.fleet:status",
