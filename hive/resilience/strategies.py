@@ -211,7 +211,7 @@ class BatchedRetry(Formula):
 
     def wait_s(self, failure: Failure) -> float:
         """Return the wait of a probe; the broker says who is one."""
-        return _grown(self.probe_s, 2.0, failure.retries, self.probe_cap_s)
+        return min(_grown(self.probe_s, 2.0, failure.retries, self.probe_cap_s), self.probe_cap_s)
 
 
 @dataclass(frozen=True, kw_only=True)

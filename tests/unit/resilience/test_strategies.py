@@ -48,7 +48,7 @@ SERIES: list[tuple[RetryStrategy, dict[str, int], list[float]]] = [
 @pytest.mark.parametrize(("strategy", "fields", "series"), SERIES, ids=lambda value: getattr(value, "name", ""))
 def test_each_strategy_has_its_series(strategy: RetryStrategy, fields: dict[str, int], series: list[float]) -> None:
     found = [strategy.wait_s(Failure(task="t", cause=Cause.BUG, retries=n, **fields)) for n in range(5)]  # type: ignore[attr-defined]
-    assert [min(wait_s, strategy.cap_s, getattr(strategy, "probe_cap_s", 1e9)) for wait_s in found] == series
+    assert [min(wait_s, strategy.cap_s) for wait_s in found] == series
     assert waits(strategy, 5, **fields) == pytest.approx([min(wait_s, strategy.cap_s) for wait_s in found])
 
 
