@@ -17,13 +17,15 @@ Guaranteed:
 * A letter is removed from the broker only after the archive has it on disk. Two hosts that archive at the same
   time may both have written it; the counter ``archived`` counts it once.
 * Only form and fate make a message poison (:mod:`hive.deadletter.poison`), never the words in it.
-
+* Who reads the failure of a task that condemned its own message finds the letter: one script writes both, where results are
+  on the broker and nothing follows from the failure (:mod:`hive.runtime.condemning`).
 * Nobody waits for a dead letter: its result, its chord, its chain and its errbacks end with a failure that names it
   (:mod:`hive.runtime.dead_results`). Whichever worker looks next is handed the letter for half a minute, and another one
   after it if that worker dies before it says that it has told everybody. It is not the reaper's duty, because a reaper
   is a lease thread, which must not wait for result backends and errbacks.
 
-Not guaranteed: the event of an arrival is sent again if a worker dies between telling and saying so. A letter that a
+Not guaranteed: that a redriven task runs. Its deadline and the retries it has had are part of its bytes: past the one it ends
+at once, of the others it has what is left, unless it is redriven afresh (:mod:`hive.deadletter.history`). The event of an arrival is sent again if a worker dies between telling and saying so. A letter that a
 worker had in hand when it died, and that goes past the bounds within that half minute, is archived untold. A task that
 refuses its own arguments tells of it itself; where its worker dies right between, only the letter tells. The archive
 lies on the host of the worker that archived. Letters of identical bytes that name no message share a history.
