@@ -24,11 +24,12 @@ Guaranteed:
   after it if that worker dies before it says that it has told everybody. It is not the reaper's duty, because a reaper
   is a lease thread, which must not wait for result backends and errbacks.
 
-Not guaranteed: that a redriven task runs. Its deadline and the retries it has had are part of its bytes: past the one it ends
-at once, of the others it has what is left, unless it is redriven afresh (:mod:`hive.deadletter.history`). The event of an arrival is sent again if a worker dies between telling and saying so. A letter that a
-worker had in hand when it died, and that goes past the bounds within that half minute, is archived untold. A task that
-refuses its own arguments tells of it itself; where its worker dies right between, only the letter tells. The archive
-lies on the host of the worker that archived. Letters of identical bytes that name no message share a history.
+Not guaranteed: that a redriven task runs. Its deadline and the retries it has had are part of its bytes: past the one
+it ends at once, of the others it has what is left, unless it is redriven afresh (:mod:`hive.deadletter.history`). The
+event of an arrival is sent again if a worker dies between telling and saying so. A letter that a worker had in hand
+when it died, and that goes past the bounds within that half minute, is archived untold. A task that refuses its own
+arguments tells of it itself; where its worker dies right between, only the letter tells. The archive lies on the host
+of the worker that archived. Letters of identical bytes that name no message share a history.
 
 Fingerprints group letters by reason, task and cause, numbers and addresses aside: ten thousand of a kind are one line.
 """
