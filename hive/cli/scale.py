@@ -73,7 +73,8 @@ def _ask(app_path: str, agent_type: str, size: str) -> None:
         slots = min(max(int(size), least), most)
         store.override_size(agent_type, slots)
         changed = f", not {size}: agents.{agent_type}.concurrency and .workers allow {least} to {most}"
-        click.echo(f"hive: {agent_type} keeps {slots} slots{'' if slots == int(size) else changed}")
+        kept = f"{slots} slot{'' if slots == 1 else 's'}"
+        click.echo(f"hive: {agent_type} keeps {kept}{'' if slots == int(size) else changed}")
     # Workers with nothing to do ask nobody; they are told to.
     app.control.broadcast(LOOK)
 

@@ -32,7 +32,6 @@ from hive.store.faults import BrokerFullError, BrokerGoneError
 from hive.store.store import Store
 from hive.telemetry.events import PoolScaled, fields_of
 from hive.transport.channel import Channel
-from hive.transport.native import NativeThread, in_this_thread
 
 logger = logging.getLogger(__name__)
 
@@ -95,14 +94,15 @@ class SizeKeeper:
         self._override: int | None = None
         self._nudged = threading.Event()
         self._stopped = threading.Event()
-        self._thread: NativeThread | None = None
+        self._thread: threading.Thread | None = None
         self.last: Decision | None = None
 
     def start(self) -> None:
         """Start the thread unless it runs."""
-        if self._thread is None or not self._thread.is_alive:
-            stopped = self._stopped = threading.Event()
-            self._thread = NativeThread(lambda: self._run(stopped), "hive-size")
+        if self._thread is None or not self._thread.is_alive():
+            self._stopped = threading.Event()
+            self._thread = threading.Thread(target=self._run, args=(self._stopped,), name="hive-size", daemon=True)
+            self._thread.start()
 
     def stop(self) -> None:
         """End the thread and wait for it."""
@@ -200,7 +200,6 @@ class Autoscaler:
         self._is_changing = False
         self._rules_for: tuple[int, int, ScalingRules] | None = None
         self.keeper: SizeKeeper | None = None
-        self._soon: Callable[[int], None] = self._approach
 
     def start(self) -> None:
         """Do nothing: the keeper starts with the consumer."""
@@ -222,8 +221,6 @@ class Autoscaler:
                 lambda: [service_s.popleft() for _ in range(len(service_s))],
                 app.process.clock,
             )
-        if not consumer.hub:
-            self._soon = in_this_thread(self._approach)
         self._fit_prefetch()
         if consumer.qos is not None:
             consumer.qos.update()
@@ -281,7 +278,8 @@ class Autoscaler:
         self._wanted = target
         consumer = self.worker.consumer
         if consumer.hub is None:
-            self._soon(target)
+            # Under gevent this is a greenlet of the worker's own thread.
+            self._approach(target)
             return
         consumer.hub.call_soon(self._begin_change)
         task_consumer = consumer.task_consumer

@@ -1,0 +1,120 @@
+"""One scaler acts at a time, and one that has been overtaken changes nothing."""
+
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from hive import Hive
+from hive.agents import BUILTIN, FALLBACK, Registry
+from hive.agents.types import Concurrency
+from hive.errors import SettingsError
+from hive.runtime.actuators import Command
+from hive.runtime.fleet_scaler import FleetScaler
+from hive.settings.load import load_settings
+from hive.store.store import Store
+from hive.testing import ManualClock
+from tests.support.eventually import eventually
+from tests.support.redis_server import RedisServer
+
+HOLD_S = 0.4
+TYPE = "code_reviewer"
+
+
+class Recorder:
+    """An actuator that does as it is told, on paper."""
+
+    def __init__(self) -> None:
+        self.orders: list[dict[str, int]] = []
+        self.stood_by = 0
+
+    def have(self, workers: Mapping[str, int]) -> set[str]:
+        self.orders.append(dict(workers))
+        return set(workers)
+
+    def stand_by(self) -> None:
+        self.stood_by += 1
+
+
+@pytest.fixture
+def made(own_redis: RedisServer) -> Callable[[], tuple[Hive, FleetScaler, Recorder]]:
+    def make() -> tuple[Hive, FleetScaler, Recorder]:
+        bounds = {"concurrency": Concurrency(minimum=1, maximum=2), "workers": Concurrency(minimum=1, maximum=9)}
+        types = Registry(
+            agent.model_copy(update=bounds if agent.name == TYPE else {})
+            for agent in BUILTIN
+            if agent.name in {TYPE, FALLBACK}
+        )
+        settings = load_settings(scaling={"hold_s": HOLD_S, "memory_mb": 100_000})
+        app = Hive("fleet", broker=own_redis.url, settings=settings, agent_types=types)
+        app.process.clock = ManualClock()
+        recorder = Recorder()
+        return app, FleetScaler(app, [types[TYPE]], recorder), recorder
+
+    return make
+
+
+def _publish(app: Hive, count: int) -> None:
+    with app.batch():
+        for _ in range(count):
+            app.send_task("t", queue=f"agent.{TYPE}")
+
+
+def test_a_scaler_that_froze_and_was_overtaken_changes_nothing(
+    made: Callable[[], tuple[Hive, FleetScaler, Recorder]],
+) -> None:
+    (app, first, acted), (_, second, other) = made(), made()
+    assert [one.workers for one in first.run_once() or ()] == [1]
+    assert acted.orders == [{TYPE: 1}]
+    assert second.run_once() is None
+    old = first.term
+    # The first one freezes: its clock stands still. Its time is over, and the second one leads.
+    eventually(second.run_once, 10, what="the other leads")
+    assert other.orders == [{TYPE: 1}]
+    _publish(app, 200)
+    # It is back, and takes itself for the leader still. What it decides is refused before it is carried out.
+    assert first.term == old
+    assert first.run_once() is None
+    assert (acted.orders, acted.stood_by, first.term) == ([{TYPE: 1}], 1, None)
+    store: Store = app.access.store
+    assert store.scaling_history(TYPE) == []
+    decided = second.run_once()
+    assert decided is not None
+    assert other.orders[-1] == {TYPE: decided[0].workers}
+    assert decided[0].workers > 1
+    assert len(store.scaling_history(TYPE)) == 1
+    assert second.term is not None
+    assert old is not None
+    assert second.term.number > old.number
+
+
+def test_what_an_actuator_cannot_do_is_ordered_again(
+    made: Callable[[], tuple[Hive, FleetScaler, Recorder]], tmp_path: Path
+) -> None:
+    app, _, _ = made()
+    told, ready = tmp_path / "told", tmp_path / "ready"
+    script = tmp_path / "scale.py"
+    script.write_text(
+        f"import pathlib, sys\nopen({str(told)!r}, 'a').write(' '.join(sys.argv[1:]) + '\\n')\n"
+        f"sys.exit(0 if pathlib.Path({str(ready)!r}).exists() else 3)\n"
+    )
+    command = Command(f"{sys.executable} {script} type={{agent_type}} {{workers}}")
+    scaler = FleetScaler(app, [app.agent_types[TYPE]], command)
+    app.access.store.override_size(TYPE, 6)
+    eventually(lambda: scaler.run_once() and told.exists() and told.read_text().count("\n") > 2, 20)
+    ready.touch()
+    eventually(lambda: scaler.run_once() and scaler._ordered.get(TYPE) == 3, 20, what="the command has succeeded")
+    count = told.read_text().count("\n")
+    assert set(told.read_text().splitlines()) == {f"type={TYPE} 3"}
+    for _ in range(5):
+        scaler.run_once()
+    assert told.read_text().count("\n") == count
+
+
+@pytest.mark.parametrize(
+    "template", ["scale {agent_type}", "scale {agent_type} {workers} {home}", "a {agent_type} {workers"]
+)
+def test_a_command_that_cannot_work_is_refused_at_once(template: str) -> None:
+    with pytest.raises(SettingsError, match=r"must name both|cannot be read"):
+        Command(template)
