@@ -13,164 +13,24 @@ runs, runs to its end (:mod:`hive.pools.shrinking`).
 
 import json
 import logging
-import math
-import threading
-from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from celery.concurrency.prefork import TaskPool as PreforkPool
-from celery.worker import state
 
-from hive.clock import Clock, SystemClock
-from hive.scaling.estimate import LoadEstimator
-from hive.scaling.fleet import overridden, within
-from hive.scaling.observation import Decision, Observation
-from hive.scaling.policy import ScalingState, decide
+from hive.runtime.size_keeper import SizeKeeper
+from hive.runtime.worker_demand import DemandReader, Room, unbounded
+from hive.scaling.observation import Decision
 from hive.scaling.rules import ScalingRules
-from hive.store.faults import BrokerFullError, BrokerGoneError
-from hive.store.store import Store
 from hive.telemetry.events import PoolScaled, fields_of
 from hive.transport.channel import Channel
 
 logger = logging.getLogger(__name__)
-
-#: Seconds between two looks while there is work, and at least from one look to the next.
-LOOK_EVERY_S, LOOK_GAP_S = 1.0, 0.25
 
 #: Seconds from the order of a slot until it serves, with the time to the next look.
 PLAN_AHEAD_S = 3.0
 
 #: Pool children that are started in one turn of the loop.
 CHILDREN_A_TURN = 2
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Waiting:
-    """What a worker's queues hold for it, as the broker tells.
-
-    Attributes:
-        messages: its part of what waits for all workers, and what waits for it alone.
-        oldest_wait_s: how long the oldest has waited.
-        override: slots that somebody asked for, of its own; None: nobody.
-    """
-
-    messages: int = 0
-    oldest_wait_s: float = 0.0
-    override: int | None = None
-
-
-class SizeKeeper:
-    """Observes a worker, decides its size and has it carried out; in a thread of its own from ``start`` to ``stop``.
-
-    Both may be repeated.
-
-    Args:
-        rules: of the pool; read anew at each look.
-        slots: returns the slots of the pool as it is.
-        waiting: asks the broker; called in the thread.
-        apply: told the size to have.
-        tell: told of each decision that changes the size; called in the thread.
-        service_s: takes the service times of tasks that ended since it was called last.
-        clock: for rates.
-    """
-
-    def __init__(
-        self,
-        rules: Callable[[], ScalingRules],
-        slots: Callable[[], int],
-        waiting: Callable[[], Waiting],
-        apply: Callable[[int], None],
-        tell: Callable[[Decision], None],
-        service_s: Callable[[], list[float]],
-        clock: Clock | None = None,
-    ) -> None:
-        self._rules, self._slots, self._waiting = rules, slots, waiting
-        self._apply, self._tell, self._service_s = apply, tell, service_s
-        self._clock = clock or SystemClock()
-        self._estimator = LoadEstimator(None)
-        self._state = ScalingState()
-        self._arrived = 0
-        self._override: int | None = None
-        self._nudged = threading.Event()
-        self._stopped = threading.Event()
-        self._thread: threading.Thread | None = None
-        self.last: Decision | None = None
-
-    def start(self) -> None:
-        """Start the thread unless it runs."""
-        if self._thread is None or not self._thread.is_alive():
-            self._stopped = threading.Event()
-            self._thread = threading.Thread(target=self._run, args=(self._stopped,), name="hive-size", daemon=True)
-            self._thread.start()
-
-    def stop(self) -> None:
-        """End the thread and wait for it."""
-        self._stopped.set()
-        self._nudged.set()
-        if self._thread is not None:
-            self._thread.join()
-            self._thread = None
-
-    def nudge(self) -> None:
-        """Have it look soon: something came. Costs next to nothing, however often."""
-        if not self._nudged.is_set():
-            self._nudged.set()
-
-    @property
-    def is_settled(self) -> bool:
-        """Whether nothing can change before something comes."""
-        smallest = self._rules().minimum if self._override is None else self._override
-        return not state.reserved_requests and self._slots() == smallest
-
-    def run_once(self) -> Decision:
-        """Look once, decide, and have it carried out.
-
-        Raises:
-            BrokerGoneError: the broker does not answer; nothing is changed.
-        """
-        rules, waiting = self._rules(), self._waiting()
-        self._override = None if waiting.override is None else within(rules, waiting.override)
-        seen = self._observed(waiting)
-        if self._override is None:
-            decision, self._state = decide(rules, self._state, seen)
-        else:
-            decision = overridden(rules, seen, self._override)
-        if decision.change:
-            self._apply(decision.target)
-            self._tell(decision)
-        self.last = decision
-        return decision
-
-    def _observed(self, waiting: Waiting) -> Observation:
-        busy, reserved = len(state.active_requests), len(state.reserved_requests)
-        held = max(reserved - busy, 0)
-        # What has come to this worker: what it has begun, holds, and its part of what waits.
-        begun = sum(tuple(state.total_count.values()))
-        self._arrived = max(self._arrived, begun + held + waiting.messages)
-        return self._estimator.observe(
-            now_s=self._clock.monotonic_s(),
-            arrived=self._arrived,
-            ended_s=self._service_s(),
-            slots=self._slots(),
-            busy=busy,
-            backlog=held + waiting.messages,
-            oldest_wait_s=waiting.oldest_wait_s,
-        )
-
-    def _run(self, stopped: threading.Event) -> None:
-        failing = False
-        while not stopped.is_set():
-            self._nudged.clear()
-            try:
-                self.run_once()
-                failing = False
-            except (BrokerGoneError, BrokerFullError) as error:
-                if not failing:
-                    logger.warning("the pool keeps its size until the broker is back: %s", error)
-                failing = True
-            self._nudged.wait(None if self.is_settled and not failing else LOOK_EVERY_S)
-            stopped.wait(LOOK_GAP_S)
 
 
 class Autoscaler:
@@ -219,6 +79,7 @@ class Autoscaler:
                 self._order,
                 lambda decision: _tell(consumer, reader.agent_type, decision),
                 lambda: [service_s.popleft() for _ in range(len(service_s))],
+                Room(app, reader.agent_type) if isinstance(self.pool, PreforkPool) else unbounded,
                 app.process.clock,
             )
         self._fit_prefetch()
@@ -326,43 +187,6 @@ class Autoscaler:
             consumer.qos.increment_eventually(by)
         elif by < 0:
             consumer.qos.decrement_eventually(-by)
-
-
-class DemandReader:
-    """Asks the broker what waits for a worker.
-
-    Args:
-        consumer: Celery's.
-    """
-
-    def __init__(self, consumer: Any) -> None:
-        self._consumer, self._app = consumer, consumer.app
-        served = set(self._queues())
-        names = [agent.name for agent in self._app.agent_types.values() if agent.queue in served]
-        #: The agent type whose queue it serves; its node name where it serves none.
-        self.agent_type: str = names[0] if names else consumer.hostname
-
-    def _queues(self) -> tuple[str, ...]:
-        return tuple(self._app.amqp.queues.consume_from)
-
-    def read(self) -> Waiting:
-        """Return what waits.
-
-        Raises:
-            BrokerGoneError: the broker does not answer.
-        """
-        if not isinstance(self._app.access.channel, Channel):
-            # Not our broker: what the worker has reserved is all that is known.
-            return Waiting()
-        store: Store = self._app.access.store
-        demands = store.demand(self._queues())
-        workers = max(1, *(one.consumers for one in demands))
-        in_lanes, asked = store.own_demand(self._queues(), self._consumer.hostname, self.agent_type)
-        return Waiting(
-            messages=math.ceil(sum(one.waiting for one in demands) / workers) + in_lanes,
-            oldest_wait_s=max((one.oldest_wait_s for one in demands), default=0.0),
-            override=None if asked is None else math.ceil(asked / workers),
-        )
 
 
 def _tell(consumer: Any, agent_type: str, decision: Decision) -> None:
