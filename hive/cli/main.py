@@ -28,6 +28,7 @@ OWN = {
     "resources": "hive.cli.resources:resources",
     "scale": "hive.cli.scale:scale",
     "route": "hive.cli.route:route",
+    "schedule": "hive.cli.schedule:schedule",
     "simulate": "hive.cli.simulate:simulate_command",
     "status": "hive.cli.fleet:status",
     "up": "hive.cli.fleet:up",

@@ -98,7 +98,11 @@ def worker(
 @loglevel_option
 @more_argument
 def beat(app_path: str, loglevel: str, more: tuple[str, ...]) -> None:
-    """Run beat, which sends what is due, until it is stopped. Only one runs for each home."""
+    """Run beat, which sends what is due, until it is stopped.
+
+    Run as many as you like, on as many hosts: one leads, and another takes over within 5 s of its end. `hive schedule`
+    shows and changes what is sent.
+    """
     app = load_app(app_path)
     ready_broker(app)
     sys.exit(serve(app, beat_arguments(Home(app.settings.home), loglevel=loglevel, more=more)))

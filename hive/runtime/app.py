@@ -259,6 +259,13 @@ class Hive(Celery):
                 yield producer
 
     @cached_property
+    def schedule(self) -> Any:
+        """What beat sends: entries that can be added, paused and removed at run time; see ``hive.runtime.beat.schedule``."""
+        from hive.runtime.beat.schedule import Schedule  # noqa: PLC0415 - a worker needs no beat
+
+        return Schedule(self)
+
+    @cached_property
     def AsyncResult(self) -> Any:  # noqa: N802 - Celery's name
         """The class of results, bound to this application; a coroutine can wait for them."""
         return self.subclass_with_self(HiveResult, reverse="AsyncResult")

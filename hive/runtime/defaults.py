@@ -12,6 +12,9 @@ from hive.settings.model import Settings
 #: The queue of tasks without an agent type: Celery's own default, so that its producers and workers interoperate.
 DEFAULT_QUEUE = "celery"
 
+#: Beat that fails over: by name, as Celery takes it, so that only beat loads it.
+BEAT_SCHEDULER = "hive.runtime.beat.scheduler:HiveScheduler"
+
 #: Longest seconds between two attempts to reach the broker again; kombu's own back-off goes to 30 s.
 RECONNECT_MAX_S = 2.0
 
@@ -39,6 +42,7 @@ def celery_settings(settings: Settings, types: Mapping[str, AgentType]) -> dict[
         "worker_max_memory_per_child": settings.worker.max_memory_per_child_mb * 1024 or None,
         "worker_soft_shutdown_timeout": settings.worker.grace_s,
         "worker_send_task_events": True,
+        "beat_scheduler": BEAT_SCHEDULER,
         "enable_utc": True,
         "timezone": "UTC",
     }

@@ -48,7 +48,7 @@ class Home:
 
     @property
     def beat_lock(self) -> Path:
-        """Held by beat while it lives: two would send everything twice."""
+        """Held by a beat with another scheduler than hive's while it lives: two would send everything twice."""
         return self.path / "beat.lock"
 
     @property

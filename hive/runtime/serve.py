@@ -11,6 +11,7 @@ from celery.signals import beat_init, worker_init, worker_ready
 from hive.errors import BrokerLockedError
 from hive.runtime.app import Hive
 from hive.runtime.celery_arguments import PATCHING_POOLS
+from hive.runtime.defaults import BEAT_SCHEDULER
 from hive.runtime.home import Home
 from hive.runtime.lock import FileLock
 
@@ -41,10 +42,11 @@ def serve(app: Hive, arguments: Sequence[str], on_ready: Callable[[], None] | No
         The exit code.
 
     Raises:
-        BrokerLockedError: another beat with the same home runs.
+        BrokerLockedError: another beat with the same home runs, and the application has a scheduler other than hive's.
     """
     beat_lock = FileLock(Home(app.settings.home).beat_lock)
-    if arguments[0] == "beat":
+    # hive's own may run as often as one likes: one of them leads.
+    if arguments[0] == "beat" and not _fails_over(app, arguments):
         Home(app.settings.home).prepare()
         if not beat_lock.acquire(wait_s=0.5):
             raise BrokerLockedError(
@@ -80,6 +82,11 @@ def serve(app: Hive, arguments: Sequence[str], on_ready: Callable[[], None] | No
         worker_ready.disconnect(ready)
         beat_init.disconnect(ready)
         beat_lock.release()
+
+
+def _fails_over(app: Hive, arguments: Sequence[str]) -> bool:
+    is_ours = app.conf.beat_scheduler == BEAT_SCHEDULER
+    return is_ours and not any(word.startswith(("--scheduler", "-S")) for word in arguments)
 
 
 def needs_patching(arguments: Sequence[str]) -> bool:

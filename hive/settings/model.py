@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from hive.settings.parts import (
     BackpressureSettings,
+    BeatSettings,
     BreakerSettings,
     BrokerSettings,
     CheckpointSettings,
@@ -49,6 +50,7 @@ class Settings(BaseModel):
     embedded: EmbeddedSettings = EmbeddedSettings()
     delivery: DeliverySettings = DeliverySettings()
     backpressure: BackpressureSettings = BackpressureSettings()
+    beat: BeatSettings = BeatSettings()
     dead: DeadSettings = DeadSettings()
     breaker: BreakerSettings = BreakerSettings()
     limits: LimitSettings = LimitSettings()
@@ -98,6 +100,11 @@ class Settings(BaseModel):
             raise ValueError(
                 f"broker.socket_timeout_s ({self.broker.socket_timeout_s:g} s) must be below twice delivery.lease_s "
                 f"({delivery.lease_s:g} s): a dead connection would outlast the lease unnoticed"
+            )
+        if self.beat.hold_s * 2 > self.beat.missed_after_s:
+            raise ValueError(
+                f"beat.missed_after_s ({self.beat.missed_after_s:g} s) must be at least twice beat.hold_s "
+                f"({self.beat.hold_s:g} s): what falls due while another takes over is late, not missed"
             )
         if delivery.claim_max_bytes > delivery.max_message_bytes:
             raise ValueError("delivery.claim_max_bytes must not exceed delivery.max_message_bytes")

@@ -318,6 +318,30 @@ class RoutingSettings(Part):
     )
 
 
+class BeatSettings(Part):
+    """Beat: who leads of several, and what becomes of due times that nobody sent. All beats must have the same."""
+
+    hold_s: PositiveFloat = Field(
+        3.0,
+        description="Seconds after which another beat leads if the leader says nothing; each asks every third of it. "
+        "Shorter takes over sooner, longer forgives a slow host.",
+    )
+    missed_after_s: PositiveFloat = Field(
+        15.0,
+        description="Seconds after which a due time that was not sent counts as missed, so that its entry's catch-up "
+        "policy holds; until then it is late, and is sent. At least twice hold_s.",
+    )
+    catch_up: Literal["none", "one", "all"] = Field(
+        "one",
+        description="What is done about missed due times of an entry that does not say so itself: `none` is sent, `one` "
+        "for all of them, or `all`.",
+    )
+    catch_up_most: PositiveInt = Field(
+        100,
+        description="Due times of one entry that are sent at once; the oldest above that are left out, and counted.",
+    )
+
+
 class RetrySettings(Part):
     """Failures of tasks with a retry strategy."""
 
