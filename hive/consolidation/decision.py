@@ -58,7 +58,7 @@ class AgentView:
         running_count: messages of it that run.
         waiting_count: messages that wait for it.
         loose_tokens: tokens of its memory that no run has consolidated yet.
-        reason: why it came to its state.
+        is_ours: whether this scheduler put it to sleep; what an operator or a window put to sleep it does not wake.
     """
 
     agent: str
@@ -68,7 +68,7 @@ class AgentView:
     running_count: int = 0
     waiting_count: int = 0
     loose_tokens: int = 0
-    reason: str = ""
+    is_ours: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,11 +135,9 @@ def _of_awake(view: AgentView, leanings: Leanings, benefit: float) -> tuple[Acti
 
 
 def _of_sleeping(view: AgentView, leanings: Leanings) -> tuple[Action, str]:
-    if view.waiting_count:
-        return Action.WAKE, f"{view.waiting_count} messages wait"
     if not view.idle.known:
         return Action.DEFER, "it is not known for long enough"
-    if view.idle.chance <= leanings.wake_chance:
+    if view.is_ours and view.idle.chance <= leanings.wake_chance:
         return Action.WAKE, "it will be needed soon"
     if view.loose_tokens >= leanings.worth_tokens and view.idle.chance >= leanings.idle_chance:
         return Action.CONSOLIDATE, f"{view.loose_tokens:,} tokens are not consolidated"

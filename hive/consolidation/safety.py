@@ -13,6 +13,9 @@ from hive.consolidation.decision import Action, Decision
 SLEEP_BREAKER = "sleep"
 CONSOLIDATION_BREAKER = "consolidation"
 
+#: Of each breaker: failures that open it, within how many ms, and for how many ms after the last of them.
+BREAKERS = {SLEEP_BREAKER: (5, 300_000, 600_000), CONSOLIDATION_BREAKER: (3, 600_000, 600_000)}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SafetyRules:
@@ -101,6 +104,17 @@ class Verdict:
     decision: Decision
     is_permitted: bool
     reason: str = ""
+
+
+def open_breakers(failures_ms: Mapping[str, Iterable[int]], now_ms: int) -> frozenset[str]:
+    """Return the breakers that are open, by the instants of what failed, each rising."""
+    found = set()
+    for name, (count, within_ms, open_ms) in BREAKERS.items():
+        instants = list(failures_ms.get(name, ()))
+        for first, last in zip(instants, instants[count - 1 :], strict=False):
+            if last - first <= within_ms and now_ms - last < open_ms:
+                found.add(name)
+    return frozenset(found)
 
 
 def judge(decisions: Iterable[Decision], fleet: Fleet, rules: SafetyRules) -> list[Verdict]:

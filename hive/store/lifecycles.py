@@ -57,6 +57,7 @@ class AgentRecord:
         running: message id to where it runs.
         waiting_count: messages that wait because it is not awake.
         policy: when it sleeps; None: as the settings say.
+        messages_count: messages of it that have run, each as often as it was let in.
     """
 
     name: str
@@ -73,6 +74,7 @@ class AgentRecord:
     running: Mapping[str, str]
     waiting_count: int
     policy: SleepPolicy | None
+    messages_count: int = 0
 
 
 class Lifecycles(Caller):
@@ -307,4 +309,5 @@ def _record(
         running={key.decode(): value.decode() for key, value in running.items()},
         waiting_count=waiting_count,
         policy=SleepPolicy.of_table(json.loads(text["policy"])) if "policy" in text else None,
+        messages_count=int(text.get("messages", 0)),
     )

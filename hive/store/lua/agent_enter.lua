@@ -13,7 +13,9 @@ if told[2] == 'awake' then
     redis.call('HSET', KEYS[1], 'state', 'awake', 'token', 1, 'since_ms', now_ms)
     told[3] = 1
   end
-  redis.call('HSET', KEYS[3], ARGV[3], ARGV[4])
+  if redis.call('HSET', KEYS[3], ARGV[3], ARGV[4]) == 1 then
+    redis.call('HINCRBY', KEYS[1], 'messages', 1)
+  end
   redis.call('HDEL', KEYS[4], ARGV[3])
   redis.call('ZADD', KEYS[2], now_ms, ARGV[2])
   told[1] = 1

@@ -11,7 +11,7 @@ from hive.learning.idleness import IdleChance
 IDLE, BUSY = IdleChance(chance=0.9, known=True), IdleChance(chance=0.1, known=True)
 UNKNOWN = IdleChance(chance=0.0, known=False)
 AWAKE = AgentView(agent="reviewer-7", state=AgentState.AWAKE, idle=IDLE)
-ASLEEP = replace(AWAKE, state=AgentState.SLEEPING)
+ASLEEP = replace(AWAKE, state=AgentState.SLEEPING, is_ours=True)
 
 
 @pytest.mark.parametrize(
@@ -24,7 +24,7 @@ ASLEEP = replace(AWAKE, state=AgentState.SLEEPING)
         (replace(AWAKE, waiting_count=1), Action.KEEP),
         (ASLEEP, Action.KEEP),
         (replace(ASLEEP, idle=BUSY), Action.WAKE),
-        (replace(ASLEEP, waiting_count=2), Action.WAKE),
+        (replace(ASLEEP, idle=BUSY, is_ours=False), Action.KEEP),
         (replace(ASLEEP, idle=UNKNOWN), Action.DEFER),
         (replace(ASLEEP, loose_tokens=5_000), Action.CONSOLIDATE),
         (replace(ASLEEP, loose_tokens=4_999), Action.KEEP),

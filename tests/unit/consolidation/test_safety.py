@@ -15,6 +15,7 @@ from hive.consolidation.safety import (
     Pressure,
     SafetyRules,
     judge,
+    open_breakers,
 )
 
 NOW_MS = 1_000_000_000
@@ -82,6 +83,16 @@ def test_consolidations_have_their_own_bounds() -> None:
 def test_waking_is_held_back_by_nothing_but_the_stop_and_the_cooldown() -> None:
     pressed = Fleet(now_ms=NOW_MS, agents_count=9, asleep_count=9, pressure=Pressure(memory_share=1.0))
     assert len(permitted(decisions(Action.WAKE, 9), pressed)) == 9
+
+
+def test_failures_open_breakers_for_a_while() -> None:
+    five = [NOW_MS + 75_000 * place for place in range(5)]
+    assert open_breakers({SLEEP_BREAKER: five}, five[-1]) == {SLEEP_BREAKER}
+    assert open_breakers({SLEEP_BREAKER: five}, five[-1] + 600_000) == frozenset()
+    assert open_breakers({SLEEP_BREAKER: five[:4]}, five[-1]) == frozenset()
+    slow = [NOW_MS + 76_000 * place for place in range(5)]
+    assert open_breakers({SLEEP_BREAKER: slow}, slow[-1]) == frozenset()
+    assert open_breakers({CONSOLIDATION_BREAKER: five[:3]}, five[2]) == {CONSOLIDATION_BREAKER}
 
 
 @given(
