@@ -24,6 +24,7 @@ from hive.settings.parts import (
     WorkerSettings,
 )
 from hive.settings.scaling import ScalingSettings
+from hive.settings.scheduler import SchedulerSettings
 from hive.settings.sleeping import SleepSettings
 
 
@@ -63,6 +64,7 @@ class Settings(BaseModel):
     checkpoints: CheckpointSettings = CheckpointSettings()
     memory: MemorySettings = MemorySettings()
     sleep: SleepSettings = SleepSettings()
+    scheduler: SchedulerSettings = SchedulerSettings()
     results: ResultSettings = ResultSettings()
     worker: WorkerSettings = WorkerSettings()
     scaling: ScalingSettings = ScalingSettings()
