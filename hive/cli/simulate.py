@@ -10,7 +10,9 @@ from rich.console import Console
 from rich.table import Table
 
 from hive.cli.chart import Line, Panel, page
+from hive.cli.kept_arrivals import kept_arrivals
 from hive.cli.recorded import opened_text, read, written
+from hive.cli.serving import app_option
 from hive.errors import InputError
 from hive.learning.series import Series
 from hive.scaling.rules import ScalingRules
@@ -37,11 +39,19 @@ class Result:
 @click.option(
     "--arrivals",
     "path",
-    required=True,
     type=click.Path(path_type=Path, dir_okay=False),
     help="CSV of counts (also .gz): a number a row, timestamp,value, or a row of minutes for each application.",
 )
-@click.option("--service-s", type=click.FloatRange(min=0, min_open=True), default=1.0, help="Seconds a task takes ...")
+@click.option(
+    "--history", metavar="TYPE", help="Instead: what came for that agent type of this hive, as its scaler kept it."
+)
+@click.option("--since", default="1d", show_default=True, help="How far back, such as 90m, 12h or 7d.")
+@app_option
+@click.option(
+    "--service-s",
+    type=click.FloatRange(min=0, min_open=True),
+    help="Seconds a task takes (1 if not given; with --history what the scaler has seen last) ...",
+)
 @click.option(
     "--durations",
     type=click.Path(path_type=Path, dir_okay=False),
@@ -67,15 +77,32 @@ class Result:
 @click.option("--seed", type=int, default=1, show_default=True, help="Of instants within an interval, and durations.")
 @click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="HTML page with the busiest series.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
-def simulate_command(path: Path, step_s: float, top: int, picture: Path | None, as_json: bool, **options: Any) -> None:
+def simulate_command(
+    path: Path | None,
+    history: str | None,
+    since: str,
+    app_path: str,
+    step_s: float,
+    top: int,
+    picture: Path | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
     """Serve recorded arrivals with hive's scaling policy, Celery's autoscaler, KEDA's list length and a fixed size.
 
     All of them under the same conditions; nobody is shown what has not happened yet, except that the fixed size is
     told the mean demand. With --tune a baseline's setting is, of those whose p99 wait is no longer than hive's, the
     one that costs least.
     """
-    found = read(path, step_s, top)
-    services = _services(options.pop("durations"), options.pop("service_s"), found)
+    if (path is None) == (history is None):
+        raise InputError("say what to serve: --arrivals FILE, or --history TYPE")
+    service_s = options.pop("service_s")
+    if path is not None:
+        found = read(path, step_s, top)
+    else:
+        series, seen_s = kept_arrivals(app_path, history or "", since)
+        found, service_s = [series], service_s or seen_s
+    services = _services(options.pop("durations"), service_s or 1.0, found)
     runs = [
         (series, _compared(Workload(series=series, service=services[series.name], seed=options["seed"]), options))
         for series in found

@@ -67,6 +67,7 @@ class FleetScaler:
         self._ordered: dict[str, int | None] = {}
         self._shown: dict[str, tuple[Any, ...]] = {}
         self._number = 0
+        self._minute = 0
 
     @property
     def term(self) -> Term | None:
@@ -114,6 +115,7 @@ class FleetScaler:
             if one.workers != self._ordered.get(one.agent_type):
                 orders[one.agent_type] = one.workers
         self._states = states
+        self._keep_arrivals()
         done = self._actuator.have(orders) if orders else set()
         for name in done:
             self._ordered[name] = orders[name]
@@ -142,7 +144,7 @@ class FleetScaler:
             return None
         if before is None or before.number != term.number:
             logger.info("scaling the fleet in term %d", term.number)
-            self._ordered, self._states, self._shown = {}, {}, {}
+            self._ordered, self._states, self._shown, self._minute = {}, {}, {}, 0
         self._term = term
         return term
 
@@ -159,6 +161,16 @@ class FleetScaler:
         except BrokerGoneError as error:
             logger.warning("the lead of scaling ends by itself: %s", error)
         self._term = None
+
+    def _keep_arrivals(self) -> None:
+        """Have the broker keep what came in the minute that has ended, for forecasts and simulations."""
+        minute = self._clock.wall_ms() // 60_000
+        if minute == self._minute:
+            return
+        before, self._minute = self._minute, minute
+        counts = {pool.agent.name: pool.arrived() for pool in self._view.pools}
+        if before:
+            self._app.access.store.note_arrivals(before, counts)
 
     def _record(self, term: Term, one: PoolDecision) -> bool:
         """Record a decision if it says anything new; whether the term goes on, as far as the broker was asked."""

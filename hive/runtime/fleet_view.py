@@ -50,7 +50,8 @@ class PoolWatch:
         self._memory_mb, self._cores = memory_mb * self.slots_each, cores * self.slots_each
         self._estimator = LoadEstimator(ArrivalForecaster(), STEP_S, scaling.start_s + scaling.every_s)
         self._finished: dict[str, int] = {}
-        self._ended_count = self._arrived = 0
+        self._ended_count = self._arrived = self._told = 0
+        self._is_new = True
 
     def view(
         self, demands: Sequence[QueueDemand], lanes: Sequence[LaneRecord], workers: int, override: int | None
@@ -87,6 +88,12 @@ class PoolWatch:
             memory_mb=self._memory_mb,
             cores=self._cores,
         )
+
+    def arrived(self) -> int:
+        """Return how many messages have come since this was asked last; 0 the first time."""
+        before, self._told = self._told, self._arrived
+        was_new, self._is_new = self._is_new, False
+        return 0 if was_new else self._told - before
 
     def _take(self, lanes: Sequence[LaneRecord]) -> list[float]:
         """Count what workers have finished since the last look; returns a service time of each that has finished any."""

@@ -4,7 +4,7 @@ What leaders decide is recorded under their term: in the step that would record 
 what is not recorded is not carried out.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -18,6 +18,9 @@ SCALING: Final = "scaling"
 #: Decisions that are kept of each agent type, and for how long.
 HISTORY_COUNT = 100
 HISTORY_KEPT_MS = 7 * 24 * 3_600_000
+
+#: Minutes of which arrivals are kept.
+ARRIVALS_KEPT_MIN = 7 * 24 * 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +104,30 @@ class Scaling(Caller):
         """Return the last changes that were decided for an agent type, newest first, as they were written."""
         with translated("scaling_history"):
             return list(self.client.lrange(self._scaling_key("history", agent_type), 0, count - 1))
+
+    def note_arrivals(self, minute: int, counts: Mapping[str, int]) -> None:
+        """Keep how many messages came for agent types in a minute, for a week. A repeat keeps the greater number.
+
+        Args:
+            minute: since 1970.
+            counts: by agent type.
+        """
+        with translated("note_arrivals"), self.client.pipeline(transaction=False) as pipeline:
+            for name, count in counts.items():
+                key = self._scaling_key("arrivals", name)
+                pipeline.zadd(key, {f"{minute}:{count}": minute})
+                pipeline.zremrangebyscore(key, "-inf", minute - ARRIVALS_KEPT_MIN)
+                pipeline.expire(key, ARRIVALS_KEPT_MIN * 60)
+            pipeline.execute()
+
+    def arrivals(self, agent_type: str, since_minute: int) -> dict[int, int]:
+        """Return how many messages came for an agent type in each minute that was kept, oldest first."""
+        with translated("arrivals"):
+            kept = self.client.zrangebyscore(self._scaling_key("arrivals", agent_type), since_minute, "+inf")
+        found: dict[int, int] = {}
+        for minute, _, count in (member.decode().partition(":") for member in kept):
+            found[int(minute)] = max(int(count), found.get(int(minute), 0))
+        return found
 
     def override_size(self, agent_type: str, slots: int | None) -> None:
         """Have an agent type keep a number of slots whatever the demand; None: it follows demand again. Safe to repeat."""

@@ -26,19 +26,19 @@ def test_demand_is_all_that_could_run_now_and_what_is_held(store: Store, clock: 
         Outgoing(queue=QUEUE, payload=_payload(now_ms), message_id="due", due_ms=now_ms + 1_000),
         Outgoing(queue=QUEUE, payload=_payload(now_ms), message_id="later", due_ms=now_ms + 90_000),
     ]
-    store.publish(messages)
+    store.publish_many(messages)
     seen, other = store.demand([QUEUE, "other"])
     assert (seen.queue, seen.waiting, seen.held, seen.consumers, seen.oldest_wait_s) == (QUEUE, 2, 0, 0, 9.0)
     assert (other.queue, other.waiting, other.oldest_wait_s) == ("other", 0, 0.0)
     # Due and not promoted by anybody: it waits all the same.
-    clock.advance(2)
+    clock.now_ms += 2_000
     assert store.demand([QUEUE])[0].waiting == 3
     consumer = uuid.uuid4().hex
     store.register(consumer, [QUEUE], INFO)
     assert len(store.claim(consumer, [QUEUE], sequence=1, credit=2, idle=False).deliveries) == 2
     seen = store.demand([QUEUE])[0]
     assert (seen.waiting, seen.held, seen.consumers) == (1, 2, 1)
-    clock.advance(3_600)
+    clock.now_ms += 3_600_000
     assert store.demand([QUEUE])[0].consumers == 0
 
 
@@ -48,7 +48,7 @@ def test_a_term_that_has_ended_records_nothing(store: Store, clock: BrokerClock)
     assert old is not None
     assert store.record_scaling("t", '{"n": 1}', term=old.number, changed=True)
     # Its lease is over and nobody has taken over: nobody can have decided otherwise.
-    clock.advance(6)
+    clock.now_ms += 6_000
     assert store.record_scaling("t", '{"n": 2}', term=old.number, changed=False)
     new = second.campaign()
     assert new is not None
@@ -77,3 +77,15 @@ def test_sizes_that_somebody_asked_for(store: Store) -> None:
     assert store.own_demand([QUEUE], "w@h", "t") == (0, 8)
     store.override_size("t", None)
     assert store.own_demand([QUEUE], "w@h", "t") == (0, None)
+
+
+def test_arrivals_are_kept_by_the_minute_for_a_week(store: Store) -> None:
+    week = 7 * 24 * 60
+    store.note_arrivals(1_000, {"t": 5, "u": 1})
+    # A repeat, or two scalers in one minute: what saw more counts.
+    store.note_arrivals(1_000, {"t": 3})
+    store.note_arrivals(1_002, {"t": 4})
+    assert store.arrivals("t", 0) == {1_000: 5, 1_002: 4}
+    assert store.arrivals("t", 1_001) == {1_002: 4}
+    store.note_arrivals(1_001 + week, {"t": 1})
+    assert store.arrivals("t", 0) == {1_002: 4, 1_001 + week: 1}
