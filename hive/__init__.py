@@ -9,7 +9,10 @@
 
 from celery import shared_task
 
+from hive.agents.lifecycle import AgentState
+from hive.agents.sleep_policy import SleepPolicy
 from hive.agents.types import AgentType, Capability, Concurrency, Resources
+from hive.agents.windows import SleepWindow
 from hive.clock import SystemClock
 from hive.errors import (
     BreakerOpenError,
@@ -37,6 +40,7 @@ from hive.resilience.strategies import (
     RetryStrategy,
 )
 from hive.runtime.app import Hive
+from hive.runtime.durable import Durable, EventTimeoutError, StepUnknownError
 from hive.runtime.fleet import RunningHive, ensure_running
 from hive.runtime.loading import load_app
 from hive.runtime.session import StartProgress
@@ -49,6 +53,7 @@ from hive.store.faults import BatchPublishError
 
 __all__ = [
     "AdaptiveRetry",
+    "AgentState",
     "AgentType",
     "BatchPublishError",
     "BatchedRetry",
@@ -61,6 +66,8 @@ __all__ = [
     "DeadLetteredError",
     "DeadlineExceededError",
     "Default",
+    "Durable",
+    "EventTimeoutError",
     "ExponentialRetry",
     "Fallback",
     "FibonacciRetry",
@@ -82,7 +89,10 @@ __all__ = [
     "RetryStrategy",
     "RunningHive",
     "Settings",
+    "SleepPolicy",
+    "SleepWindow",
     "StartProgress",
+    "StepUnknownError",
     "SystemClock",
     "Unique",
     "ensure_running",

@@ -18,6 +18,21 @@ class Answer(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AgentWait:
+    """For which agent a task waits, and how it was when the guard looked.
+
+    Attributes:
+        agent: its name.
+        token: of its last move; if it has moved since, the task is looked at again at once.
+        due_ms: when it is looked at again anyway; None: only when the agent wakes.
+    """
+
+    agent: str
+    token: int
+    due_ms: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
     """A guard's answer.
 
@@ -26,12 +41,14 @@ class Verdict:
         guard: the guard's kind and name, such as ``breaker:openai``; empty where it may run.
         reason: a sentence for operators.
         due_ms: when to ask again, milliseconds since 1970 on the broker's clock; ``None``: never.
+        agent: with ``WAIT``: the agent it waits for, instead of a time.
     """
 
     answer: Answer
     guard: str = ""
     reason: str = ""
     due_ms: int | None = None
+    agent: AgentWait | None = None
 
 
 #: The answer of a guard that has nothing against it.
@@ -49,6 +66,8 @@ class GuardedCall:
         retries: attempts before this one that ended in a retry.
         headers: of its message.
         arguments: returns positional and keyword arguments, decoded on first use.
+        message_id: of its message.
+        where: names its delivery, as :func:`hive.store.lifecycles.where_of` does.
     """
 
     id: str
@@ -57,6 +76,8 @@ class GuardedCall:
     retries: int
     headers: Mapping[str, Any] = field(default_factory=dict)
     arguments: Callable[[], tuple[Sequence[Any], Mapping[str, Any]]]
+    message_id: str = ""
+    where: str = ""
 
 
 class Guard(Protocol):

@@ -32,12 +32,16 @@ from hive.clock import Clock, SystemClock
 from hive.deadletter.history import DEADLINE
 from hive.errors import BrokerError
 from hive.guards.fallback import Fallback
-from hive.guards.guard import Answer, Guard, GuardedCall, Verdict
+from hive.guards.guard import AgentWait, Answer, Guard, GuardedCall, Verdict
+from hive.runtime.agent_guard import AgentGuard
 from hive.runtime.deadline import DEADLINE_GUARD
 from hive.runtime.dependencies import breaker_guards
+from hive.runtime.durable import AGENT
+from hive.runtime.durable_run import has_begun
 from hive.runtime.fallback import FALLBACK_TASK, MARK, REFUSAL, Refusal, sources_of
 from hive.runtime.limited import limits_of
 from hive.runtime.needing import booked_needs
+from hive.store.lifecycles import where_of
 from hive.telemetry.events import GuardRefused, fields_of
 from hive.transport.envelope import fair_of
 
@@ -88,6 +92,7 @@ class Admission:
         self._app = app
         self._clock = clock or SystemClock()
         self._guards: dict[str, tuple[Guard, ...]] = {}
+        self._agents = AgentGuard(app, app.agents.sleeper)
         #: Of requests that were collected before they ended; guards are told by :meth:`release_abandoned`.
         self._abandoned: deque[Passage] = deque()
         app.circuits.before_round = self.release_abandoned
@@ -115,6 +120,9 @@ class Admission:
         """
         headers = request.request_dict
         guards = self._guards_of(headers["task"])
+        if isinstance(headers.get(AGENT), str):
+            # First: a task that waits for its agent is to hold nothing else meanwhile.
+            guards = (self._agents, *guards)
         if not guards and DEADLINE not in headers:
             return True
         self.release_abandoned()
@@ -125,6 +133,9 @@ class Admission:
         verdict = self._ask(request, guards)
         if verdict.answer is Answer.RUN:
             return True
+        if verdict.agent is not None:
+            self._wait_for_agent(request, verdict, verdict.agent)
+            return False
         sources = sources_of(request.task, headers)
         if verdict.due_ms is None or (sources and verdict.answer is Answer.REFUSE):
             self._degrade(request, verdict)
@@ -142,7 +153,8 @@ class Admission:
     def _ask(self, request: Any, guards: Sequence[Guard]) -> Verdict:
         headers = request.request_dict
         deadline_ms = headers.get(DEADLINE)
-        if isinstance(deadline_ms, int) and deadline_ms <= self._clock.wall_ms():
+        is_late = isinstance(deadline_ms, int) and deadline_ms <= self._clock.wall_ms()
+        if is_late and not has_begun(self._app, request.task, request.id):
             return Verdict(answer=Answer.REFUSE, guard=DEADLINE_GUARD, reason="its deadline has passed")
         call, verdict = _call_of(request), Verdict(answer=Answer.RUN)
         passed: list[Guard] = []
@@ -178,6 +190,15 @@ class Admission:
         state.task_ready(request)
         fair = fair_of(request.request_dict)
         message.channel.qos.reschedule(message.delivery_tag, message.fence["message"], due_ms, fair)
+        self._tell(request, verdict, "wait")
+
+    def _wait_for_agent(self, request: Any, verdict: Verdict, wait: AgentWait) -> None:
+        message = request.message
+        message.is_set_aside = True
+        state.task_ready(request)
+        message.channel.qos.wait_for_agent(
+            message.delivery_tag, message.fence["message"], wait, fair_of(request.request_dict)
+        )
         self._tell(request, verdict, "wait")
 
     def _tell(self, request: Any, verdict: Verdict, action: str) -> None:
@@ -217,14 +238,17 @@ def _by_deadline(verdict: Verdict, deadline_ms: Any) -> Verdict:
 
 def _call_of(request: Any) -> GuardedCall:
     headers, args, kwargs = request.request_dict, request.args, request.kwargs
+    fence = request.message.fence
     return GuardedCall(
         id=request.id,
         task=headers["task"],
-        queue=request.message.fence["queue"],
+        queue=fence["queue"],
         retries=headers.get("retries") or 0,
         headers=headers,
         # Not the request itself, which must be collected once nobody else has it.
         arguments=lambda: (args, kwargs),
+        message_id=fence["message"],
+        where=where_of(fence["queue"], fence["consumer"], fence["token"]),
     )
 
 

@@ -70,7 +70,7 @@ class Run:
         fence = Fence.of(request)
         if fence is None:
             raise DurableError(
-                f"task {request.task}[{request.id}] has no delivery to go on with: durable tasks need acks_late and a "
+                f"task {request.id} has no delivery to go on with: durable tasks need acks_late and a "
                 "broker of hive's transport"
             )
         self._app, self._fence, self._declared = app, fence, declared
@@ -292,9 +292,21 @@ class DirectRun:
         raise DurableError(f"task {self.task_id} was called directly and cannot wait for {event!r}")
 
 
-def begin_run(app: Any, request: Any, declared: Durable) -> Run | DirectRun:
-    """Return the run of the task with this request."""
-    return DirectRun(str(request.task or request.id)) if request.called_directly else Run(app, request, declared)
+def run_of(task: Any, declared: Durable) -> Run | DirectRun:
+    """Return the run of a task whose body runs; one for each call of it.
+
+    Raises:
+        DurableError: it has no delivery to go on with.
+    """
+    request = task.request
+    if request.called_directly:
+        # All direct calls share one request.
+        return DirectRun(task.name)
+    run: Run | None = getattr(request, RUN, None)
+    if run is None:
+        run = Run(task.app, request, declared)
+        setattr(request, RUN, run)
+    return run
 
 
 def end_run(app: Any, request: Any) -> None:

@@ -12,6 +12,7 @@ from kombu.exceptions import OperationalError
 
 from hive.errors import BrokerError, StaleLeaseError
 from hive.pools.job import Job
+from hive.runtime.durable_run import has_begun
 from hive.runtime.unique import DIGEST_HEADER, KEY_HEADER
 from hive.store.faults import BrokerGoneError
 from hive.transport.envelope import is_scheduled_by_us
@@ -90,6 +91,13 @@ class HiveRequest(Request):
             name: value for name, value in told["delivery_info"].items() if not name.startswith("hive")
         }
         return told
+
+    def maybe_expire(self) -> bool | None:
+        """Mark the task as revoked if it has expired, as Celery does; a durable one that has begun does not expire."""
+        if self._expires is not None and has_begun(self._app, self._task, self.id):
+            return None
+        expired: bool | None = super().maybe_expire()
+        return expired
 
     def revoked(self) -> bool:
         """Whether it is not to be handed to the pool; Celery asks right before, and may have let it wait till then."""

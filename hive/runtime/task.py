@@ -23,9 +23,9 @@ from hive.runtime.awaiting import AwaitableTask
 from hive.runtime.condemning import condemn
 from hive.runtime.coroutines import run_to_end
 from hive.runtime.declaration import require_declaration
-from hive.runtime.durable import RUN, Durable, DurableError
+from hive.runtime.durable import Durable, DurableError
 from hive.runtime.durable_context import context_of
-from hive.runtime.durable_run import begin_run
+from hive.runtime.durable_run import run_of
 from hive.runtime.fence import Fence
 from hive.runtime.inspection import is_refused_by_schema
 from hive.runtime.next_steps import fix_ids
@@ -97,12 +97,7 @@ class HiveTask(AwaitableTask, Task):
         """
         if self.durable_terms is None:
             raise DurableError(f"task {self.name!r} is not durable: declare it with @app.task(durable=True)")
-        request = self.request
-        run = getattr(request, RUN, None)
-        if run is None:
-            run = begin_run(self.app, request, self.durable_terms)
-            setattr(request, RUN, run)
-        return context_of(self, run)
+        return context_of(self, run_of(self, self.durable_terms))
 
     @classmethod
     def bind(cls, app: Any) -> Any:

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterable, Sequence
 
+from hive.guards.guard import AgentWait
 from hive.store.condemned import Condemned
 from hive.store.turn import Fair
 from hive.store.values import Claim, Delivery, DeliveryId, Outcome, Started
@@ -71,6 +72,11 @@ class Holding:
         """Note that a message waits on the broker until ``due_ms``, and for its key's turn then."""
         if self._expects("reschedule", delivery):
             self.outbox.reschedule(delivery, message_id, due_ms, fair)
+
+    def wait_for_agent(self, delivery: DeliveryId, message_id: str, wait: AgentWait, fair: Fair | None = None) -> None:
+        """Note that a message waits on the broker until its agent is awake, and for its key's turn then."""
+        if self._expects("wait for an agent", delivery):
+            self.outbox.wait_for_agent(delivery, message_id, wait, fair)
 
     def hand_back(self, deliveries: Iterable[DeliveryId]) -> list[DeliveryId]:
         """Note that deliveries go back to ready, uncounted; those that run stay ours.

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from hive.guards.guard import AgentWait
 from hive.store.condemned import Condemned, Postponed
 from hive.store.store import Store
 from hive.store.turn import Fair
@@ -95,6 +96,16 @@ class Outbox:
     def reschedule(self, delivery: DeliveryId, message_id: str, due_ms: int, fair: Fair | None = None) -> None:
         """Note that a delivery waits for its time."""
         self._waiting.append(Due(id=delivery, message_id=message_id, due_ms=due_ms, fair=fair))
+
+    def wait_for_agent(self, delivery: DeliveryId, message_id: str, wait: AgentWait, fair: Fair | None = None) -> None:
+        """Note that a delivery waits until its agent is awake."""
+
+        def act(store: Store, consumer: str) -> Outcome:
+            return store.agent_park(
+                consumer, delivery, message_id, wait.agent, token=wait.token, due_ms=wait.due_ms, fair=fair
+            )
+
+        self._add("wait for an agent", delivery, act)
 
     def _add(self, word: str, delivery: DeliveryId, act: Callable[[Store, str], Outcome]) -> None:
         def send(store: Store, consumer: str) -> Outcomes:

@@ -5,6 +5,7 @@ from typing import Any
 
 from kombu.transport.virtual import base
 
+from hive.guards.guard import AgentWait
 from hive.store.condemned import Condemned
 from hive.store.turn import Fair
 from hive.store.values import DeliveryId
@@ -71,6 +72,12 @@ class QoS(base.QoS):
         """End a delivery that may not run now: its message waits on the broker, uncounted, until ``due_ms``."""
         super().ack(delivery)
         self.channel.consumer.reschedule(delivery, message_id, due_ms, fair)
+        self.channel.settle_soon()
+
+    def wait_for_agent(self, delivery: DeliveryId, message_id: str, wait: AgentWait, fair: Fair | None = None) -> None:
+        """End a delivery whose agent is not awake: its message waits on the broker, uncounted, until it is."""
+        super().ack(delivery)
+        self.channel.consumer.wait_for_agent(delivery, message_id, wait, fair)
         self.channel.settle_soon()
 
     def restore_unacked(self) -> list[Any]:
