@@ -22,6 +22,7 @@ from hive.routing.snapshots import Snapshots
 from hive.runtime.access import Access
 from hive.runtime.address import results_url
 from hive.runtime.affinity import has_affinity, with_affinity
+from hive.runtime.agents import KEEP_TASK, Agent, Agents, agent_name
 from hive.runtime.awaiting import Awaiting, HiveGroupResult, HiveResult
 from hive.runtime.backpressure import Backpressure, bounds_of
 from hive.runtime.call_options import require_meant
@@ -31,7 +32,7 @@ from hive.runtime.deadline import with_deadline
 from hive.runtime.defaults import celery_settings, transport_defaults
 from hive.runtime.degrading import degrading
 from hive.runtime.dependencies import circuits_of
-from hive.runtime.durable import Durable, DurableError
+from hive.runtime.durable import AGENT, Durable, DurableError
 from hive.runtime.fallback import FALLBACK_TASK, run_fallback
 from hive.runtime.limited import Limits
 from hive.runtime.needing import HostBookings
@@ -92,6 +93,7 @@ class Hive(Celery):
         self.access = Access(self)
         self.limits = Limits(self)
         self.bookings = HostBookings(self)
+        self.agents = Agents(self)
         self.snapshots = Snapshots(
             self.agent_types, lambda: self.access.store, self.settings.routing, self.process.clock
         )
@@ -120,6 +122,7 @@ class Hive(Celery):
         self.awaiting = Awaiting(self)
         self.circuits = circuits_of(self)
         self._degrading: dict[Any, Any] = {}
+        self.task(name=KEEP_TASK, shared=False)(self.agents.keep)
         self.task(name=FALLBACK_TASK, bind=True, shared=False)(run_fallback)
         self.add_defaults(lambda: celery_settings(self.settings, self.agent_types))
 
@@ -238,6 +241,14 @@ class Hive(Celery):
 
         return checkpoints_of(self)
 
+    def agent(self, name: str) -> Agent:
+        """Return an agent by its name: its state, sleep and wake, and signals to it.
+
+        Raises:
+            InputError: the name cannot be one.
+        """
+        return self.agents[name]
+
     def durable(self) -> Any:
         """Return the steps and waits of the durable task that runs here; what ``self.durable`` is with ``bind=True``.
 
@@ -296,6 +307,9 @@ class Hive(Celery):
             InputError: an option of hive's is misspelt, or one that only a task can declare.
         """
         require_meant(name, options)
+        if "agent" in options:
+            name_of_agent = agent_name(options.pop("agent"))
+            options["headers"] = {**(options.get("headers") or {}), AGENT: name_of_agent}
         if has_affinity(options.get("task_type"), options):
             options = with_affinity(options.get("task_type"), args or (), kwargs or {}, options)
         if takes_turns(options.get("task_type"), options):

@@ -12,10 +12,10 @@ from functools import lru_cache
 from hive.errors import InputError
 
 #: What a call may say beside Celery's options.
-OURS = frozenset({"affinity", "deadline_s", "fair_key", "fair_weight", "idempotency_key"})
+OURS = frozenset({"affinity", "agent", "deadline_s", "fair_key", "fair_weight", "idempotency_key"})
 
 #: What only a task can say, once for all its calls.
-DECLARED = frozenset({"breaker", "exclusive", "fair_weights", "fallback", "limits", "needs", "unique"})
+DECLARED = frozenset({"breaker", "durable", "exclusive", "fair_weights", "fallback", "limits", "needs", "unique"})
 
 #: How alike two names are when one is taken for a slip of the other; Celery's are less like any of ours.
 ALIKE = 0.8
