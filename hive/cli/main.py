@@ -13,25 +13,30 @@ COMMANDS = "hive.commands"
 
 #: hive's own commands, by where they are: a worker's process need not load what a simulation or a chart takes.
 OWN = {
+    "agents": "hive.cli.agents:agents",
     "autoscale": "hive.cli.autoscale:autoscale",
     "beat": "hive.cli.serving:beat",
     "bench": "hive.cli.bench.command:bench",
     "checkpoints": "hive.cli.checkpoints:checkpoints",
     "config": "hive.cli.config:config",
+    "consolidate": "hive.cli.consolidate:consolidate",
     "dead": "hive.cli.dead:dead",
     "down": "hive.cli.fleet:down",
     "flower": "hive.cli.serving:flower",
     "forecast": "hive.cli.forecast:forecast",
     "guards": "hive.cli.guards:guards",
+    "memory": "hive.cli.memory:memory",
     "metrics": "hive.cli.metrics:metrics",
     "queue": "hive.cli.queue:queue",
     "resources": "hive.cli.resources:resources",
-    "scale": "hive.cli.scale:scale",
     "route": "hive.cli.route:route",
+    "scale": "hive.cli.scale:scale",
+    "sleep": "hive.cli.agents:sleep",
     "schedule": "hive.cli.schedule:schedule",
     "simulate": "hive.cli.simulate:simulate_command",
     "status": "hive.cli.fleet:status",
     "up": "hive.cli.fleet:up",
+    "wake": "hive.cli.agents:wake",
     "worker": "hive.cli.serving:worker",
 }
 
