@@ -1,0 +1,168 @@
+"""Durable tasks in real workers that are killed: no finished step is repeated, and waits hold no slot."""
+
+import importlib
+import random
+from collections import Counter
+from collections.abc import Iterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from hive.runtime.durable import EventTimeoutError, StepUnknownError
+from hive.store.store import Store
+from tests.conftest import SEED
+from tests.support.eventually import eventually
+from tests.support.redis_server import RedisServer
+from tests.support.workers import WorkerProcess
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
+
+APP = "tests.support.durable_app"
+QUICK = {
+    "HIVE_DELIVERY_LEASE_S": "1.5",
+    "HIVE_DELIVERY_RENEW_EVERY_S": "0.4",
+    "HIVE_DELIVERY_REAP_EVERY_S": "0.2",
+    "HIVE_BROKER_SOCKET_TIMEOUT_S": "2",
+}
+
+
+@pytest.fixture
+def tasks(own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The durable application on a broker of the test's own; imported anew because it reads its address at import."""
+    import tests.support.durable_app as module
+
+    monkeypatch.setenv("DELIVERY_URL", own_redis.url)
+    return importlib.reload(module)
+
+
+@pytest.fixture
+def store(tasks: Any) -> Store:
+    found: Store = tasks.app.access.store
+    return found
+
+
+@pytest.fixture
+def worker(own_redis: RedisServer, tasks: Any) -> Iterator[WorkerProcess]:
+    with WorkerProcess(own_redis, app=APP, concurrency=2, environment=QUICK) as started:
+        yield started.ready()
+
+
+def lines(server: RedisServer, name: str) -> list[str]:
+    return [line.decode() for line in server.client().lrange(name, 0, -1)]  # type: ignore[union-attr]
+
+
+def has_begun(server: RedisServer, task_id: str, count: int) -> bool:
+    return len(lines(server, f"begun:{task_id}")) >= count
+
+
+def parked(store: Store, count: int) -> bool:
+    figures = store.stats("celery")
+    return store.parked_count("celery") == count and figures.in_flight == 0
+
+
+@pytest.mark.parametrize("pool", ["threads", "prefork"])
+def test_a_run_whose_worker_is_killed_again_and_again_repeats_no_finished_step(
+    own_redis: RedisServer, tasks: Any, store: Store, pool: str
+) -> None:
+    source = random.Random(SEED)
+    result = tasks.steps.delay(12, 0.04)
+    kills = 0
+    while kills < 2:
+        with WorkerProcess(own_redis, app=APP, pool=pool, environment=QUICK) as worker:
+            worker.ready()
+            wanted = len(lines(own_redis, f"begun:{result.id}")) + source.randrange(1, 5)
+            eventually(partial(has_begun, own_redis, result.id, wanted), 20, what="under way again")
+            kills += 1
+    with WorkerProcess(own_redis, app=APP, pool=pool, environment=QUICK):
+        assert result.get(timeout=30) == sum(number * number for number in range(12))
+    begun, ended = (Counter(lines(own_redis, f"{what}:{result.id}")) for what in ("begun", "ended"))
+    records = {step.name: step.unknown_count for step in store.run_steps(result.id)}
+    assert set(ended) == {str(number) for number in range(12)}
+    repeated = {number: count - 1 for number, count in begun.items() if count > 1}
+    assert sum(repeated.values()) <= kills
+    for number, count in repeated.items():
+        # It was in flight at a kill, and is marked as often.
+        assert records[f"s{number}"] == count
+    assert sum(records.values()) <= kills
+
+
+def test_steps_of_one_name_side_by_side_and_over_retries(
+    own_redis: RedisServer, tasks: Any, worker: WorkerProcess
+) -> None:
+    assert tasks.same_name.delay(3).get(timeout=15) == [[0, 0], [1, 1], [2, 4]]
+    assert tasks.async_steps.delay(8, 0.02).get(timeout=15) == sum(number * number for number in range(8))
+    flaky = tasks.fails_once.delay()
+    assert flaky.get(timeout=15) == "third"
+    assert len(lines(own_redis, f"bodies:{flaky.id}")) == 3
+    assert lines(own_redis, f"first:{flaky.id}") == ["once"]
+    assert len(lines(own_redis, f"ended:{flaky.id}")) == 3
+
+
+def test_a_step_in_flight_at_a_death_is_retried_with_the_same_key_asked_about_or_fails(
+    own_redis: RedisServer, tasks: Any, store: Store
+) -> None:
+    with WorkerProcess(own_redis, app=APP, pool="prefork", environment=QUICK) as worker:
+        worker.ready()
+        retried, asked, told, failed = (tasks.dies_in_a_step.delay(how) for how in ("retry", "ask", "ask", "fail"))
+        assert retried.get(timeout=20) == "charged"
+        keys = lines(own_redis, f"keys:{retried.id}")
+        assert keys == [f"{retried.id}:charge"] * 2
+        with pytest.raises(StepUnknownError):
+            failed.get(timeout=20)
+        eventually(lambda: store.parked_count("celery") == 2, 20, what="both wait for an answer")
+        written = tasks.app.agents.answer(asked.id, "retry")
+        assert written
+        assert asked.get(timeout=20) == "charged"
+        assert len(lines(own_redis, f"keys:{asked.id}")) == 2
+        tasks.app.agents.answer(told.id, "result", {"receipt": 7})
+        assert told.get(timeout=20) == {"receipt": 7}
+        assert len(lines(own_redis, f"keys:{told.id}")) == 1
+        for result in (retried, asked, told, failed):
+            assert lines(own_redis, f"ended:{result.id}") == ["before"]
+
+
+def test_a_sleep_outlives_worker_and_broker_without_a_slot_and_is_no_death_no_retry(
+    own_redis: RedisServer, tasks: Any, store: Store
+) -> None:
+    with WorkerProcess(own_redis, app=APP, concurrency=1, environment=QUICK) as worker:
+        worker.ready()
+        sleepers = [tasks.sleeps.delay(4.0) for _ in range(20)]
+        eventually(lambda: parked(store, 20), 20, what="all are parked")
+        # One slot, and it is free.
+        assert tasks.plain.delay(5).get(timeout=5) == 5
+        assert {sleeper.state for sleeper in sleepers} <= {"PENDING", "STARTED"}
+    own_redis.restart()
+    with WorkerProcess(own_redis, app=APP, concurrency=1, environment=QUICK):
+        assert [sleeper.get(timeout=30) for sleeper in sleepers] == ["woke"] * 20
+    for sleeper in sleepers:
+        assert lines(own_redis, f"ended:{sleeper.id}") == ["before", "after"]
+    figures = tasks.app.access.store.stats("celery")
+    assert figures.counters.get("deaths", 0) == 0
+    assert figures.counters.get("redelivered", 0) == 0
+    assert figures.counters["parked"] == 20
+
+
+def test_signals_before_and_after_a_wait_a_timeout_and_a_wake_by_hand(
+    tasks: Any, store: Store, worker: WorkerProcess
+) -> None:
+    agents = tasks.app.agents
+    early = tasks.waits.apply_async(("go",), task_id="early", countdown=1)
+    agents.signal("early", "go", {"number": 1})
+    assert early.get(timeout=15) == {"number": 1}
+    late = tasks.waits.delay("go")
+    eventually(lambda: parked(store, 1), 15, what="it waits")
+    agents.signal(late.id, "go", [2])
+    assert late.get(timeout=15) == [2]
+    with pytest.raises(EventTimeoutError):
+        tasks.waits.delay("go", 0.5).get(timeout=15)
+    several = tasks.async_waits.apply_async(("go",), agent="waiter")
+    eventually(lambda: parked(store, 1), 15, what="it waits")
+    agent = tasks.app.agent("waiter")
+    agent.signal("go", "a")
+    agent.signal("go", "b")
+    assert several.get(timeout=15) == ["a", "b"]
+    sleeper = tasks.sleeps.delay(86_400.0 * 30)
+    eventually(lambda: parked(store, 1), 15, what="it sleeps for a month")
+    assert agents.wake_task(sleeper.id)
+    assert sleeper.get(timeout=15) == "woke"

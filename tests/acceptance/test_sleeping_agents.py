@@ -1,0 +1,209 @@
+"""Agents that sleep and wake with real workers: their messages hold no slot, wait or wake them, and none is lost."""
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.agents import measure
+from hive.agents.lifecycle import AgentEvent, AgentState, AgentStateError
+from hive.agents.sleep_policy import SleepPolicy
+from hive.agents.windows import SleepWindow
+from hive.errors import HiveError
+from hive.runtime.sleeping import NotDrainedError
+from tests.conftest import SEED
+from tests.support.eventually import eventually
+from tests.support.redis_server import RedisServer
+from tests.support.workers import WorkerProcess
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
+
+APP = "tests.support.durable_app"
+
+
+@pytest.fixture
+def tasks(own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Any:
+    """The application on a broker and with checkpoints of the test's own."""
+    import tests.support.durable_app as module
+
+    monkeypatch.setenv("DELIVERY_URL", own_redis.url)
+    monkeypatch.setenv("HIVE_HOME", str(tmp_path))
+    return importlib.reload(module)
+
+
+@pytest.fixture
+def worker(own_redis: RedisServer, tasks: Any) -> Iterator[WorkerProcess]:
+    with WorkerProcess(own_redis, app=APP, concurrency=2) as started:
+        yield started.ready()
+
+
+def waiting(tasks: Any, name: str) -> int:
+    record = tasks.app.agent(name).record
+    return 0 if record is None else record.waiting_count
+
+
+def test_a_message_wakes_an_agent_where_it_was_or_waits_if_its_policy_says_so(
+    tasks: Any, worker: WorkerProcess
+) -> None:
+    agent, deaf = tasks.app.agent("reviewer-7"), tasks.app.agent("deaf")
+    assert tasks.plain.apply_async((1,), agent="reviewer-7").get(timeout=15) == 1
+    agent.save({"notes": [1, 2]})
+    agent.sleep()
+    assert agent.state is AgentState.SLEEPING
+    with pytest.raises(AgentStateError):
+        agent.sleep()
+    newest = tasks.app.checkpoints.read("reviewer-7")
+    assert (newest.kind, newest.state) == ("pre-sleep", {"notes": [1, 2]})
+    assert tasks.plain.apply_async((2,), agent="reviewer-7").get(timeout=15) == 2
+    assert (agent.state, agent.load(), agent.record.reason) == (AgentState.AWAKE, {"notes": [1, 2]}, "a message")
+    deaf.follow(SleepPolicy(wakes_on_message=False))
+    deaf.sleep()
+    results = [tasks.plain.apply_async((number,), agent="deaf") for number in range(5)]
+    eventually(lambda: waiting(tasks, "deaf") == 5, 15, what="all wait")
+    store = tasks.app.access.store
+    figures = store.stats("celery")
+    assert (figures.in_flight, store.parked_count("celery"), deaf.state) == (0, 5, AgentState.SLEEPING)
+    # What waits for one agent is in nobody's way.
+    assert tasks.plain.delay("other").get(timeout=15) == "other"
+    deaf.wake()
+    assert [result.get(timeout=15) for result in results] == list(range(5))
+    assert store.stats("celery").counters.get("deaths", 0) == 0
+    eventually(lambda: not deaf.record.running and waiting(tasks, "deaf") == 0, 10, what="nothing is left behind")
+
+
+def test_sleep_waits_for_what_runs_and_hands_durable_work_back_at_its_next_step(
+    own_redis: RedisServer, tasks: Any, worker: WorkerProcess
+) -> None:
+    agent = tasks.app.agent("busy")
+    short = tasks.slow.apply_async((1.0,), agent="busy")
+    eventually(lambda: own_redis.client().llen("slow") == 1, 15, what="it runs")
+    with pytest.raises(NotDrainedError):
+        agent.sleep(drain_s=0.1)
+    assert agent.state is AgentState.AWAKE
+    assert "did not end in time" in agent.record.failure
+    agent.sleep()
+    assert own_redis.client().llen("slow-ended") == 1
+    assert short.get(timeout=5) == "slow"
+    agent.wake()
+    long = tasks.steps.apply_async((20, 0.1), agent="busy")
+    eventually(lambda: own_redis.client().llen(f"ended:{long.id}") >= 2, 15, what="under way")
+    agent.follow(SleepPolicy(wakes_on_message=False))
+    agent.sleep()
+    done = own_redis.client().llen(f"ended:{long.id}")
+    assert done < 20
+    eventually(lambda: waiting(tasks, "busy") == 1, 10, what="its work is parked")
+    assert tasks.app.access.store.stats("celery").in_flight == 0
+    agent.wake()
+    assert long.get(timeout=20) == sum(number * number for number in range(20))
+    assert own_redis.client().llen(f"begun:{long.id}") == 20
+
+
+def test_no_process_that_dies_on_the_way_leaves_an_agent_behind(tasks: Any, worker: WorkerProcess) -> None:
+    store, agent = tasks.app.access.store, tasks.app.agent("stuck")
+    agent.sleep()
+    seen = store.agent_seen("stuck")
+    store.agent_move("stuck", seen.token, AgentState.PREPARING_WAKE, by="a process that dies", term_s=1.0)
+    # It comes while somebody seems to wake the agent, and finds out by itself that nobody does.
+    assert tasks.plain.apply_async((1,), agent="stuck").get(timeout=15) == 1
+    assert agent.state is AgentState.AWAKE
+    assert "its process died" in agent.record.failure
+    seen = store.agent_seen("stuck")
+    store.agent_move("stuck", seen.token, AgentState.PREPARING_SLEEP, by="a process that dies", term_s=0.5)
+    assert tasks.plain.apply_async((2,), agent="stuck").get(timeout=15) == 2
+    # A process that was only slow finds its move refused.
+    with pytest.raises(AgentStateError):
+        tasks.app.agents.sleeper._follow("stuck", seen, AgentEvent.SLEEP)
+
+
+def test_an_agent_without_its_state_is_an_error_that_somebody_must_settle(
+    tasks: Any, worker: WorkerProcess, own_redis: RedisServer
+) -> None:
+    agent = tasks.app.agent("lost")
+    agent.save([1])
+    agent.sleep()
+    tasks.app.checkpoints.forget("lost")
+    result = tasks.plain.apply_async((1,), agent="lost")
+    eventually(lambda: agent.state is AgentState.ERROR, 15, what="it cannot be woken")
+    eventually(lambda: waiting(tasks, "lost") == 1, 10, what="its message waits")
+    assert "has none" in agent.record.failure
+    with pytest.raises(HiveError):
+        agent.wake()
+    assert agent.state is AgentState.ERROR
+    agent.reset()
+    assert result.get(timeout=15) == 1
+
+
+def fail_to_consolidate(agent: Any) -> None:
+    with agent.consolidating():
+        assert agent.state is AgentState.CONSOLIDATING
+        raise ZeroDivisionError("no")
+
+
+def test_a_consolidation_that_fails_or_is_overtaken_never_keeps_an_agent_asleep(
+    tasks: Any, worker: WorkerProcess
+) -> None:
+    agent = tasks.app.agent("dreamer")
+    agent.sleep()
+    with pytest.raises(ZeroDivisionError):
+        fail_to_consolidate(agent)
+    assert (agent.state, agent.record.failure) == (AgentState.SLEEPING, "consolidation: no")
+    with agent.consolidating():
+        assert tasks.plain.apply_async((1,), agent="dreamer").get(timeout=15) == 1
+        assert agent.state is AgentState.AWAKE
+    assert agent.state is AgentState.AWAKE
+
+
+def test_windows_and_idleness_are_seen_to_by_a_round_that_anybody_may_do(tasks: Any) -> None:
+    always = SleepWindow(cron="* * * * *", for_s=120)
+    by_window, idle, busy = (tasks.app.agent(name) for name in ("by-window", "idle", "busy"))
+    store = tasks.app.access.store
+    for agent in (by_window, idle, busy):
+        agent.follow(SleepPolicy(idle_s=0.001))
+    by_window.follow(SleepPolicy(windows=(always,)))
+    assert store.agent_enter("busy", "m", "celery c 1").done
+    assert tasks.app.agents.keep() == {"idle": "sleeps: idle for 0 s"}
+    # The window leaves an agent awake whose last message is not a minute ago.
+    assert by_window.state is AgentState.AWAKE
+    by_window.sleep(f"window {always}")
+    assert tasks.app.agents.keep() == {}
+    by_window.follow(SleepPolicy())
+    assert tasks.app.agents.keep() == {"by-window": "awake: its window is over"}
+    assert (by_window.state, busy.state) == (AgentState.AWAKE, AgentState.AWAKE)
+
+
+def hive(*words: str) -> str:
+    command = [sys.executable, "-m", "hive", *words]
+    done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ), check=False, timeout=60)
+    return done.stdout + done.stderr
+
+
+def test_an_operator_sees_agents_puts_them_to_sleep_wakes_them_and_signals(tasks: Any, worker: WorkerProcess) -> None:
+    app = ("-A", f"{APP}:app")
+    tasks.app.agent("reviewer-7").save({"a": 1})
+    assert tasks.plain.apply_async((1,), agent="reviewer-7").get(timeout=15) == 1
+    assert hive("sleep", "reviewer-7", *app) == "agent reviewer-7 sleeps\n"
+    (told,) = json.loads(hive("agents", "--json", *app))
+    assert (told["name"], told["state"], told["reason"], told["waiting"]) == ("reviewer-7", "sleeping", "by hand", 0)
+    assert "reviewer-7" in hive("agents", *app)
+    assert "no 'sleep' there" in hive("sleep", "reviewer-7", *app)
+    assert hive("wake", "reviewer-7", *app) == "agent reviewer-7 is awake\n"
+    result = tasks.waits.apply_async(("go",), agent="reviewer-7")
+    eventually(lambda: tasks.app.access.store.parked_run(result.id), 15, what="it waits")
+    assert hive("wake", result.id, "--event", "go", "--value", "[1]", *app).endswith("woken\n")
+    assert result.get(timeout=15) == [1]
+    assert "no parked task" in hive("wake", "nobody", *app)
+    assert hive("agents", "--diagram").startswith("stateDiagram-v2")
+
+
+def test_sleeping_agents_take_little_of_the_broker_and_wake_soon() -> None:
+    found = measure(agents=200, wakes=40, per_s=20.0, state_bytes=200, seed=SEED)
+    assert (found["sleeping"], found["slots_held"]) == (200, 0)
+    assert found["broker_bytes_each_beside_state"] <= 2_000
+    # On a quiet machine p99 is far below 200 ms: benchmarks/agents.py.
+    assert found["wake_to_running_ms"]["p50"] <= 200
