@@ -155,13 +155,9 @@ def flush_times(directory: Path, count: int) -> dict[str, float]:
 
 def quantiles(values: list[float]) -> dict[str, float]:
     """Return p50, p95, p99 and the largest, in the unit of the values."""
-    cuts = statistics.quantiles(values, n=100, method="inclusive")
-    return {
-        name: round(value, 2)
-        for name, value in zip(
-            ("p50", "p95", "p99", "max"), (*(cuts[i] for i in (49, 94, 98)), max(values)), strict=True
-        )
-    }
+    cuts = statistics.quantiles(values, n=100, method="inclusive") if len(values) > 1 else values * 99
+    shown = {"p50": cuts[49], "p95": cuts[94], "p99": cuts[98], "max": max(values)}
+    return {name: round(value, 2) for name, value in shown.items()}
 
 
 def random_states(seed: int) -> Iterator[bytes]:

@@ -30,7 +30,7 @@ Guaranteed:
 Not guaranteed: damage of several places at once that hides an agent altogether (head, rows, and the broker's copy). A
 file of SQLite serves one host: agents that move need PostgreSQL; where two hosts have a file each, the broker's head tells
 that the other one has something newer, for ``keep_s`` at most. A digest finds damage, not forgery: for that there are keys
-(AES-GCM, the body bound to its header). A connection to PostgreSQL lost in a commit leaves it open whether the write
+(AES-GCM, the body bound to its header); they hide states, not names, labels, sizes and times. A connection to PostgreSQL lost in a commit leaves it open whether the write
 counts; written once more it is one generation more. An operator's write without a token is not fenced.
 
 ===================================== ================================================================================

@@ -18,6 +18,7 @@ from hive import (
     Unique,
     load_settings,
 )
+from hive.checkpoints import Checkpoint, CheckpointStore, Kind, Listing, StateSchema
 
 settings = load_settings(delivery={"lease_s": 9.0})
 assert_type(settings, Settings)
@@ -50,3 +51,12 @@ strategy: RetryStrategy = AdaptiveRetry(
 assert_type(strategy.max_retries, int | None)
 assert_type(BatchedRetry(dependency="openai").release_per_s, float)
 anything = app.task(retry=strategy)
+
+checkpoints: CheckpointStore = app.checkpoints
+schema = StateSchema(version=2, upgrades={1: lambda state: {"messages": state}})
+written = checkpoints.write("reviewer-7", {"messages": []}, kind=Kind.PRE_SLEEP, fencing_token=7, schema=schema)
+assert_type(written, Checkpoint)
+assert_type((written.generation, written.is_newest, written.fencing_token), tuple[int, bool, int | None])
+assert_type(checkpoints.read("reviewer-7", label="before"), Checkpoint | None)
+assert_type(checkpoints.list("reviewer-7"), Listing)
+assert_type((checkpoints.forget("reviewer-7"), checkpoints.prune(), checkpoints.reencrypt()), tuple[int, int, int])
