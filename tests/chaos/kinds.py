@@ -69,6 +69,10 @@ def define(app: Hive, effects: Notes, *, knows_late: bool) -> None:
             raise ConnectionError("the first attempt finds nobody")
         return run(id_, seconds)
 
+    def give_up(task: Any, id_: str, seconds: float = 0.0) -> None:
+        run(id_, seconds)
+        raise RuntimeError("done, and failed for good")
+
     def shut_out(id_: str) -> None:
         run(id_)
         with app.breaker(SHUT):
@@ -88,6 +92,7 @@ def define(app: Hive, effects: Notes, *, knows_late: bool) -> None:
     retried(name="chaos.parked", retry=BATCHED)(_bound(fail_first))
     retried(name="chaos.budgeted", retry=ImmediateRetry(budget=BUDGET))(_bound(fail_first))
     retried(name="chaos.learning", retry=AdaptiveRetry(attempt_cost_s=0.1))(_bound(fail_first))
+    retried(name="chaos.hopeless", retry=ImmediateRetry(max_retries=0, dead_letter=True))(_bound(give_up))
     if knows_late:
         task(name="chaos.late")(_named(run))
 

@@ -160,6 +160,15 @@ def child(fleet: Fleet, point: str) -> None:
     everything(fleet, point)
 
 
+def hopeless(fleet: Fleet, point: str) -> None:
+    """A worker dies while it fails tasks for good whose results are kept."""
+    for id_ in ("hopeless0", "hopeless1"):
+        fleet.app.tasks["chaos.hopeless"].delay(id_)
+        fleet.ledger.published.add(id_)
+    fleet.start(wait=False, die_at=point)
+    die(fleet)
+
+
 def garbage(fleet: Fleet, point: str) -> None:
     """A worker dies while it sets bytes aside that are no message, or tells of them."""
     with contextlib.closing(fleet.server.client()) as client:
@@ -268,6 +277,7 @@ STIMULI: dict[str, Stimulus] = {
     "answer": shut,
     "book": partial(kind, "needy", 4, 0.1),
     "dead_edit": partial(operated, "edit", letters, then="redrive"),
+    "dead_letter_with_result": hopeless,
     "drain_lane": partial(in_lane, 0.05, True),
     "drain_lane of the dead": lane_of_the_dead,
     "follow of a chord": chords,
