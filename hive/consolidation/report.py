@@ -75,7 +75,7 @@ class Report:
 
     @property
     def restorable_count(self) -> int:
-        """Contexts that undoing the run brings back."""
+        """Contexts that it took out; undoing the run brings back all of them that it had not written itself."""
         return sum(self.dropped.values())
 
     def plus(

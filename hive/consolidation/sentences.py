@@ -69,11 +69,11 @@ def _clock(match: re.Match[str]) -> str:
 
 
 def _number(word: str) -> str:
-    bare = word.replace(",", "")
-    try:
-        return f"{float(bare):g}" if len(bare) < 7 else bare.lower()
-    except ValueError:
-        return word.lower()
+    bare = word.replace(",", "").lower()
+    whole, dot, part = bare.partition(".")
+    if dot and whole.isdigit() and part.isdigit():
+        return f"{whole}.{part}".rstrip("0").rstrip(".")
+    return bare
 
 
 def _begins(text: str, at: int) -> bool:

@@ -135,7 +135,7 @@ class SqliteMemories:
         """Undo a run; see :meth:`hive.database.memories.MemoryDatabase.undo`."""
         with self._file.writing() as connection:
             later = connection.execute(
-                "SELECT run FROM archived_contexts WHERE agent = ? AND written_by = ? LIMIT 1", (agent, run)
+                "SELECT run FROM archived_contexts WHERE agent = ?1 AND written_by = ?2 AND run <> ?2 LIMIT 1", (agent, run)
             ).fetchone()
             if later is not None:
                 raise MemoryConflictError(f"run {later[0]} took out what run {run} wrote: undo {later[0]} first")
@@ -145,6 +145,8 @@ class SqliteMemories:
                     f"the retention of {kept[0]} contexts that run {run} took out has ended: it cannot be undone"
                 )
             _remove(connection, "agent = ? AND written_by = ?", agent, run)
+            # What a later slice of the run replaced of an earlier one's was not there before it.
+            connection.execute("DELETE FROM archived_contexts WHERE agent = ? AND written_by = ?", (agent, run))
             if record is not None:
                 _save_run(connection, record)
             return _put_back(connection, agent, "run = ?", run)

@@ -52,6 +52,7 @@ from hive.transport.process import Process
 
 if TYPE_CHECKING:
     from hive.checkpoints.store import CheckpointStore
+    from hive.memory.memory import Memory
 
 
 class Hive(Celery):
@@ -240,6 +241,16 @@ class Hive(Celery):
         from hive.runtime.checkpointing import checkpoints_of  # noqa: PLC0415 - not every process has agents with state
 
         return checkpoints_of(self)
+
+    def memory(self, agent: str) -> "Memory":
+        """Return what an agent remembers, in the database of the settings.
+
+        Raises:
+            InputError: the agent has no name.
+        """
+        from hive.runtime.consolidating import memory_of  # noqa: PLC0415 - not every process has agents that remember
+
+        return memory_of(self, agent)
 
     def agent(self, name: str) -> Agent:
         """Return an agent by its name: its state, sleep and wake, and signals to it.

@@ -13,6 +13,9 @@ from hive.runtime.app import Hive
 #: Entry point group under which an installed package names a module with tasks.
 TASK_MODULES = "hive.tasks"
 
+#: The module with hive's own tasks: an application of the user's names it among its `imports` if it wants them.
+CONSOLIDATION = "hive.runtime.consolidation_tasks"
+
 
 def build() -> Hive:
     """Return a new application with the tasks of all installed packages.
@@ -22,7 +25,7 @@ def build() -> Hive:
     """
     app = Hive("hive")
     modules = [entry.value for entry in entry_points(group=TASK_MODULES)]
-    app.conf.include = [*modules, *app.settings.imports]
+    app.conf.include = [*modules, CONSOLIDATION, *app.settings.imports]
     if Path("celeryconfig.py").is_file():
         if "" not in sys.path and str(Path.cwd()) not in sys.path:
             sys.path.insert(0, str(Path.cwd()))

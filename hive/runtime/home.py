@@ -71,6 +71,11 @@ class Home:
         """The state of agents, where `checkpoints.database_url` names no database."""
         return self.path / "checkpoints.sqlite"
 
+    @property
+    def memories(self) -> Path:
+        """What agents remember, where `memory.database_url` names no database."""
+        return self.path / "memories.sqlite"
+
     def prepare(self) -> "Home":
         """Create the directories. A repeat changes nothing.
 

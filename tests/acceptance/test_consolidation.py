@@ -1,0 +1,128 @@
+"""The jobs of consolidation as tasks of a real worker, and its commands."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hive.consolidation.report import Job
+from hive.database.contexts import Context, ContextKind
+from hive.memory.memory import Memory
+from hive.memory.opening import open_memories
+from hive.runtime.app import Hive
+from hive.store.cleanup import clean
+from tests.support.redis_server import RedisServer
+from tests.support.workers import ROOT, WorkerProcess
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
+
+HIVE = str(Path(sys.executable).with_name("hive"))
+
+
+@pytest.fixture
+def environment(tmp_path: Path, redis_server: RedisServer) -> dict[str, str]:
+    return {
+        "HIVE_HOME": str(tmp_path),
+        "HIVE_MEMORY_COMPACT_AFTER_S": "0",
+        "DELIVERY_URL": redis_server.url,
+        "HIVE_APP": "tests.support.memory_app:app",
+        "PYTHONPATH": str(ROOT),
+    }
+
+
+@pytest.fixture
+def memory(tmp_path: Path) -> Memory:
+    return Memory("ada", open_memories(None, tmp_path / "memories.sqlite"))
+
+
+def fill(memory: Memory) -> None:
+    memory.append_all(
+        [
+            Context(
+                kind=ContextKind.MESSAGE, author="user", text="I am Ada and live in Lisbon.", source="talk", at_ms=1
+            ),
+            Context(kind=ContextKind.CALL, author="get_user", text='{"name": "Ada"}', source="talk", at_ms=2),
+            Context(
+                kind=ContextKind.RESULT,
+                author="get_user",
+                text='{"user_id": "u1", "vip": true}',
+                source="talk",
+                at_ms=3,
+            ),
+        ]
+    )
+
+
+@pytest.fixture
+def worker(redis_server: RedisServer, environment: dict[str, str]) -> Iterator[WorkerProcess]:
+    queues = ",".join(job.queue for job in Job)
+    with WorkerProcess(
+        redis_server, options=("-Q", queues), environment=environment, app="tests.support.memory_app"
+    ) as process:
+        yield process.ready()
+
+
+def test_each_job_is_a_task_on_its_own_queue(redis_server: RedisServer, worker: WorkerProcess, memory: Memory) -> None:
+    fill(memory)
+    app = Hive("caller", broker=redis_server.url, backend=redis_server.url)
+    sent = [app.send_task(f"hive.consolidation.{job.value}", ("ada",), queue=job.queue) for job in Job]
+    reports = [result.get(timeout=60) for result in sent]
+    assert [report["job"] for report in reports] == [job.value for job in Job]
+    assert {report["state"] for report in reports} == {"done"}
+    assert reports[0]["dropped"] == {"rewritten": 3}
+    assert [one.kind for one in memory.contexts()] == [ContextKind.RECORD, ContextKind.SUMMARY]
+    app.close()
+
+
+def hive(environment: dict[str, str], *arguments: str) -> Any:
+    done = subprocess.run(
+        [HIVE, *arguments, "--json"],
+        env={**os.environ, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_the_commands_search_consolidate_and_undo(environment: dict[str, str], memory: Memory) -> None:
+    fill(memory)
+    before = memory.contexts()
+    [dry] = hive(environment, "consolidate", "ada", "--dry-run")
+    assert dry["state"] == "dry"
+    assert memory.contexts() == before
+    reports = hive(environment, "consolidate", "ada")
+    assert [report["job"] for report in reports] == [job.value for job in Job]
+    found = hive(environment, "memory", "search", "ada", "which user_id", "--limit", "1")
+    assert found[0]["text"] == "get_user name=Ada: user_id=u1; vip=true"
+    assert hive(environment, "memory", "list")[0]["agent"] == "ada"
+    assert hive(environment, "memory", "show", "ada", "1")["archived"]["reason"] == "rewritten"
+    run = reports[0]["run"]
+    assert run in {report["run"] for report in hive(environment, "consolidate", "ada", "--runs")}
+    assert hive(environment, "consolidate", "ada", "--undo", run) == {"run": run, "contexts_back": 3}
+    assert memory.contexts() == before
+
+
+def test_results_and_replies_without_an_end_are_removed_once_nobody_touches_them(own_redis: RedisServer) -> None:
+    client = own_redis.client()
+    client.set("x[1]celery-task-meta-1", "left behind")
+    client.set("x[1]celery-task-meta-2", "ends by itself", ex=1000)
+    client.set("celery-task-meta-3", "another application's")
+    client.rpush("x[1]abc.reply.celery.pidbox", "never read")
+    assert clean(client, "x[1]", lambda: False, results_idle_s=1000, replies_idle_s=1000) == {
+        "results_removed": 0,
+        "replies_removed": 0,
+    }
+    assert clean(client, "x[1]", lambda: True, results_idle_s=0, replies_idle_s=0)["results_removed"] == 0
+    assert clean(client, "x[1]", lambda: False, results_idle_s=0, replies_idle_s=0) == {
+        "results_removed": 1,
+        "replies_removed": 1,
+    }
+    assert sorted(client.keys()) == [b"celery-task-meta-3", b"x[1]celery-task-meta-2"]
