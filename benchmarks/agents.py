@@ -82,7 +82,8 @@ def measure(*, agents: int, wakes: int, per_s: float, state_bytes: int, seed: in
             module = importlib.reload(importlib.import_module("tests.support.durable_app"))
             client = server.client()
             names = [f"agent-{number}" for number in range(agents)]
-            module.app.access.store.agent_names()
+            # What the broker keeps once for all agents: scripts, and the first of each key.
+            put_to_sleep(module.app, ["first"], state_bytes)
             used = int(client.info("memory")["used_memory"])
             began_s = time.monotonic()
             put_to_sleep(module.app, names, state_bytes)
@@ -100,7 +101,7 @@ def measure(*, agents: int, wakes: int, per_s: float, state_bytes: int, seed: in
                 times = sorted(wake(module, client, source.sample(names[1:], wakes), per_s))
             return {
                 "agents": agents,
-                "sleeping": sleeping,
+                "sleeping": sleeping - 1,
                 "slots_held": held.in_flight,
                 "put_to_sleep_per_s": round(agents / asleep_s, 1),
                 "broker_bytes_each_beside_state": round(beside),

@@ -311,7 +311,8 @@ class Hive(Celery):
         begun then gives its fallback, or fails with ``DeadlineExceededError``; and ``idempotency_key``: a second call of the
         task with the same key is handed the first one's result (:mod:`hive.runtime.unique`); and ``fair_key``, whose turn it
         waits for behind the ready list, with ``fair_weight`` (:mod:`hive.runtime.turns`); and ``affinity``, a key whose calls
-        go to the same worker while it lives (:mod:`hive.runtime.affinity`).
+        go to the same worker while it lives (:mod:`hive.runtime.affinity`); and ``agent``, the name of the agent it is for
+        (:mod:`hive.runtime.agents`).
 
         Raises:
             QueueFull: the queue has a bound, and as many messages wait there as that allows.

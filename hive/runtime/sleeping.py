@@ -23,6 +23,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 from hive.agents.lifecycle import AgentEvent, AgentState, AgentStateError, after, overdue
@@ -198,7 +199,8 @@ class Sleeper:
             moved = self._store.agent_move(agent, seen.token, state, by=self._name, failure=failure, strikes=strikes)
             if moved.done and state is AgentState.AWAKE:
                 self._store.agent_release(agent)
-            seen = moved
+            # The move was ours, or somebody else's: for whoever asks, nothing of his own was done.
+            seen = replace(moved, done=False)
         return seen
 
     @property

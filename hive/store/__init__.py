@@ -27,6 +27,11 @@ waiting passes what the window holds. What goes back (requeue, reap) had its tur
 for its turn when its time has come. Where messages without a key are ready too, the two alternate, and then one message
 may overtake another of its key. Consumers that never acknowledge (``pop``) take what is ready and do not refill.
 
+A message is *parked* while its task waits for a signal or its agent is not awake: it is scheduled then, for a time that a
+signal or the agent's wake moves to now (:mod:`hive.store.runs`, :mod:`hive.store.lifecycles`). Parking is one step with the
+look whether the signal is there, or the agent awake, so none is missed in between; it counts no start and no death. The
+record of a run stands beside its message: steps that ended, the one that began, signals that came early.
+
 Guaranteed:
 
 * A claim takes messages off the ready lists and records them in flight in the same step, so no death between two steps
@@ -60,6 +65,8 @@ worker dies after a next step         the body runs again and publishes it again
 worker dies                           its lease ends, ``tick`` names it, ``reap`` returns all it held in batches
 worker frozen past its lease          reaped; all it says afterwards is ``STALE`` and counted as ``refused``
 lease ended but nobody reaped         the next renewal revives it: nothing has been given away
+reply of a park or a step lost        repeat it: parked it is ``ALREADY``, a step is the same again
+worker dies in a step                 the next delivery finds it begun by another token, and unknown
 redrive killed, or its reply lost     each batch moved or did not; repeat it: what moved is passed over
 broker away, clock set, failover      ``tick`` forgives: every lease extended, nothing counted
 broker lost the scripts               loaded and called again; a script that is unknown has not run
