@@ -31,6 +31,9 @@ SHUT = "chaos-shut"
 #: Seconds for which a unique task holds its key, at most.
 KEY_S = 5.0
 
+#: What a signalled task waits for.
+EVENT = "go"
+
 LIMITS = (
     Limit.requests(200, per_s=1, key=DEPENDENCY),
     Limit.tokens(10_000, per_s=1, key=DEPENDENCY, estimate=10),
@@ -64,6 +67,30 @@ def define(app: Hive, effects: Notes, *, knows_late: bool) -> None:
         effects.note("f", id_)
         return id_
 
+    _guarded(app, run)
+    _retried(app, run)
+    _durable(app, run)
+    if knows_late:
+        app.task(name="chaos.late", shared=False)(_named(run))
+
+
+def _guarded(app: Hive, run: Callable[..., str]) -> None:
+    def shut_out(id_: str) -> None:
+        run(id_)
+        with app.breaker(SHUT):
+            raise AssertionError("the breaker is not open")
+
+    task = partial(app.task, shared=False)
+    settle = partial(app.limits.settle, tokens=5)
+    task(name="chaos.limited", limits=LIMITS)(_named(lambda id_, seconds=0.0: run(id_, seconds, do=settle)))
+    task(name="chaos.needy", needs=Resources(memory_mb=1))(_named(run))
+    task(name="chaos.fair", fair_key="{id_}")(_named(run))
+    task(name="chaos.unique", unique=Unique(within_s=KEY_S))(_named(run))
+    task(name="chaos.answered", fallback=LastGood(max_age_s=60))(_named(run))
+    task(name="chaos.shut", fallback=[LastGood(), Default(value="none")])(shut_out)
+
+
+def _retried(app: Hive, run: Callable[..., str]) -> None:
     def fail_first(task: Any, id_: str, seconds: float = 0.0) -> str:
         if not task.request.retries:
             raise ConnectionError("the first attempt finds nobody")
@@ -73,28 +100,30 @@ def define(app: Hive, effects: Notes, *, knows_late: bool) -> None:
         run(id_, seconds)
         raise RuntimeError("done, and failed for good")
 
-    def shut_out(id_: str) -> None:
-        run(id_)
-        with app.breaker(SHUT):
-            raise AssertionError("the breaker is not open")
-
     app.circuits.declare(DEPENDENCY, RULES)
-    task = partial(app.task, shared=False)
-    settle = partial(app.limits.settle, tokens=5)
-    task(name="chaos.limited", limits=LIMITS)(_named(lambda id_, seconds=0.0: run(id_, seconds, do=settle)))
-    task(name="chaos.needy", needs=Resources(memory_mb=1))(_named(run))
-    task(name="chaos.fair", fair_key="{id_}")(_named(run))
-    task(name="chaos.unique", unique=Unique(within_s=KEY_S))(_named(run))
-    task(name="chaos.answered", fallback=LastGood(max_age_s=60))(_named(run))
-    task(name="chaos.shut", fallback=[LastGood(), Default(value="none")])(shut_out)
-    retried = partial(task, bind=True)
-    retried(name="chaos.flaky", breaker=DEPENDENCY, retry=ImmediateRetry(max_retries=50))(_bound(fail_first))
-    retried(name="chaos.parked", retry=BATCHED)(_bound(fail_first))
-    retried(name="chaos.budgeted", retry=ImmediateRetry(budget=BUDGET))(_bound(fail_first))
-    retried(name="chaos.learning", retry=AdaptiveRetry(attempt_cost_s=0.1))(_bound(fail_first))
-    retried(name="chaos.hopeless", retry=ImmediateRetry(max_retries=0, dead_letter=True))(_bound(give_up))
-    if knows_late:
-        task(name="chaos.late")(_named(run))
+    task = partial(app.task, shared=False, bind=True)
+    task(name="chaos.flaky", breaker=DEPENDENCY, retry=ImmediateRetry(max_retries=50))(_bound(fail_first))
+    task(name="chaos.parked", retry=BATCHED)(_bound(fail_first))
+    task(name="chaos.budgeted", retry=ImmediateRetry(budget=BUDGET))(_bound(fail_first))
+    task(name="chaos.learning", retry=AdaptiveRetry(attempt_cost_s=0.1))(_bound(fail_first))
+    task(name="chaos.hopeless", retry=ImmediateRetry(max_retries=0, dead_letter=True))(_bound(give_up))
+
+
+def _durable(app: Hive, run: Callable[..., str]) -> None:
+    def stepwise(task: Any, id_: str, seconds: float = 0.0) -> str:
+        steps = task.durable
+        steps.step("first", time.monotonic)
+        steps.sleep(for_s=0.3)
+        steps.step("second", time.monotonic)
+        return run(id_, seconds)
+
+    def signalled(task: Any, id_: str, seconds: float = 0.0) -> str:
+        task.durable.wait_for(EVENT)
+        return run(id_, seconds)
+
+    task = partial(app.task, shared=False, bind=True, durable=True)
+    task(name="chaos.durable")(_bound(stepwise))
+    task(name="chaos.signalled")(_bound(signalled))
 
 
 def _named(function: Callable[..., Any]) -> Callable[..., Any]:

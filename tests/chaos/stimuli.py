@@ -18,10 +18,9 @@ from functools import partial
 from celery import chord
 
 from hive.resilience.breaker import BreakerState
-from hive.store.values import ConsumerInfo
 from tests.chaos.fleet import Fleet
 from tests.chaos.kinds import SHUT
-from tests.chaos.operators import GIVEN_UP, REVOKED
+from tests.chaos.operators import GIVEN_UP, REVOKED, SIGNALLED, SOMEBODY
 from tests.chaos.workload import FIRST, QUEUE, Effects, publish_every_kind
 from tests.support.eventually import eventually
 
@@ -30,8 +29,6 @@ Stimulus = Callable[[Fleet, str], None]
 
 #: Where the first worker's lane is.
 LANE = f"{FIRST}@{socket.gethostname()}"
-
-SOMEBODY = ConsumerInfo(node="somebody", pid=1, version="0", started_ms=0)
 
 
 def die(fleet: Fleet, timeout_s: float = 15) -> None:
@@ -256,6 +253,19 @@ def revoked(fleet: Fleet) -> None:
     (fleet.directory / REVOKED).write_text("\n".join(ids))
 
 
+def published(fleet: Fleet) -> None:
+    """Messages wait, and no worker is there."""
+    fleet.publish([str(number) for number in range(4)])
+
+
+def parked(fleet: Fleet) -> None:
+    """A task waits for a signal."""
+    fleet.start()
+    fleet.publish([SIGNALLED], task="chaos.signalled", task_id=SIGNALLED)
+    store = fleet.store()
+    eventually(lambda: store.parked_run(SIGNALLED), 15, what="it is parked")
+
+
 EVERYTHING = (
     "bind", "check", "claim", "finish", "finish_with_result", "follow", "read_lanes", "register", "renew", "report_load",
     "report_use", "retry", "start", "tick",
@@ -273,6 +283,15 @@ STIMULI: dict[str, Stimulus] = {
     **dict.fromkeys(("dead_import", "dead_remove"), partial(operated, "transfer", letters, then="redrive")),
     **dict.fromkeys(("purge", "delete_queue"), partial(operated, "give_up", given_up)),
     **dict.fromkeys(("cancel_scheduled", "free_key"), partial(operated, "revoke", revoked)),
+    **dict.fromkeys(("step_begin", "step_end", "park", "end_run"), partial(kind, "durable", 4, 0.0)),
+    **dict.fromkeys(
+        ("agent_enter", "agent_leave", "agent_move", "agent_park", "agent_policy", "agent_release", "signal_agent"),
+        partial(operated, "tend", published),
+    ),
+    **dict.fromkeys(
+        ("lead", "lead_note", "lead_read", "lead_resign", "read_demand", "record_scaling"),
+        partial(operated, "lead", published),
+    ),
     "adopt": partial(operated, "adopt", left_by_stock),
     "answer": shut,
     "book": partial(kind, "needy", 4, 0.1),
@@ -282,6 +301,7 @@ STIMULI: dict[str, Stimulus] = {
     "drain_lane of the dead": lane_of_the_dead,
     "follow of a chord": chords,
     "keep_answer": partial(kind, "answered", 4, 0.0),
+    "keep_checkpoint": partial(operated, "keep", published),
     "limit_renew": partial(kind, "limited", 2, 2.5),
     "pop": partial(operated, "ping", alive),
     "postpone": late_task,
@@ -297,6 +317,7 @@ STIMULI: dict[str, Stimulus] = {
     "reschedule": stock_eta,
     "retry_budget": partial(kind, "budgeted", 4, 0.0),
     "retry_learn": partial(kind, "learning", 4, 0.0),
+    "signal_run": partial(operated, "signal", parked),
     "touch": publishing_to_what_expires,
     "unbook": partial(kind, "needy", 4, 0.1),
     "wake_lane": partial(in_lane, 0.05, False),
