@@ -38,6 +38,11 @@ class Comparison:
                 pipeline.zrange(names.key("deaths:expiry"), 0, -1)
                 pipeline.zrange(names.key("consumers"), 0, -1, withscores=True)
                 pipeline.lpop(names.key("wake"))
+                pipeline.hkeys(names.key("loads"))
+                for worker in queue.lanes:
+                    pipeline.lpop(names.lane_wake(worker))
+                    for key in names.lane(worker):
+                        pipeline.lrange(key, 0, -1)
                 for consumer in consumers:
                     for key in names.of_consumer(consumer.id)[:2]:
                         pipeline.hgetall(key)
@@ -77,6 +82,12 @@ class Comparison:
         }
         wake = next(reply)
         assert wake is not None or queue.name not in self.model.woken
+        assert {worker.decode() for worker in next(reply)} == set(queue.lanes)
+        for worker, lane in queue.lanes.items():
+            token = next(reply)
+            assert token is not None or f"{queue.name}@{worker}" not in self.model.woken
+            for step in STEPS:
+                assert next(reply)[::-1] == [message.payload for message in lane[step]]
 
     def compare_deaths(self, queue: str, deaths: dict[bytes, bytes], expiry: list[bytes]) -> None:
         counted = {id_.decode(): json.loads(record)["count"] for id_, record in deaths.items()}
@@ -107,7 +118,7 @@ class Comparison:
             if key[0] == queue
         ]
         ready = [message for of_step in one.ready.values() for message in of_step]
-        return ready + one.suspects + held + [message for _, message in one.scheduled.values()]
+        return ready + one.in_lanes() + one.suspects + held + [message for _, message in one.scheduled.values()]
 
     def compare_totals(self) -> None:
         everywhere = [message.id for queue in QUEUES for message in self.living(queue)]

@@ -58,6 +58,11 @@ class Queue:
     ticked: tuple[int, str] | None = None
     turn: tuple[str, int] | None = None
     windows: dict[int, tuple[int, set[str]]] = field(default_factory=dict)
+    lanes: dict[str, dict[int, list[Message]]] = field(default_factory=dict)
+    """What waits in open lanes, by worker; those of these tests are named as their consumers are."""
+
+    def in_lanes(self) -> list[Message]:
+        return [message for lane in self.lanes.values() for of_step in lane.values() for message in of_step]
 
 
 class Model:
@@ -75,7 +80,12 @@ class Model:
         self.settled: set[str] = set()
         """Messages whose count of deaths must be gone, because they ended while it was known whose it was."""
         self.woken: set[str] = set()
+        """Queues, and lanes as ``<queue>@<worker>``, that must have a token."""
         self.published = 0
+        self.long: dict[str, tuple[str, int]] = {}
+        """By queue the lane that claims may steal from, and what is left to it."""
+        self.more = False
+        """Whether the last claim left anything to the same consumer."""
 
     # Publishing
 
@@ -91,12 +101,15 @@ class Model:
         current.add(dedup_id)
         return known
 
-    def publish(self, message: Message, dedup_id: str | None, due_ms: int | None) -> bool:
+    def publish(self, message: Message, dedup_id: str | None, due_ms: int | None, lane: str | None = None) -> bool:
         queue = self.queues[message.queue]
         if dedup_id is not None and self.repeat(queue, dedup_id):
             return False
         self.published += 1
-        if due_ms is None:
+        if due_ms is None and lane is not None and self.lane_lives(queue, lane):
+            queue.lanes[lane][message.priority].append(message)
+            self.woken.add(f"{queue.name}@{lane}")
+        elif due_ms is None:
             queue.ready[message.priority].append(message)
             self.woken.add(queue.name)
         else:
@@ -107,11 +120,13 @@ class Model:
         """Forget all that waits, and what was published; return how much."""
         queue = self.queues[name]
         ready = [message for of_step in queue.ready.values() for message in of_step]
+        ready += queue.in_lanes()
         scheduled = [message for _, message in queue.scheduled.values()]
         self.done |= {message.id for message in ready + scheduled + queue.suspects}
         counts = len(ready), len(scheduled), len(queue.suspects)
         queue.ready = {step: [] for step in STEPS}
         queue.scheduled, queue.suspects, queue.windows = {}, [], {}
+        queue.lanes = {worker: new_lane() for worker in queue.lanes}
         self.woken.discard(name)
         return counts
 
@@ -135,6 +150,30 @@ class Model:
             self.woken.add(queue.name)
         return len(due)
 
+    # Lanes
+
+    def lane_lives(self, queue: Queue, worker: str) -> bool:
+        return worker in queue.lanes and self.consumers[worker].lease.get(queue.name, 0) > self.now_ms
+
+    def has_lane(self, worker: str) -> bool:
+        return any(worker in queue.lanes for queue in self.queues.values())
+
+    def report(self, name: str, worker: str) -> None:
+        self.queues[name].lanes.setdefault(worker, new_lane())
+
+    def drain(self, name: str, worker: str, *, anyway: bool) -> int:
+        """Put what waits in a lane before all that is ready, unless its worker lives, and close it."""
+        queue = self.queues[name]
+        if self.lane_lives(queue, worker) and not anyway:
+            return 0
+        lane = queue.lanes.pop(worker, new_lane())
+        for step, messages in lane.items():
+            queue.ready[step][:0] = messages
+        moved = sum(map(len, lane.values()))
+        if moved:
+            self.woken.add(name)
+        return moved
+
     # Claiming
 
     def register(self, id_: str) -> Consumer:
@@ -146,6 +185,7 @@ class Model:
         self, consumer: Consumer, order: list[str], sequence: int, credit: int, *, idle: bool
     ) -> tuple[ClaimStatus, list[tuple[str, bytes, bool]]]:
         """Return the status and (queue, payload, suspect) in order; the caller tells the tokens by `record`."""
+        self.more = False
         if any(not consumer.registered(name) for name in order):
             return ClaimStatus.UNREGISTERED, []
         if any(consumer.last.get(name, (0, []))[0] > sequence for name in order):
@@ -164,7 +204,7 @@ class Model:
         elif any(self.takes_turn(queue, consumer) for queue in with_suspects):
             return ClaimStatus.DRAIN, []
         else:
-            self.taken = [(message, False) for message in self.take(order, credit)]
+            self.taken = [(message, False) for message in self.take(consumer, order, sequence, credit)]
         return ClaimStatus.TAKEN, [(message.queue, message.payload, suspect) for message, suspect in self.taken]
 
     def same_batch(self, consumer: Consumer, order: list[str], sequence: int) -> list[tuple[str, bytes, bool]]:
@@ -185,18 +225,43 @@ class Model:
         queue.turn = (consumer.id, self.now_ms + self.lease_ms)
         return True
 
-    def take(self, order: list[str], credit: int) -> list[Message]:
+    def take(self, consumer: Consumer, order: list[str], sequence: int, credit: int) -> list[Message]:
         taken: list[Message] = []
         bytes_left = self.max_bytes
+        lanes = {name: lane for name in order if any((lane := self.queues[name].lanes.get(consumer.id, {})).values())}
+        excess = {name: self.excess(consumer, name) for name in order}
         for step in STEPS:
             for name in order:
-                ready = self.queues[name].ready[step]
-                while ready and len(taken) < credit and bytes_left > 0:
-                    taken.append(ready.pop(0))
+                lists = [lanes[name][step]] if name in lanes else []
+                lists.insert(len(lists) if sequence % 4 else 0, self.queues[name].ready[step])
+                while any(lists) and len(taken) < credit and bytes_left > 0:
+                    taken.append(next(filter(None, lists)).pop(0))
                     bytes_left -= len(taken[-1].payload)
-        if len(taken) == credit or bytes_left <= 0:
-            self.woken |= {name for name in order if self.is_ready(name)}
+        for name in order:
+            if bytes_left > 0 and (stolen := self.steal(name, credit - len(taken), excess[name])):
+                taken += stolen
+                self.more |= len(stolen) < excess[name]
+            is_full = len(taken) == credit or bytes_left <= 0
+            if is_full and self.is_ready(name):
+                self.woken.add(name)
+            self.more |= is_full and (self.is_ready(name) or any(lanes.get(name, {}).values()))
         return taken
+
+    def excess(self, consumer: Consumer, name: str) -> int:
+        """Return by how much the lane to steal from is longer than what is left to it."""
+        worker, bound = self.long.get(name, (consumer.id, 0))
+        if worker == consumer.id or not self.has_lane(consumer.id):
+            return 0
+        return max(sum(map(len, self.queues[name].lanes.get(worker, {}).values())) - bound, 0)
+
+    def steal(self, name: str, room: int, excess: int) -> list[Message]:
+        """Take half of what a long lane has above what is left to it."""
+        lane = self.queues[name].lanes.get(self.long.get(name, ("", 0))[0], {})
+        left, stolen = min(room, -(-excess // 2)), list[Message]()
+        for step in lane:
+            while lane[step] and len(stolen) < left:
+                stolen.append(lane[step].pop(0))
+        return stolen
 
     def is_ready(self, name: str) -> bool:
         return any(self.queues[name].ready.values())
@@ -303,3 +368,7 @@ class Model:
         if not remaining:
             del consumer.lease[name]
         return True, counts[Fate.READY], counts[Fate.SUSPECT], counts[Fate.DEAD], remaining
+
+
+def new_lane() -> dict[int, list[Message]]:
+    return {step: [] for step in STEPS}

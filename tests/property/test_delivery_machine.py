@@ -38,6 +38,7 @@ from hive.store.values import (
     StoredResult,
 )
 from tests.property.delivery_comparison import Comparison
+from tests.property.delivery_lanes import LaneRules
 from tests.property.delivery_model import HOUR_MS, QUEUES, STEPS, Consumer, Held, Message, Model
 from tests.support.redis_server import RedisServer
 
@@ -47,7 +48,7 @@ SETTINGS = DeliverySettings(lease_s=6.0, claim_max_bytes=400, claim_max_messages
 INFO = ConsumerInfo(node="celery@test", pid=1, version="0", started_ms=0)
 
 
-class DeliveryMachine(Comparison, RuleBasedStateMachine):
+class DeliveryMachine(Comparison, LaneRules, RuleBasedStateMachine):
     """Three workers, two queues, and everything that can happen to them."""
 
     server: ClassVar[RedisServer]
@@ -194,6 +195,7 @@ class DeliveryMachine(Comparison, RuleBasedStateMachine):
         sequence = sequence or consumer.sequence
         self.model.taken = []
         status, expected = self.model.claim(consumer, order, sequence, credit, idle=idle)
+        self.serve(consumer)
         claim = self.store.claim(consumer.id, order, sequence=sequence, credit=credit, idle=idle)
         assert claim.status is status
         assert [(one.id.queue, one.payload, one.suspect) for one in claim.deliveries] == expected  # I8, I10
@@ -203,11 +205,7 @@ class DeliveryMachine(Comparison, RuleBasedStateMachine):
                 assert token > self.last_token[queue]  # I3
                 self.last_token[queue] = token
             self.model.record(consumer, sequence, keys)
-            assert claim.more == (
-                (len(keys) == credit or sum(len(one.payload) for one in claim.deliveries) >= SETTINGS.claim_max_bytes)
-                and not claim.deliveries[0].suspect
-                and any(any(self.model.queues[name].ready.values()) for name in order)
-            )
+            assert claim.more == self.model.more
         if status is ClaimStatus.UNREGISTERED:
             self.bury_worker(consumer)
         elif seen:
