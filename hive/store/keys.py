@@ -102,6 +102,15 @@ Of the run of a durable task, ``<r>`` = ``{hive:run:<task id>}:hive:``; of agent
 ``<a>waiting:<n>``       HASH   message id to the queue in which it is parked  agent_park           release, enter
 ======================== ====== ============================================== ==================== ==================
 
+Of scaling, beside who leads it, ``<s>`` = ``{hive:lead:scaling}:hive:``; ``<t>`` is an agent type:
+
+======================== ====== ============================================== ==================== ==================
+``<s>sizes``             HASH   agent type to what its leader decided last     record_scaling       nobody
+``<s>history:<t>``       LIST   changes of size, newest left, at most 100      record_scaling       a week unused
+``<s>overrides``         HASH   agent type to the slots somebody asked for     ``hive scale``       ``hive scale``
+``<s>arrivals:<t>``      ZSET   ``<minute>:<messages>`` by minute              the scaler           a week
+======================== ====== ============================================== ==================== ==================
+
 Of limits, under one tag of their own, ``<l>`` = ``{hive:limits}:hive:``; ``<n>`` is ``<unit>:<window ms>:<key>``:
 
 ======================== ====== ============================================== ==================== ==================

@@ -60,8 +60,8 @@ class Scaled:
         self.app.control.broadcast("hive_look_at_size")
 
     def sizes(self) -> list[int]:
-        """Return the slots of each worker, as they say themselves."""
-        stats = self.app.control.inspect(timeout=0.7).stats() or {}
+        """Return the slots of the only worker, as it says itself."""
+        stats = self.app.control.inspect(timeout=2.0, limit=1).stats() or {}
         return sorted(int(one["autoscaler"]["current"]) for one in stats.values())
 
     def consumers(self) -> int:
@@ -102,14 +102,14 @@ def test_slots_follow_what_waits_and_what_runs_is_never_taken(scaled: Scaled) ->
     change = scaled.changes()[0]
     assert (change["reason"], change["slots"], change.get("term")) == ("backlog", 1, None)
     assert change["backlog"] > 100
-    for round_ in range(12):
+    for round_ in range(6):
         scaled.publish(20, 0.03)
         scaled.look(2 if round_ % 2 == 0 else 6)
         eventually(lambda wanted=2 if round_ % 2 == 0 else 6: scaled.sizes() == [wanted], 30, what="the size asked for")
     scaled.assert_all_ran_once()
-    # 1 -> 6, then 6 -> 2 six times and back six times; each of them is in the history with what it was decided by.
+    # 1 -> 6, then 6 -> 2 and back three times; each of them is in the history with what it was decided by.
     shrunk = [one for one in scaled.changes() if one["target"] < one["slots"]]
-    assert sum(one["reason"] == "override" for one in shrunk) >= 6
+    assert sum(one["reason"] == "override" for one in shrunk) >= 3
     scaled.look(None)
     assert "celery" not in scaled.run("scale", "--json", slots=6)
 

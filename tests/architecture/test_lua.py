@@ -142,6 +142,8 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "purge": (lambda store: store.purge("q"), 12 + STEPS),
     "reap": (lambda store: store.reap("q", "c"), 15 + STEPS),
     "reconcile": (lambda store: store.reconcile("c", "q", [], 1), 5 + STEPS),
+    "read_demand": (lambda store: store.demand(["q", "r"]), 2 * (6 + STEPS)),
+    "record_scaling": (lambda store: store.record_scaling("t", "d", term=1, changed=True), 3),
     "redrive": (lambda store: store.redrive("q", ["1"], to="r"), 9 + STEPS),
     "register": (lambda store: store.register("c", ["q"], INFO), 3),
     "reject": (lambda store: store.reject("c", ID, "killed"), 13 + STEPS),
