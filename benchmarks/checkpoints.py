@@ -31,6 +31,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -102,32 +103,33 @@ def times(chosen: argparse.Namespace) -> dict[str, Any]:
 
 
 def measured(sides: Sides, states: Iterator[Any], count: int) -> dict[str, Any]:
-    """Write, read from the broker, and read with the broker emptied, ``count`` times over a few agents."""
+    """Write ``count`` states of a few agents, then read from the broker, then with the broker emptied before each read."""
     store = sides.open()
-    taken: dict[str, list[float]] = {
-        "write": [],
-        "read_broker": [],
-        "read_database": [],
-        "read_database_new_process": [],
-    }
-    for agent in range(AGENTS):
-        store.write(f"agent-{agent}", next(states))
+    taken: dict[str, list[float]] = {name: [] for name in ("write", "read_broker", "read_database", "read_new_process")}
+    agents = [f"agent-{number}" for number in range(AGENTS)]
+    for agent in agents:
+        store.write(agent, next(states))
     stored = 0
+    latest = {}
     for number in range(count):
-        agent, state = f"agent-{number % AGENTS}", next(states)
-        written = clocked(taken["write"], lambda agent=agent, state=state: store.write(agent, state))
-        stored += written.stored_bytes
-        read = clocked(taken["read_broker"], lambda agent=agent: store.read(agent))
-        assert (read.state, read.source) == (state, Source.CACHE)
+        agent = agents[number % AGENTS]
+        latest[agent] = next(states)
+        stored += clocked(taken["write"], partial(store.write, agent, latest[agent])).stored_bytes
+    for number in range(count):
+        agent = agents[number % AGENTS]
+        read = clocked(taken["read_broker"], partial(store.read, agent))
+        assert (read.state, read.source) == (latest[agent], Source.CACHE)
+    for number in range(count):
+        agent = agents[number % AGENTS]
         sides.empty_broker()
-        read = clocked(taken["read_database"], lambda agent=agent: store.read(agent))
-        assert (read.state, read.source) == (state, Source.DATABASE)
-        if number % 5 == 0:
-            sides.empty_broker()
-            fresh = sides.open()
-            read = clocked(taken["read_database_new_process"], lambda agent=agent, fresh=fresh: fresh.read(agent))
-            assert (read.generation, read.source) == (written.generation, Source.DATABASE)
-            fresh.close()
+        read = clocked(taken["read_database"], partial(store.read, agent))
+        assert (read.state, read.source) == (latest[agent], Source.DATABASE)
+    for number in range(count // 5):
+        sides.empty_broker()
+        fresh = sides.open()
+        read = clocked(taken["read_new_process"], partial(fresh.read, agents[number % AGENTS]))
+        assert read.source is Source.DATABASE
+        fresh.close()
     store.close()
     return {"stored_bytes": round(stored / count), **{name: quantiles(values) for name, values in taken.items()}}
 
