@@ -274,7 +274,7 @@ class Sleeper:
         if found is None:
             raise HiveError(
                 f"agent {agent!r} slept with a checkpoint, and {self._app.checkpoints.place} has none: several hosts need "
-                "one database (checkpoints.url)"
+                "one database (checkpoints.database_url)"
             )
         if self.on_wake is not None:
             self.on_wake(agent, found.state)
