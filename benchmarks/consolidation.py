@@ -36,7 +36,7 @@ import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +55,11 @@ from hive.memory.tokens import estimated_tokens  # noqa: E402
 AGENT, TRIAL = "agent", "trial"
 RESULTS = 10
 LEAST_CHARS = 3
-SHARES = (0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.75, 1.0)
-SCORES = (1000.0, 8.0, 4.0, 3.0, 2.0, 1.5, 1.0, 0.0)
+SHARES = (0.15, 0.25, 0.4, 0.6, 1.0)
+SCORES = (2.0, 1000.0, 4.0, 1.0, 0.0)
 WHOLE = frozenset({"system"})
+
+counted = lru_cache(maxsize=None)(estimated_tokens)
 
 Policy = Callable[[Sequence[Context], Sequence[Context]], Compaction]
 
@@ -178,13 +180,13 @@ def dropping(fresh: Sequence[Context], known: Sequence[Context], texts: Sequence
 
 def newest(share: float, fresh: Sequence[Context], known: Sequence[Context]) -> Compaction:
     """Keep the newest contexts, up to a share of the conversation's tokens; the last one in part."""
-    room = share * sum(estimated_tokens(one.text) for one in fresh if one.author not in WHOLE)
+    room = share * sum(counted(one.text) for one in fresh if one.author not in WHOLE)
     kept: list[tuple[Context, str]] = []
     for one in reversed(fresh):
         if one.author in WHOLE:
             kept.append((one, one.text))
         elif room > 0:
-            size = estimated_tokens(one.text)
+            size = counted(one.text)
             kept.append((one, one.text[-max(1, round(len(one.text) * min(1.0, room / max(1, size)))) :]))
             room -= size
     return dropping(fresh, known, kept[::-1])
@@ -207,10 +209,10 @@ class TextRank:
         key = (fresh[0].id, len(fresh))
         if key not in self._ranked:
             self._ranked[key] = self._rank(fresh)
-        room = share * sum(estimated_tokens(one.text) for one in fresh if one.author not in WHOLE)
+        room = share * sum(counted(one.text) for one in fresh if one.author not in WHOLE)
         kept = [(-1, one, one.text) for one in fresh if one.author in WHOLE]
         for _, number, one, sentence in sorted(self._ranked[key], key=lambda each: (-each[0], each[1])):
-            room -= estimated_tokens(sentence)
+            room -= counted(sentence)
             if room < 0:
                 break
             kept.append((number, one, sentence))
@@ -265,8 +267,8 @@ def measured(conversations: Sequence[Conversation], policy: Policy, directory: P
     left = database.read(AGENT)
     database.close()
     different = {(one.kind, one.author, one.text) for each in conversations for one in each.contexts}
-    before = sum(estimated_tokens(text) for *_, text in different)
-    after = sum(estimated_tokens(one.text) for one in left)
+    before = sum(counted(text) for *_, text in different)
+    after = sum(counted(one.text) for one in left)
     chars = sum(len(text) for *_, text in different)
     return {
         "tokens_before": before,
@@ -302,8 +304,8 @@ def _look(database: SqliteMemories, need: Need, decided: Compaction, source: str
     unsourced = "\n".join(one.text for one in search(database, AGENT, need.query, limit=RESULTS, source=None))
     left = "\n".join(one.text for one in decided.drafts)
     counts["calls"] += 1
-    counts["result_tokens"] += estimated_tokens(found)
-    counts["context_tokens"] += estimated_tokens(left)
+    counts["result_tokens"] += counted(found)
+    counts["context_tokens"] += counted(left)
     for value in need.facts:
         is_found = stands(value, found)
         counts["needed"] += 1

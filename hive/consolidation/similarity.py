@@ -7,6 +7,7 @@ Ullman, "Mining of Massive Datasets", chapter 3).
 
 import zlib
 from collections import defaultdict
+from functools import lru_cache
 
 from hive.consolidation.sentences import words
 
@@ -17,11 +18,15 @@ BAND = 4
 #: Words that are one shingle.
 SHINGLE = 2
 
+#: Signatures that are kept: a run of consolidation meets the same known sentences in each of its slices.
+CACHED = 20_000
+
 _PRIME = (1 << 61) - 1
 #: Multipliers and summands of the hashes; any will do, but every process must have the same.
 _FACTORS = tuple((pow(3, 2 * number + 1, _PRIME), pow(7, 3 * number + 2, _PRIME)) for number in range(1, HASHES + 1))
 
 
+@lru_cache(maxsize=CACHED)
 def shingles(text: str) -> frozenset[int]:
     """Return the hashed shingles of a text, whatever its case and its punctuation."""
     said = words(text)
@@ -68,6 +73,7 @@ class NearDuplicates:
         return best if best is not None and candidates[best] >= self._at_least else None
 
 
+@lru_cache(maxsize=CACHED)
 def _bands(parts: frozenset[int]) -> list[tuple[int, ...]]:
     signature = [min((factor * part + summand) % _PRIME for part in parts) for factor, summand in _FACTORS]
     return [(at, *signature[at : at + BAND]) for at in range(0, HASHES, BAND)]

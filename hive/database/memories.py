@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 from hive.database.contexts import Context, ContextKind
 from hive.errors import HiveError
@@ -89,6 +89,9 @@ class MemoryDatabase(Protocol):
     def place(self) -> str:
         """Where it is, for an operator; says no password."""
 
+    def close(self) -> None:
+        """Close the connections that nobody uses; a later call opens new ones."""
+
     def append(self, agent: str, contexts: Sequence[Context]) -> list[int]:
         """Keep contexts and return their ids, in order; a repeat keeps them twice."""
 
@@ -173,3 +176,38 @@ class MemoryDatabase(Protocol):
 def words_query(words: Sequence[str]) -> str:
     """Return words as a query of FTS5 that any one of them meets; whatever they hold is text, never syntax."""
     return " OR ".join('"' + word.replace('"', '""') + '"' for word in words)
+
+
+def context_of(row: Sequence[Any]) -> Context:
+    """Return a context from its columns, the id first."""
+    id_, kind, text, author, source, at_ms, used, tokens, subject = row
+    return Context(
+        id=id_,
+        kind=ContextKind(kind),
+        text=text if isinstance(text, str) else bytes(text).decode(),
+        author=author,
+        source=source,
+        at_ms=at_ms,
+        used_count=used,
+        token_count=tokens,
+        subject=subject,
+    )
+
+
+def archived_of(row: Sequence[Any]) -> ArchivedContext:
+    """Return an archived context from the columns of a context and five of its own."""
+    run, reason, gone_at_ms, until_ms, written_by = row[9:]
+    return ArchivedContext(
+        context=context_of(row[:9]),
+        run=run,
+        reason=reason,
+        gone_at_ms=gone_at_ms,
+        until_ms=until_ms,
+        written_by=written_by,
+    )
+
+
+def run_of(row: Sequence[Any]) -> StoredRun:
+    """Return a run from its columns."""
+    run, agent, job, started_at_ms, state, report = row
+    return StoredRun(run=run, agent=agent, job=job, started_at_ms=started_at_ms, state=state, report=report)

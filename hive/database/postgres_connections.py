@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import psycopg
 
 #: The last step of :mod:`hive.database.migrations`.
-NEWEST_STEP = "checkpoints_1"
+NEWEST_STEP = "memories_1"
 
 #: Held while tables are made or changed: two who do it at once would disturb one another.
 _STEPS_LOCK = 4_839_127_640_012

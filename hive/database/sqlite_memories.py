@@ -10,6 +10,9 @@ from hive.database.memories import (
     MemoryConflictError,
     MemorySize,
     StoredRun,
+    archived_of,
+    context_of,
+    run_of,
     words_query,
 )
 from hive.database.memory_schema import COLUMNS, STEPS
@@ -71,7 +74,7 @@ class SqliteMemories:
                 sql += f" AND {condition}"
                 values.append(value)
         rows = self._rows(f"{sql} ORDER BY id LIMIT ?", *values, -1 if limit is None else limit)
-        return [_context(row) for row in rows]
+        return [context_of(row) for row in rows]
 
     def find(self, agent: str, words: Sequence[str], limit: int) -> list[int]:
         """Return ids, best first by BM25; see :meth:`hive.database.memories.MemoryDatabase.find`."""
@@ -135,7 +138,8 @@ class SqliteMemories:
         """Undo a run; see :meth:`hive.database.memories.MemoryDatabase.undo`."""
         with self._file.writing() as connection:
             later = connection.execute(
-                "SELECT run FROM archived_contexts WHERE agent = ?1 AND written_by = ?2 AND run <> ?2 LIMIT 1", (agent, run)
+                "SELECT run FROM archived_contexts WHERE agent = ?1 AND written_by = ?2 AND run <> ?2 LIMIT 1",
+                (agent, run),
             ).fetchone()
             if later is not None:
                 raise MemoryConflictError(f"run {later[0]} took out what run {run} wrote: undo {later[0]} first")
@@ -160,7 +164,7 @@ class SqliteMemories:
             run,
             -1 if limit is None else limit,
         )
-        return [_archived(row) for row in rows]
+        return [archived_of(row) for row in rows]
 
     def size(self, agent: str) -> MemorySize:
         """Return how large a memory is."""
@@ -200,10 +204,7 @@ class SqliteMemories:
             agent,
             limit,
         )
-        return [
-            StoredRun(run=run, agent=name, job=job, started_at_ms=at_ms, state=state, report=report)
-            for run, name, job, at_ms, state, report in rows
-        ]
+        return [run_of(row) for row in rows]
 
     def index(self, *, rebuild: bool = False) -> bool:
         """Bring the index of words into its best form; see :meth:`hive.database.memories.MemoryDatabase.index`."""
@@ -297,30 +298,3 @@ def _put_back(connection: "sqlite3.Connection", agent: str, condition: str, valu
         (agent, value),
     )
     return connection.execute(f"DELETE {gone}", (agent, value)).rowcount
-
-
-def _context(row: Sequence[Any]) -> Context:
-    id_, kind, text, author, source, at_ms, used, tokens, subject = row
-    return Context(
-        id=id_,
-        kind=ContextKind(kind),
-        text=text,
-        author=author,
-        source=source,
-        at_ms=at_ms,
-        used_count=used,
-        token_count=tokens,
-        subject=subject,
-    )
-
-
-def _archived(row: Sequence[Any]) -> ArchivedContext:
-    run, reason, gone_at_ms, until_ms, written_by = row[9:]
-    return ArchivedContext(
-        context=_context(row[:9]),
-        run=run,
-        reason=reason,
-        gone_at_ms=gone_at_ms,
-        until_ms=until_ms,
-        written_by=written_by,
-    )

@@ -73,8 +73,12 @@ class Memory:
         """Remember several things in one step, all or none; time and tokens are filled in where they are 0.
 
         Raises:
+            InputError: a text cannot be written as UTF-8, or a name holds a zero byte.
             DatabaseError: they cannot be written, and were not.
         """
+        contexts = list(contexts)
+        for one in contexts:
+            _require_text(one)
         now_ms = self._clock.wall_ms()
         ids = self._database.append(
             self.agent,
@@ -173,6 +177,15 @@ class Memory:
             dropped = {one.id: reason for one in contexts}
             self._database.replace(self.agent, run, [], dropped, at_ms=self._clock.wall_ms(), until_ms=until_ms)
         return len(contexts)
+
+
+def _require_text(context: Context) -> None:
+    try:
+        f"{context.text}{context.author}{context.source}".encode()
+    except UnicodeEncodeError as error:
+        raise InputError(f"a context's text cannot be written as UTF-8: {error}") from error
+    if "\0" in context.author + context.source:
+        raise InputError("a context's author and source hold no zero bytes")
 
 
 def _past(settings: MemorySettings, count: int, size_bytes: int, *, is_old: bool) -> str | None:

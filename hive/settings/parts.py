@@ -266,7 +266,9 @@ class MemorySettings(Part):
     """What agents remember: where it is kept, how much, and what consolidation may do."""
 
     database_url: SecretStr | None = Field(
-        None, description="Where memories are kept: sqlite:///path. Unset: a SQLite file under `home`."
+        None,
+        description="Where memories are kept: postgresql://user:password@host/database (extra `postgres`) for agents that "
+        "move between hosts, sqlite:///path for those of one host. Unset: a SQLite file under `home`.",
     )
     max_count: PositiveInt = Field(
         20_000, description="Contexts in the memory of an agent; past that the oldest are archived, for good."
