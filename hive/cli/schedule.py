@@ -12,6 +12,7 @@ from hive.cli.queue import json_option, reached
 from hive.cli.screen import table_console
 from hive.cli.serving import app_option
 from hive.errors import InputError
+from hive.runtime.app import Hive
 from hive.runtime.beat.catching_up import POLICIES
 from hive.runtime.beat.entry import crontab_of
 from hive.runtime.beat.schedule import Scheduled
@@ -51,6 +52,7 @@ def list_entries(app_path: str, as_json: bool) -> None:
 @name_argument
 @click.argument("task", metavar="TASK")
 @app_option
+@json_option
 @click.option("--every-s", type=click.FloatRange(min=0.001), help="Seconds between two due times.")
 @click.option("--crontab", "expression", help="Minute, hour, day of month, month, day of week.")
 @click.option("--solar", "event", help="EVENT:LATITUDE:LONGITUDE, such as sunset:52.5:13.4 (extra solar).")
@@ -63,41 +65,46 @@ def list_entries(app_path: str, as_json: bool) -> None:
 )
 @click.option("--catch-up-most", type=click.IntRange(1), help="Due times sent at once, at most.")
 @click.option("--replace", is_flag=True, help="Also if there is an entry of that name.")
-def add(name: str, task: str, app_path: str, replace: bool, queue: str | None, **given: Any) -> None:
+def add(name: str, task: str, app_path: str, as_json: bool, replace: bool, **given: Any) -> None:
     """Add an entry NAME that calls TASK; it is due from now on."""
     when = _when(given["every_s"], given["expression"], given["event"])
     args, kwargs = _json("--args", given["args"], list), _json("--kwargs", given["kwargs"], dict)
-    reached(app_path)[0].schedule.add(
+    app = reached(app_path)[0]
+    app.schedule.add(
         name,
         task,
         when,
         args=args,
         kwargs=kwargs,
-        options={"queue": queue} if queue else {},
+        options={"queue": given["queue"]} if given["queue"] else {},
         catch_up=given["catch_up"],
         catch_up_most=given["catch_up_most"],
         zone=given["zone"],
         replace=replace,
     )
-    click.echo(f"entry {name} is due from now on")
+    _tell(app, name, as_json, "due from now on")
 
 
 @schedule.command("pause", epilog="Example: hive schedule pause tidy")
 @name_argument
 @app_option
-def pause(name: str, app_path: str) -> None:
+@json_option
+def pause(name: str, app_path: str, as_json: bool) -> None:
     """Send an entry no more until it is resumed; entries of the code too."""
-    reached(app_path)[0].schedule.pause(name)
-    click.echo(f"entry {name} is paused")
+    app = reached(app_path)[0]
+    app.schedule.pause(name)
+    _tell(app, name, as_json, "paused")
 
 
 @schedule.command("resume", epilog="Example: hive schedule resume tidy")
 @name_argument
 @app_option
-def resume(name: str, app_path: str) -> None:
+@json_option
+def resume(name: str, app_path: str, as_json: bool) -> None:
     """Send a paused entry again, from now on: what fell due meanwhile is not made up for."""
-    reached(app_path)[0].schedule.resume(name)
-    click.echo(f"entry {name} is due from now on")
+    app = reached(app_path)[0]
+    app.schedule.resume(name)
+    _tell(app, name, as_json, "due from now on")
 
 
 @schedule.command("run", epilog="Example: hive schedule run tidy --json")
@@ -113,10 +120,21 @@ def run(name: str, app_path: str, as_json: bool) -> None:
 @schedule.command("remove", epilog="Example: hive schedule remove tidy")
 @name_argument
 @app_option
-def remove(name: str, app_path: str) -> None:
+@json_option
+def remove(name: str, app_path: str, as_json: bool) -> None:
     """Forget an entry that was added at run time; one of the code can be paused only."""
-    reached(app_path)[0].schedule.remove(name)
-    click.echo(f"entry {name} is removed")
+    app = reached(app_path)[0]
+    app.schedule.remove(name)
+    _tell(app, name, as_json, "removed")
+
+
+def _tell(app: Hive, name: str, as_json: bool, word: str) -> None:
+    """Say what became of an entry: a sentence, or the entry as it stands now."""
+    if not as_json:
+        click.echo(f"entry {name} is {word}")
+        return
+    found = [_fields(entry) for entry in app.schedule.entries() if entry.name == name]
+    click.echo(json.dumps(found[0] if found else {"name": name, "is_removed": True}, indent=2))
 
 
 def _when(every_s: float | None, expression: str | None, event: str | None) -> float | BaseSchedule:

@@ -13,7 +13,7 @@ from kombu.exceptions import EncodeError
 from kombu.utils.json import dumps, loads
 
 from hive.errors import InputError
-from hive.runtime.beat.catching_up import CatchUp
+from hive.runtime.beat.catching_up import CatchUp, Policy
 from hive.runtime.beat.timing import Chained, CronTimes, Interval, Timing
 
 #: Where an entry comes from.
@@ -26,7 +26,7 @@ OURS = ("catch_up", "catch_up_most", "zone")
 SUN_APART_MS = 600_000
 
 
-class Entry(ScheduleEntry):
+class BeatEntry(ScheduleEntry):
     """Celery's entry, which knows when it is due on its own grid.
 
     Args:
@@ -39,27 +39,29 @@ class Entry(ScheduleEntry):
         InputError: the policy, the zone or the interval cannot be meant.
     """
 
+    options: dict[str, Any]
+    zone: str | None
+
     def __init__(
         self,
-        *args: Any,
-        catch_up: str | None = None,
+        catch_up: Policy | None = None,
         catch_up_most: int | None = None,
         zone: str | None = None,
         **given: Any,
     ) -> None:
-        super().__init__(*args, **given)
+        super().__init__(**given)
         if self.schedule is None or not self.task:
             raise InputError(f"entry {self.name!r}: a task and a schedule are meant")
-        own = {"catch_up": catch_up, "catch_up_most": catch_up_most, "zone": zone}
-        # As Celery's add_periodic_task passes them on.
-        self.options = {name: value for name, value in self.options.items() if name not in OURS}
-        asked = {**own, **{name: (given.get("options") or {}).get(name, own[name]) for name in OURS}}
+        # Celery's add_periodic_task passes on what it does not know as options.
+        options: dict[str, Any] = dict(given.get("options") or {})
+        policy, most, self.zone = (
+            options.pop(name, value) for name, value in zip(OURS, (catch_up, catch_up_most, zone), strict=True)
+        )
+        self.options = options
         defaults = self.app.settings.beat
         self.catch_up = CatchUp(
-            policy=asked["catch_up"] or defaults.catch_up,
-            most=defaults.catch_up_most if asked["catch_up_most"] is None else asked["catch_up_most"],
+            policy=policy or defaults.catch_up, most=defaults.catch_up_most if most is None else most
         )
-        self.zone: str | None = asked["zone"]
         self.timing = timing_of(self.schedule, self.shown_zone)
 
     @property
@@ -129,7 +131,7 @@ def _estimate(asked: BaseSchedule, moment: datetime) -> timedelta:
     return asked.remaining_estimate(moment)
 
 
-def definition_of(entry: Entry, source: str) -> bytes:
+def definition_of(entry: BeatEntry, source: str) -> bytes:
     """Return an entry as it stands on the broker. Arguments that are no JSON are left out; only its code knows them."""
     fields = {
         "task": entry.task,
@@ -146,7 +148,12 @@ def definition_of(entry: Entry, source: str) -> bytes:
         return json.dumps({**fields, "is_opaque": True}, sort_keys=True).encode()
 
 
-def entry_of(app: Any, name: str, definition: bytes) -> Entry:
+def source_of(definition: bytes) -> str:
+    """Return where an entry on the broker comes from."""
+    return str(loads(definition)["source"])
+
+
+def entry_of(app: Any, name: str, definition: bytes) -> BeatEntry:
     """Return the entry that :func:`definition_of` described.
 
     Raises:
@@ -156,7 +163,7 @@ def entry_of(app: Any, name: str, definition: bytes) -> Entry:
     if fields.get("is_opaque"):
         raise InputError(f"entry {name!r}: only the code that declares it knows its arguments")
     known = {key: fields[key] for key in ("task", "args", "kwargs", "options", *OURS)}
-    return Entry(name=name, app=app, schedule=schedule_of(name, fields["schedule"]), **known)
+    return BeatEntry(name=name, app=app, schedule=schedule_of(name, fields["schedule"]), **known)
 
 
 def described(given: BaseSchedule) -> dict[str, Any]:

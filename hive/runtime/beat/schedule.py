@@ -9,7 +9,8 @@ from celery.schedules import BaseSchedule
 from kombu.utils.json import loads
 
 from hive.errors import InputError, suggestion
-from hive.runtime.beat.entry import CODE, OPERATOR, Entry, definition_of, entry_of
+from hive.runtime.beat.catching_up import Policy
+from hive.runtime.beat.entry import CODE, OPERATOR, BeatEntry, definition_of, entry_of, source_of
 from hive.runtime.beat.scheduler import send
 from hive.store.beat_entries import BEAT, BeatEntries, EntryRecord
 from hive.store.leadership import Leadership, Term
@@ -77,7 +78,7 @@ class Schedule:
         args: Sequence[Any] = (),
         kwargs: Mapping[str, Any] | None = None,
         options: Mapping[str, Any] | None = None,
-        catch_up: str | None = None,
+        catch_up: Policy | None = None,
         catch_up_most: int | None = None,
         zone: str | None = None,
         replace: bool = False,
@@ -104,11 +105,11 @@ class Schedule:
             >>> app.schedule.add("tidy", "shop.tidy", crontab("30", "6"), zone="Europe/Berlin")  # doctest: +SKIP
         """
         known = self._entries.read().records.get(name)
-        if known is not None and _source(known) == CODE:
+        if known is not None and source_of(known.definition) == CODE:
             raise InputError(f"entry {name!r} is declared in code; change it there, or choose another name")
         if known is not None and not replace:
             raise InputError(f"there is an entry {name!r}; remove it first, or replace it")
-        entry = Entry(
+        entry = BeatEntry(
             name=name,
             app=self._app,
             task=task,
@@ -150,7 +151,7 @@ class Schedule:
             InputError: there is none, or the code declares it: the next leader would put it back.
             BrokerGoneError: no reply; repeat it.
         """
-        if _source(self._record(name)) == CODE:
+        if source_of(self._record(name).definition) == CODE:
             raise InputError(f"entry {name!r} is declared in code: pause it, or take it out there")
         self._entries.remove([name])
 
@@ -204,10 +205,6 @@ class Schedule:
             sent=record.sent,
             left_out=record.left_out,
         )
-
-
-def _source(record: EntryRecord) -> str:
-    return str(loads(record.definition)["source"])
 
 
 def _text(fields: Mapping[str, Any]) -> str:

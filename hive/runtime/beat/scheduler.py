@@ -15,7 +15,7 @@ from hive.clock import Clock, SystemClock
 from hive.errors import BrokerError, BrokerRefusedError, InputError, QueueFull
 from hive.runtime.backpressure import WAITS_OPTION
 from hive.runtime.beat.catching_up import decide
-from hive.runtime.beat.entry import CODE, Entry, definition_of, entry_of
+from hive.runtime.beat.entry import CODE, BeatEntry, definition_of, entry_of, source_of
 from hive.store.beat_entries import BEAT, BeatEntries, EntryRecord, Fired, Firing
 from hive.store.leadership import Leadership, Term
 from hive.store.store import Store
@@ -43,7 +43,7 @@ class Planned:
         is_full: whether its queue was full at the last try.
     """
 
-    entry: Entry
+    entry: BeatEntry
     fired_ms: int
     next_ms: int | None
     is_full: bool = False
@@ -65,7 +65,7 @@ class HiveScheduler(Scheduler):
         InputError: an entry of the code cannot be meant.
     """
 
-    Entry = Entry
+    Entry = BeatEntry
 
     def __init__(self, app: Any, *args: Any, clock: Clock | None = None, **given: Any) -> None:
         self._clock = clock or SystemClock()
@@ -186,8 +186,8 @@ class HiveScheduler(Scheduler):
         changed = {name: own[name] for name in own if name not in known or known[name].definition != own[name]}
         if changed:
             entries.put(changed, term)
-        code = f'"source": "{CODE}"'.encode()
-        entries.remove([name for name in known if name not in own and code in known[name].definition], term)
+        gone = [name for name in known if name not in own and source_of(known[name].definition) == CODE]
+        entries.remove(gone, term)
 
     def _load(self, entries: BeatEntries) -> None:
         """Learn what is to be sent; an entry of another's code that only that can send is left to it."""
@@ -199,10 +199,10 @@ class HiveScheduler(Scheduler):
                     entry=entry, fired_ms=record.fired_ms, next_ms=entry.timing.next_after(record.fired_ms)
                 )
 
-    def _entry(self, name: str, record: EntryRecord) -> Entry | None:
-        if name in self.schedule:
-            found: Entry = self.schedule[name]
-            return found
+    def _entry(self, name: str, record: EntryRecord) -> BeatEntry | None:
+        own: BeatEntry | None = self.schedule.get(name)
+        if own is not None:
+            return own
         try:
             return entry_of(self.app, name, record.definition)
         except InputError as error:
@@ -282,7 +282,7 @@ class HiveScheduler(Scheduler):
         return BeatEntries(self._connected()).skip(Firing(entry=name, due_ms=due_ms, term=number, left_out=left_out))
 
 
-def send(app: Any, entry: Entry, properties: Mapping[str, Any], due_ms: int | None = None) -> Any:
+def send(app: Any, entry: BeatEntry, properties: Mapping[str, Any], due_ms: int | None = None) -> Any:
     """Call an entry's task as its options say; returns the result object.
 
     Args:

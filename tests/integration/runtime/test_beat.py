@@ -183,7 +183,7 @@ def test_operators_change_entries_while_beat_runs(host: Host) -> None:
 def test_entries_that_the_code_no_longer_has_are_taken_away(host: Host) -> None:
     old = host.beat(host.app(beat_schedule={**EVERY_10, "old": {"task": "shop.old", "schedule": crontab()}}))
     ticks(old)
-    host.app().schedule.add("mine", "shop.mine", 10)
+    host.app().schedule.add("mine", "shop.mine", 10, kwargs={"source": "code"})
     old.close()
     app = host.app(beat_schedule=EVERY_10)
     ticks(host.beat(app))

@@ -12,7 +12,7 @@ from celery.schedules import BaseSchedule, crontab, schedule, solar
 from hive import Hive
 from hive.errors import InputError
 from hive.runtime.beat.catching_up import CatchUp, decide
-from hive.runtime.beat.entry import CODE, Entry, definition_of, entry_of, timing_of
+from hive.runtime.beat.entry import CODE, BeatEntry, definition_of, entry_of, timing_of
 from hive.runtime.beat.timing import Interval, Timing
 
 BERLIN, LORD_HOWE = ZoneInfo("Europe/Berlin"), ZoneInfo("Australia/Lord_Howe")
@@ -151,7 +151,7 @@ def test_a_long_outage_of_a_short_interval_is_decided_at_once() -> None:
 def test_an_entry_comes_back_from_the_broker_as_it_went() -> None:
     app = Hive("timing", set_as_current=False)
     for given in (30.0, crontab("*/5", "6", "1-5"), crontab(minute=[3, 9], hour={4})):
-        entry = Entry(
+        entry = BeatEntry(
             name="e",
             app=app,
             task="t",
@@ -170,9 +170,9 @@ def test_an_entry_comes_back_from_the_broker_as_it_went() -> None:
             entry.zone,
         )
         assert back.timing == entry.timing
-    assert Entry(name="e", app=app, task="t", schedule=9, options={"zone": "UTC", "queue": "q"}).options == {
+    assert BeatEntry(name="e", app=app, task="t", schedule=9, options={"zone": "UTC", "queue": "q"}).options == {
         "queue": "q"
     }
     for wrong in ({"catch_up": "some"}, {"catch_up_most": 0}, {"zone": "Mars/Olympus"}):
         with pytest.raises(InputError):
-            Entry(name="e", app=app, task="t", schedule=9, **wrong)
+            BeatEntry(name="e", app=app, task="t", schedule=9, **wrong)
