@@ -30,9 +30,10 @@ class Reaping(Caller):
                 queue=queue,
                 forgiven=bool(forgiven),
                 consumers=consumers,
+                next_end_s=None if next_end_ms < 0 else next_end_ms / 1000,
                 expired=tuple(name.decode() for name in expired),
             )
-            for queue, (forgiven, consumers, *expired) in zip(wanted, reply, strict=True)
+            for queue, (forgiven, consumers, next_end_ms, *expired) in zip(wanted, reply, strict=True)
         )
 
     def reap(self, queue: str, consumer: str) -> Reap:

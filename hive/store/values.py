@@ -292,12 +292,15 @@ class Tick:
         queue: the queue.
         forgiven: a gap, another run id or time running backwards was seen, and all leases were extended by one term.
         consumers: how many are registered, those to be reaped among them.
+        next_end_s: seconds to the end of the lease that ends next unless it is renewed, of the living and of who asks;
+            ``None``: there is none, or all were just extended.
         expired: consumers to be reaped, at most a hundred.
     """
 
     queue: str
     forgiven: bool
     consumers: int
+    next_end_s: float | None = None
     expired: tuple[str, ...] = ()
 
 

@@ -25,6 +25,9 @@ LOOK_S = 1.0
 #: Leases between two looks of a consumer that is alone on its queues; below the half that counts as a gap.
 LOOK_ALONE_LEASES = 0.2
 
+#: Seconds behind the end of a lease at which it is looked for, at least and at most: all who look see the same end.
+BEHIND_END_S = (0.01, 0.05)
+
 #: Leases without an answer after which a broker that the process has left is given up.
 GIVEN_UP_LEASES = 10
 
@@ -85,6 +88,7 @@ class Lease:
         self._rng = rng or random.SystemRandom()
         self._renewed_s = float("-inf")
         self._look_from_s = float("-inf")
+        self._next_end_s = float("inf")
         self._answered_s = self.clock.monotonic_s()
         self._adopted_s = self.clock.monotonic_s()
         self._adopting = adopting
@@ -133,7 +137,7 @@ class Lease:
     def _run(self, stopped: threading.Event) -> None:
         self._ident = threading.get_ident()
         failing = False
-        while not stopped.wait(self.settings.reap_every_s * self._rng.uniform(0.8, 1.2)):
+        while not stopped.wait(self._pause_s()):
             try:
                 self.run_once()
                 failing = False
@@ -143,12 +147,21 @@ class Lease:
                 failing = True
                 self.give_up_if_in_vain()
 
+    def _pause_s(self) -> float:
+        """Return the time to the next turn."""
+        pause_s = self.settings.reap_every_s * self._rng.uniform(0.8, 1.2)
+        # A lease so near to its end is one of the dead: the next look is just behind it, not up to a whole pause later.
+        ends_s = self._next_end_s - self.clock.monotonic_s() + self._rng.uniform(*BEHIND_END_S)
+        return max(min(pause_s, ends_s), BEHIND_END_S[0])
+
     def run_once(self) -> None:
         """Do what is due: renew, compare, look for the dead; without channels, also send what is owed.
 
         Raises:
             BrokerGoneError: the broker did not answer; everything may be repeated.
         """
+        # Known from the last look only: without an answer there is no hurry.
+        self._next_end_s = float("inf")
         if not self._channels and self._leave():
             return
         due = self._is_renewal_due()
@@ -222,6 +235,8 @@ class Lease:
         began_s = self.clock.monotonic_s()
         until_s = began_s + LOOK_S
         ticks = self.store.tick(self.consumer.queues)
+        ends_s = [tick.next_end_s for tick in ticks if tick.next_end_s is not None]
+        self._next_end_s = began_s + min(ends_s, default=float("inf"))
         # With nobody else there nobody can die; whoever joins now is alive for a lease.
         alone = all(tick.consumers <= 1 for tick in ticks)
         self._look_from_s = began_s + self.settings.lease_s * LOOK_ALONE_LEASES if alone else began_s

@@ -3,7 +3,8 @@
 -- extends every lease by its own term instead: then it was not the consumers that were gone.
 -- KEYS: for each queue: state HASH, consumers ZSET, counters HASH, consumers:info HASH
 -- ARGV: 1 now ms or '', 2 run id or '', 3 lease ms of who asks
--- Reply: for each queue {1 extended all | 0, consumers registered, consumers to reap, at most 100}
+-- Reply: for each queue {1 extended all | 0, consumers registered, ms to the end of the lease that ends next or -1, consumers
+--   to reap, at most 100}
 -- Cost: O(queues), O(consumers) after a gap
 --include now
 --include epoch
@@ -25,10 +26,11 @@ for first = 1, #KEYS, 4 do
       redis.call('ZADD', KEYS[first + 1], gap_ms < 0 and 'XX' or 'GT', now_ms + term_of(KEYS[first + 3], consumer), consumer)
     end
     redis.call('HINCRBY', KEYS[first + 2], 'forgiven', 1)
-    reply[#reply + 1] = { 1, redis.call('ZCARD', KEYS[first + 1]) }
+    reply[#reply + 1] = { 1, redis.call('ZCARD', KEYS[first + 1]), -1 }
   else
     local expired = redis.call('ZRANGEBYSCORE', KEYS[first + 1], 0, now_ms, 'LIMIT', 0, 100)
-    reply[#reply + 1] = { 0, redis.call('ZCARD', KEYS[first + 1]), unpack(expired) }
+    local next_ms = redis.call('ZRANGEBYSCORE', KEYS[first + 1], '(' .. now_ms, '+inf', 'WITHSCORES', 'LIMIT', 0, 1)[2]
+    reply[#reply + 1] = { 0, redis.call('ZCARD', KEYS[first + 1]), next_ms and next_ms - now_ms or -1, unpack(expired) }
   end
 end
 return reply

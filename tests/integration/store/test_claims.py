@@ -192,3 +192,21 @@ def test_whoever_forgives_a_gap_gives_each_its_own_term_and_takes_nothing(redis_
     assert short.tick(["q"])[0].forgiven
     assert ends_ms() == {"long": 60_000, "short": 2_000}
     client.close()
+
+
+def test_a_look_says_when_the_next_lease_ends_so_that_the_next_look_can_be_just_then(redis_server: RedisServer) -> None:
+    now_ms = 1_800_000_000_000
+    client = redis_server.client(retry=never_repeating())
+    layout = Layout(prefix=f"claims{next(NUMBER)}-")
+    store = Store(client, layout=layout, settings=DeliverySettings(lease_s=6.0), now_ms=lambda: now_ms)
+    store.register("dies", ["q"], INFO)
+    assert store.tick(["q"])[0].next_end_s is None, "all leases were just extended"
+    now_ms += 2_000
+    store.register("lives", ["q"], INFO)
+    assert store.tick(["q"])[0].next_end_s == 4.0
+    now_ms += 2_500
+    assert store.tick(["q"])[0].next_end_s == 1.5
+    now_ms += 1_500
+    (tick,) = store.tick(["q"])
+    assert (tick.expired, tick.next_end_s) == (("dies",), 2.0)
+    client.close()

@@ -15,7 +15,7 @@ from hive.store.store import Store
 from hive.store.values import ClaimStatus, DeliveryId, Outgoing, Start
 from hive.testing.clock import ManualClock
 from hive.transport.consumer import Consumer
-from hive.transport.lease import ADOPT_EVERY_S, Lease, StockRecords
+from hive.transport.lease import ADOPT_EVERY_S, BEHIND_END_S, Lease, StockRecords
 from hive.transport.process import Process
 from tests.support.redis_server import RedisServer
 
@@ -287,3 +287,23 @@ def test_a_lone_consumer_looks_seldom_and_still_in_time_for_whoever_joins_and_di
     assert len(newcomer.consumer.claim([queue], 2).deliveries) == 2
     live(clock, SETTINGS.lease_s + 1, alone)
     assert len(alone.consumer.claim([queue], 2).deliveries) == 2
+
+
+def test_the_look_after_a_death_is_just_behind_the_end_of_the_lease(redis_server: RedisServer, queue: str) -> None:
+    clock = ManualClock()
+    looking, dead = Worker(redis_server, clock), Worker(redis_server, clock)
+    put(looking, queue, 2)
+    for worker in (dead, looking):
+        worker.consumer.claim([queue], 1)
+    # The first look of all trusts no lease: it extends them.
+    looking.lease.run_once()
+    live(clock, SETTINGS.lease_s - 1, looking)
+    assert looking.lease._pause_s() >= SETTINGS.reap_every_s * 0.8, "nobody's lease is about to end"
+    clock.advance(0.8)
+    looking.lease.run_once()
+    pause_s = looking.lease._pause_s()
+    assert 0.2 < pause_s <= 0.2 + BEHIND_END_S[1]
+    clock.advance(pause_s)
+    looking.lease.run_once()
+    assert len(looking.consumer.claim([queue], 1).deliveries) == 1
+    assert looking.lease._pause_s() >= SETTINGS.reap_every_s * 0.8
