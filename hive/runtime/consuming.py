@@ -181,5 +181,4 @@ class Delivery(bootsteps.StartStopStep):
 
 
 def _free_slots(c: Any) -> int:
-    limit = getattr(c.controller, "max_concurrency", None) or c.pool.num_processes
-    return int(limit) - len(state.reserved_requests)
+    return int(c.pool.num_processes) - len(state.reserved_requests)

@@ -131,6 +131,11 @@ def _filled(
         agent_type=pool.agent_type,
         queues=pool.queues,
         workers=workers,
-        slots=sum(int(stats.get(node, {}).get("pool", {}).get("max-concurrency", 0)) for node in workers),
+        slots=sum(_slots(stats.get(node, {})) for node in workers),
         backlog=sum(waiting[queue] for queue in pool.queues),
     )
+
+
+def _slots(told: dict[str, dict[str, int]]) -> int:
+    """Return the slots of a worker by its statistics: at present, where they follow demand."""
+    return int(told.get("autoscaler", {}).get("current") or told.get("pool", {}).get("max-concurrency", 0))
