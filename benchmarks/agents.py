@@ -37,13 +37,12 @@ from tests.support.workers import WorkerProcess  # noqa: E402
 def put_to_sleep(app: Any, names: list[str], state_bytes: int) -> None:
     """Let agents do something once, with a state, and sleep."""
     store = app.access.store
+    app.agents.on_sleep(lambda _name, _last: {"notes": os.urandom(state_bytes // 2).hex()})
 
     def one(name: str) -> None:
         store.agent_enter(name, f"{name}-m", "celery c 1")
         store.agent_leave(name, [(f"{name}-m", "celery c 1")])
-        agent = app.agent(name)
-        agent.save({"notes": os.urandom(state_bytes // 2).hex()})
-        agent.sleep("benchmark", drain_s=0)
+        app.agent(name).sleep("benchmark", drain_s=0)
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(one, names))

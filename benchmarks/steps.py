@@ -6,7 +6,7 @@ On a broker of its own. One durable task of N steps; a worker with its pool chil
 moment after a step began in its life, and another is started. Each step leaves a line on the broker when it begins and when
 its work is done. After each kill the steps that the broker knows as done are noted with how often they had begun by then:
 if one of them begins once more, a finished step was repeated. A step in flight at a kill runs again, and its record says
-how often that happened. ``delivery.max_deliveries`` is raised for this: a message under which its worker dies three times
+how often that happened (also where the kill came before the step's own first line). ``delivery.max_deliveries`` is raised for this: a message under which its worker dies three times
 is a dead letter otherwise.
 """
 
@@ -73,7 +73,7 @@ def measure(*, steps: int, kills: int, pool: str, work_s: float, seed: int) -> d
             "finished_steps_repeated": sum(counts[number] - count for number, count in finished.items()),
             "in_flight_repeated": counts.total() - len(counts),
             "marked": sum(marks.values()),
-            "repeated_and_not_marked": sum(count - 1 - marks[number] for number, count in counts.items()),
+            "repeated_and_not_marked": sum(max(count - 1 - marks[number], 0) for number, count in counts.items()),
         }
     finally:
         server.close()

@@ -118,6 +118,18 @@ class Agent:
         found = self._agents.checkpoints.read(self.name)
         return None if found is None else found.state
 
+    def forget(self) -> None:
+        """Forget it, with its checkpoints; its next message makes it known anew, awake and without a state.
+
+        What waits for it goes on. A repeat does nothing.
+
+        Raises:
+            DatabaseError: its checkpoints are still there.
+        """
+        self._agents.checkpoints.forget(self.name)
+        self._agents.store.agent_release(self.name)
+        self._agents.store.agent_forget(self.name)
+
     def consolidating(self) -> AbstractContextManager[None]:
         """Hold it in the state ``consolidating`` for a block: see :meth:`hive.runtime.sleeping.Sleeper.consolidating`."""
         return self._agents.sleeper.consolidating(self.name)

@@ -92,9 +92,9 @@ Of the run of a durable task, ``<r>`` = ``{hive:run:<task id>}:hive:``; of agent
 ``<r>signals:<event>``   LIST   signals nobody has asked for, newest left      signal_run           park, a week
 ``<a>signals:<n>:<e>``   LIST   the same of an agent ``<n>`` and event ``<e>`` signal_agent         park, a week
 ``<a>waiters:<n>:<e>``   ZSET   task id of a run that waits, by since when     park                 signal, park
-``<a>names``             ZSET   agent by when a message of it began or ended   agent_enter, …       nobody
+``<a>names``             ZSET   agent by when a message of it began or ended   agent_enter, …       agent_forget
 ``<a>passing``           ZSET   agent by when its passing state is over        agent_move           agent_move
-``<a>agent:<n>``         HASH   ``state``, ``token``, ``since_ms``,            agent_*              nobody
+``<a>agent:<n>``         HASH   ``state``, ``token``, ``since_ms``,            agent_*              agent_forget
                                 ``until_ms``, ``by``, ``reason``, ``failure``,
                                 ``failed_ms``, ``strikes``, ``policy``,
                                 ``wakes``

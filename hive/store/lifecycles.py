@@ -217,6 +217,20 @@ class Lifecycles(Caller):
         table, wakes = json.dumps(policy.as_table()), int(policy.wakes_on_message)
         self.call("agent_policy", self._agent(agent, "agent", "names"), self.now_argument(), agent, table, wakes)
 
+    def agent_forget(self, agent: str) -> None:
+        """Forget an agent: its state, its policy, and its place among the others. A message for it makes it known anew.
+
+        What waits for it is released first by whoever calls. Safe to repeat.
+        """
+        agent_key, running, waiting, names, passing = self._agent(
+            agent, "agent", "running", "waiting", "names", "passing"
+        )
+        with translated("agent_forget"), self.client.pipeline() as pipeline:
+            pipeline.unlink(agent_key, running, waiting)
+            pipeline.zrem(names, agent)
+            pipeline.zrem(passing, agent)
+            pipeline.execute()
+
     def agent(self, name: str) -> AgentRecord | None:
         """Return what is known of an agent; None: nobody has named it."""
         return next(iter(self.agents([name])), None)

@@ -42,12 +42,6 @@ def store(tasks: Any) -> Store:
     return found
 
 
-@pytest.fixture
-def worker(own_redis: RedisServer, tasks: Any) -> Iterator[WorkerProcess]:
-    with WorkerProcess(own_redis, app=APP, concurrency=2, environment=QUICK) as started:
-        yield started.ready()
-
-
 def lines(server: RedisServer, name: str) -> list[str]:
     return [line.decode() for line in server.client().lrange(name, 0, -1)]  # type: ignore[union-attr]
 
@@ -61,14 +55,14 @@ def parked(store: Store, count: int) -> bool:
     return store.parked_count("celery") == count and figures.in_flight == 0
 
 
-@pytest.mark.parametrize("pool", ["threads", "prefork"])
+@pytest.mark.parametrize(("pool", "kills_wanted"), [("threads", 1), ("prefork", 2)])
 def test_a_run_whose_worker_is_killed_again_and_again_repeats_no_finished_step(
-    own_redis: RedisServer, tasks: Any, store: Store, pool: str
+    own_redis: RedisServer, tasks: Any, store: Store, pool: str, kills_wanted: int
 ) -> None:
     source = random.Random(SEED)
     result = tasks.steps.delay(12, 0.04)
     kills = 0
-    while kills < 2:
+    while kills < kills_wanted:
         with WorkerProcess(own_redis, app=APP, pool=pool, environment=QUICK) as worker:
             worker.ready()
             wanted = len(lines(own_redis, f"begun:{result.id}")) + source.randrange(1, 5)
@@ -82,14 +76,20 @@ def test_a_run_whose_worker_is_killed_again_and_again_repeats_no_finished_step(
     repeated = {number: count - 1 for number, count in begun.items() if count > 1}
     assert sum(repeated.values()) <= kills
     for number, count in repeated.items():
-        # It was in flight at a kill, and is marked as often.
-        assert records[f"s{number}"] == count
+        # It was in flight at a kill, and is marked as often; also where the kill came before its own first line.
+        assert records[f"s{number}"] >= count
     assert sum(records.values()) <= kills
 
 
-def test_steps_of_one_name_side_by_side_and_over_retries(
-    own_redis: RedisServer, tasks: Any, worker: WorkerProcess
-) -> None:
+@pytest.fixture(params=["threads", "custom"], ids=["threads", "asyncio"])
+def any_worker(request: pytest.FixtureRequest, own_redis: RedisServer, tasks: Any) -> Iterator[WorkerProcess]:
+    environment = {**QUICK, "CELERY_CUSTOM_WORKER_POOL": "hive.pools:AsyncioPool"}
+    with WorkerProcess(own_redis, app=APP, pool=request.param, concurrency=2, environment=environment) as started:
+        yield started.ready()
+
+
+@pytest.mark.usefixtures("any_worker")
+def test_steps_of_one_name_side_by_side_and_over_retries(own_redis: RedisServer, tasks: Any) -> None:
     assert tasks.same_name.delay(3).get(timeout=15) == [[0, 0], [1, 1], [2, 4]]
     assert tasks.async_steps.delay(8, 0.02).get(timeout=15) == sum(number * number for number in range(8))
     flaky = tasks.fails_once.delay()
@@ -143,9 +143,8 @@ def test_a_sleep_outlives_worker_and_broker_without_a_slot_and_is_no_death_no_re
     assert figures.counters["parked"] == 20
 
 
-def test_signals_before_and_after_a_wait_a_timeout_and_a_wake_by_hand(
-    tasks: Any, store: Store, worker: WorkerProcess
-) -> None:
+@pytest.mark.usefixtures("any_worker")
+def test_signals_before_and_after_a_wait_a_timeout_and_a_wake_by_hand(tasks: Any, store: Store) -> None:
     agents = tasks.app.agents
     early = tasks.waits.apply_async(("go",), task_id="early", countdown=1)
     agents.signal("early", "go", {"number": 1})

@@ -2,19 +2,18 @@
 
 import importlib
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from benchmarks.agents import measure
 from hive.agents.lifecycle import AgentEvent, AgentState, AgentStateError
 from hive.agents.sleep_policy import SleepPolicy
 from hive.agents.windows import SleepWindow
+from hive.cli.main import cli
 from hive.errors import HiveError
 from hive.runtime.sleeping import NotDrainedError
 from tests.conftest import SEED
@@ -147,6 +146,8 @@ def test_an_agent_without_its_state_is_an_error_that_somebody_must_settle(tasks:
     assert agent.state is AgentState.ERROR
     agent.reset()
     assert result.get(timeout=15) == 1
+    agent.forget()
+    assert agent.record is None
 
 
 def fail_to_consolidate(agent: Any) -> None:
@@ -189,9 +190,8 @@ def test_windows_and_idleness_are_seen_to_by_a_round_that_anybody_may_do(tasks: 
 
 
 def hive(*words: str) -> str:
-    command = [sys.executable, "-m", "hive", *words]
-    done = subprocess.run(command, capture_output=True, text=True, env=dict(os.environ), check=False, timeout=60)
-    return done.stdout + done.stderr
+    done = CliRunner().invoke(cli, list(words))
+    return done.output or str(done.exception)
 
 
 def test_an_operator_sees_agents_puts_them_to_sleep_wakes_them_and_signals(tasks: Any, worker: WorkerProcess) -> None:
@@ -214,7 +214,7 @@ def test_an_operator_sees_agents_puts_them_to_sleep_wakes_them_and_signals(tasks
 
 def test_sleeping_agents_take_little_of_the_broker_and_wake_soon() -> None:
     found = measure(agents=500, wakes=40, per_s=20.0, state_bytes=200, seed=SEED)
-    assert (found["sleeping"], found["slots_held"]) == (200, 0)
+    assert (found["sleeping"], found["slots_held"]) == (500, 0)
     assert found["broker_bytes_each_beside_state"] <= 2_000
     # On a quiet machine p99 is far below 200 ms: benchmarks/agents.py.
     assert found["wake_to_running_ms"]["p50"] <= 200

@@ -14,8 +14,6 @@ from hive.settings.load import load_settings
 url = os.environ.get("DELIVERY_URL", "redis://127.0.0.1:1/0")
 app = Hive("durable", broker=url, backend=url, settings=load_settings())
 app.conf.task_default_queue = "celery"
-if os.environ.get("DURABLE_POOL") == "asyncio":
-    app.conf.update(worker_pool="hive.pools:AsyncioPool")
 
 
 def note(name: str, value: object) -> int:
