@@ -15,7 +15,6 @@ from hive.store.values import ConsumerInfo
 from hive.transport.consumer import Consumer
 from hive.transport.lease import Lease, StockRecords
 
-
 #: Service times that are kept for whoever takes them.
 SERVICES_KEPT = 256
 
