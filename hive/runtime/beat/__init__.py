@@ -18,6 +18,7 @@ no beat runs for a while, or no       due times older than ``beat.missed_after_s
 broker                                says what becomes of them; younger ones are late, and are sent
 its queue is full                     the firing stays due, and is tried again every second
 its arguments cannot be sent at all   logged and left out, or nothing else would ever be sent
+its schedule, a user's own, fails     logged; the others go on
 the clock of a host is set            nothing: time is the broker's, counted on by the host's monotonic clock
 the clock of the broker is set        forward: as an outage; back: nothing is sent until the last due time has come again
 ===================================== ===============================================================================
@@ -27,12 +28,15 @@ daylight saving are in :mod:`hive.runtime.beat.timing`, those for catching up in
 
 Where entries come from: ``beat_schedule`` of the application and ``app.add_periodic_task`` (these are the code's: the
 leader puts them on the broker, and takes away those its code no longer has; an operator can pause them), and
-``hive schedule add`` or ``app.schedule.add`` (these are the operator's, and the code leaves them alone). Celery's entries
+``hive schedule add`` or ``app.schedule.add`` (these are the operator's; the code takes over only one of a name of its own). Celery's entries
 work unchanged; beside their keys they may have ``catch_up``, ``catch_up_most`` and ``zone``.
 
 Not promised: a broker that loses its disk loses what it had of firings too. A firing whose task publishes in a way of its
 own (``task_always_eager``, an ``apply_async`` that somebody replaced) is noted after it was made, so a leader that dies
-between repeats it. Redis Cluster: a firing takes beat's keys and a queue's together.
+between repeats it. ``beat_cron_starting_deadline`` is not looked at: say ``catch_up="none"``. Redis Cluster: a firing takes
+beat's keys and a queue's together.
+
+Cost of an idle beat: two requests a second of the leader, one of each other, by default.
 
 Why not celery-redbeat: of the bars (once for each due time, nothing missed, takeover in 5 s, catch-up by entry) it meets
 what a shorter lock gives. By its source it notes the last run in one request and publishes in another, so a death between

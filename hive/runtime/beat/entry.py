@@ -13,6 +13,7 @@ from kombu.exceptions import EncodeError
 from kombu.utils.json import dumps, loads
 
 from hive.errors import InputError
+from hive.runtime.backpressure import WAITS_OPTION
 from hive.runtime.beat.catching_up import CatchUp, Policy
 from hive.runtime.beat.timing import Chained, CronTimes, Interval, Timing
 
@@ -24,6 +25,9 @@ OURS = ("catch_up", "catch_up_most", "zone")
 
 #: Two events of the sun are further apart than this; what its computation finds sooner is the same one again.
 SUN_APART_MS = 600_000
+
+#: How often a schedule is asked for a due time that is later than the last.
+ASKED_MOST = 1_000
 
 
 class BeatEntry(ScheduleEntry):
@@ -75,6 +79,26 @@ class BeatEntry(ScheduleEntry):
         kwargs = {name: made() if isinstance(made, BeatLazyFunc) else made for name, made in self.kwargs.items()}
         return args, kwargs
 
+    def send(self, properties: Mapping[str, Any], due_ms: int | None = None) -> Any:
+        """Call the task as the options say; returns the result object.
+
+        Args:
+            properties: of the message, beside the entry's options.
+            due_ms: for which due time; the task finds it in its headers, as ``hive_due_ms``.
+        """
+        args, kwargs = self.call_arguments()
+        headers = {**(self.options.get("headers") or {}), "celery_beat_task": True, "hive_entry": self.name}
+        if due_ms is not None:
+            headers["hive_due_ms"] = due_ms
+        options = {**self.options, **properties, "headers": headers}
+        if self.app.backpressure.bounds and due_ms is not None:
+            # The lead would end while beat waits for room.
+            options[WAITS_OPTION] = False
+        task = self.app.tasks.get(self.task)
+        if task is None:
+            return self.app.send_task(self.task, args, kwargs, **options)
+        return task.apply_async(args, kwargs, **options)
+
 
 def zone_of(name: str) -> ZoneInfo:
     """Return a time zone.
@@ -111,10 +135,14 @@ def timing_of(given: BaseSchedule, zone: tzinfo) -> Timing:
 
 
 def _following(given: BaseSchedule, after_ms: int) -> int:
-    """Return the instant that a schedule names when it is asked at another; its own idea of the present is replaced."""
+    """Return the instant that a schedule names when it is asked at another; its own idea of the present is replaced.
+
+    Raises:
+        InputError: it names none that is later, whenever it is asked.
+    """
     apart_ms = SUN_APART_MS if isinstance(given, solar) else 1
     asked_ms = after_ms
-    while True:
+    for _ in range(ASKED_MOST):
         moment = datetime.fromtimestamp(asked_ms / 1000, UTC)
         asked = copy.copy(given)
         asked.nowfun = lambda moment=moment: moment
@@ -122,6 +150,7 @@ def _following(given: BaseSchedule, after_ms: int) -> int:
         if found_ms - after_ms >= apart_ms:
             return found_ms
         asked_ms += apart_ms
+    raise InputError(f"the schedule {given!r} names no due time after the one it is asked at")
 
 
 def _estimate(asked: BaseSchedule, moment: datetime) -> timedelta:

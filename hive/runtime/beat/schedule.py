@@ -11,7 +11,6 @@ from kombu.utils.json import loads
 from hive.errors import InputError, suggestion
 from hive.runtime.beat.catching_up import Policy
 from hive.runtime.beat.entry import CODE, OPERATOR, BeatEntry, definition_of, entry_of, source_of
-from hive.runtime.beat.scheduler import send
 from hive.store.beat_entries import BEAT, BeatEntries, EntryRecord
 from hive.store.leadership import Leadership, Term
 
@@ -165,7 +164,7 @@ class Schedule:
             InputError: there is no such entry, or only its code knows its arguments.
             BrokerGoneError: no reply; it may have been sent.
         """
-        return send(self._app, entry_of(self._app, name, self._record(name).definition), {})
+        return entry_of(self._app, name, self._record(name).definition).send({})
 
     @property
     def _entries(self) -> BeatEntries:

@@ -2,7 +2,6 @@
 
 import os
 import socket
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from uuid import uuid4
@@ -13,8 +12,7 @@ from kombu.exceptions import OperationalError
 
 from hive.clock import Clock, SystemClock
 from hive.errors import BrokerError, BrokerRefusedError, InputError, QueueFull
-from hive.runtime.backpressure import WAITS_OPTION
-from hive.runtime.beat.catching_up import decide
+from hive.runtime.beat.catching_up import Decision, decide
 from hive.runtime.beat.entry import CODE, BeatEntry, definition_of, entry_of, source_of
 from hive.store.beat_entries import BEAT, BeatEntries, EntryRecord, Fired, Firing
 from hive.store.leadership import Leadership, Term
@@ -195,9 +193,8 @@ class HiveScheduler(Scheduler):
         self._revision, self._planned = table.revision, {}
         for name, record in table.records.items():
             if not record.is_paused and (entry := self._entry(name, record)) is not None:
-                self._planned[name] = Planned(
-                    entry=entry, fired_ms=record.fired_ms, next_ms=entry.timing.next_after(record.fired_ms)
-                )
+                self._planned[name] = planned = Planned(entry=entry, fired_ms=record.fired_ms, next_ms=None)
+                self._look_ahead(planned)
 
     def _entry(self, name: str, record: EntryRecord) -> BeatEntry | None:
         own: BeatEntry | None = self.schedule.get(name)
@@ -216,14 +213,7 @@ class HiveScheduler(Scheduler):
 
     def _send_due(self, planned: Planned) -> None:
         """Send what an entry owes, the oldest first, until the lead is to be renewed; the rest is due at the next turn."""
-        settings, entry = self.app.settings.beat, planned.entry
-        decision = decide(
-            entry.timing,
-            entry.catch_up,
-            fired_ms=planned.fired_ms,
-            now_ms=self._now_ms(),
-            missed_after_ms=round(settings.missed_after_s * 1000),
-        )
+        entry, decision = planned.entry, self._decide(planned)
         left_out = decision.left_out
         if left_out:
             logger.warning(
@@ -236,6 +226,32 @@ class HiveScheduler(Scheduler):
             left_out = 0
             if not self._settle(planned, due_ms, fired) or self._clock.monotonic_s() >= self._renew_at_s:
                 break
+
+    def _decide(self, planned: Planned) -> Decision:
+        entry = planned.entry
+        try:
+            return decide(
+                entry.timing,
+                entry.catch_up,
+                fired_ms=planned.fired_ms,
+                now_ms=self._now_ms(),
+                missed_after_ms=round(self.app.settings.beat.missed_after_s * 1000),
+            )
+        except Exception as error:
+            self._cannot_say(planned, error)
+            return Decision()
+
+    def _look_ahead(self, planned: Planned) -> None:
+        try:
+            planned.next_ms = planned.entry.timing.next_after(planned.fired_ms)
+        except Exception as error:
+            self._cannot_say(planned, error)
+
+    def _cannot_say(self, planned: Planned, error: Exception) -> None:
+        """Go on without an entry whose schedule, which may be a user's own code, fails."""
+        planned.next_ms = None
+        text = "beat: %s: its schedule fails, it is not sent until entries change"
+        logger.error(text, planned.entry.name, exc_info=error)
 
     def _settle(self, planned: Planned, due_ms: int, fired: Fired | None) -> bool:
         """Note what became of a due time; returns whether the entry goes on."""
@@ -251,7 +267,7 @@ class HiveScheduler(Scheduler):
             planned.next_ms = None
             return False
         planned.fired_ms, planned.is_full = due_ms, False
-        planned.next_ms = planned.entry.timing.next_after(due_ms)
+        self._look_ahead(planned)
         return True
 
     def _fire(self, planned: Planned, due_ms: int, left_out: int) -> Fired | None:
@@ -260,7 +276,7 @@ class HiveScheduler(Scheduler):
         number = 0 if self._term is None else self._term.number
         firing = Firing(entry=entry.name, due_ms=due_ms, term=number, left_out=left_out, tell=told.append)
         try:
-            send(self.app, entry, {FIRES: firing}, due_ms)
+            entry.send({FIRES: firing}, due_ms)
         except QueueFull as full:
             if not planned.is_full:
                 logger.warning("beat: %s: trying again: %s", entry.name, full)
@@ -280,26 +296,3 @@ class HiveScheduler(Scheduler):
     def _skip(self, name: str, due_ms: int, left_out: int) -> Fired:
         number = 0 if self._term is None else self._term.number
         return BeatEntries(self._connected()).skip(Firing(entry=name, due_ms=due_ms, term=number, left_out=left_out))
-
-
-def send(app: Any, entry: BeatEntry, properties: Mapping[str, Any], due_ms: int | None = None) -> Any:
-    """Call an entry's task as its options say; returns the result object.
-
-    Args:
-        app: the application.
-        entry: what to call.
-        properties: of the message, beside the entry's options.
-        due_ms: for which due time; the task finds it in its headers.
-    """
-    args, kwargs = entry.call_arguments()
-    headers = {**(entry.options.get("headers") or {}), "celery_beat_task": True, "hive_entry": entry.name}
-    if due_ms is not None:
-        headers["hive_due_ms"] = due_ms
-    options = {**entry.options, **properties, "headers": headers}
-    if app.backpressure.bounds and due_ms is not None:
-        # The lead would end while beat waits for room.
-        options[WAITS_OPTION] = False
-    task = app.tasks.get(entry.task)
-    if task is None:
-        return app.send_task(entry.task, args, kwargs, **options)
-    return task.apply_async(args, kwargs, **options)

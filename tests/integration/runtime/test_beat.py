@@ -4,12 +4,13 @@ import json
 import logging
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
 from celery import Celery
 from celery.beat import BeatLazyFunc
-from celery.schedules import crontab
+from celery.schedules import BaseSchedule, crontab
 
 from hive import Hive, InputError, load_settings
 from hive.runtime.beat.scheduler import HiveScheduler
@@ -240,6 +241,28 @@ def test_a_full_queue_delays_and_what_cannot_be_sent_is_left_out(host: Host, cap
     assert host.sent("bounded") == [("bounded", 10)]
     left_out = {entry.name: entry.left_out for entry in app.schedule.entries()}
     assert left_out == {"bounded": 0, "broken": 1, "tidy": 0}
+
+
+def test_a_schedule_of_the_user_that_fails_stops_no_other(host: Host, caplog: pytest.LogCaptureFixture) -> None:
+    class Failing(BaseSchedule):
+        """Has no next time, or cannot say it."""
+
+        def __init__(self, says: Callable[[], timedelta], **given: Any) -> None:
+            super().__init__(**given)
+            self.says = says
+
+        def remaining_estimate(self, last_run_at: datetime) -> timedelta:
+            return self.says()
+
+    given = {"never": Failing(lambda: timedelta(days=-1)), "fails": Failing(lambda: timedelta(seconds=1 / 0))}
+    entries = {name: {"task": "shop.own", "schedule": schedule} for name, schedule in given.items()}
+    beat = host.beat(host.app(beat_schedule={**entries, **EVERY_10}))
+    ticks(beat)
+    assert "never: its schedule fails" in caplog.text
+    assert "fails: its schedule fails" in caplog.text
+    host.advance(10)
+    ticks(beat)
+    assert host.sent() == [("tidy", 10)]
 
 
 def test_the_host_clock_does_not_matter_and_that_of_the_broker_sends_nothing_twice(host: Host) -> None:
