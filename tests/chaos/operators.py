@@ -15,12 +15,13 @@ from hive.agents.sleep_policy import SleepPolicy
 from hive.cli.queue import adopt_all, release_all
 from hive.resilience.breaker import BreakerState
 from hive.runtime.durable import Written
+from hive.store.beat_entries import BEAT, BeatEntries, Fired, Firing, fire
 from hive.store.checkpoints import KeptHead
 from hive.store.leadership import Leadership
 from hive.store.lifecycles import where_of
 from hive.store.scaling import SCALING
 from hive.store.store import Store
-from hive.store.values import ConsumerInfo
+from hive.store.values import ConsumerInfo, Outgoing
 from hive.transport import envelope
 from tests.chaos import workload
 from tests.chaos.kinds import DEPENDENCY, EVENT
@@ -109,6 +110,23 @@ def lead(store: Store, *_: object) -> None:
     assert leadership.resign()
 
 
+def beat(store: Store, *_: object) -> None:
+    """Lead beat for a moment: put an entry, leave one due time of it out, send for the next, once, and forget it."""
+    leadership = Leadership(store, BEAT, holder=uuid4().hex, hold_s=1.0)
+    term = eventually(leadership.campaign, 5, what="the lead")
+    entries = BeatEntries(store)
+    assert entries.put({"entry": b"{}"}, term)
+    for paused in (True, False):
+        assert entries.pause("entry", paused=paused)
+    last_ms = entries.read().records["entry"].fired_ms
+    assert entries.skip(Firing(entry="entry", due_ms=last_ms + 1, term=term.number, left_out=1)) is Fired.SENT
+    firing = Firing(entry="entry", due_ms=last_ms + 2, term=term.number)
+    message = Outgoing(queue=QUEUE, payload=b"what beat sends", message_id=uuid4().hex)
+    assert [fire(store, firing, message) for _ in range(2)] == [Fired.SENT, Fired.REPEAT]
+    assert entries.remove(["entry"], term) == 1
+    assert leadership.resign()
+
+
 def keep(store: Store, *_: object) -> None:
     """Keep an agent's checkpoint on the broker."""
     head = KeptHead(agent=b"a", generation=b"1", fencing_token=b"1", is_forgotten=b"0", seal=b"seal")
@@ -137,7 +155,22 @@ def tend(store: Store, *_: object) -> None:
 
 ACTIONS: dict[str, Callable[[Store, Hive, Path], None]] = {
     action.__name__: action
-    for action in (release, adopt, redrive, edit, transfer, give_up, revoke, breakers, ping, signal, lead, keep, tend)
+    for action in (
+        release,
+        adopt,
+        redrive,
+        edit,
+        transfer,
+        give_up,
+        revoke,
+        breakers,
+        ping,
+        signal,
+        lead,
+        beat,
+        keep,
+        tend,
+    )
 }
 
 if __name__ == "__main__":

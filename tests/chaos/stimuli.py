@@ -292,6 +292,9 @@ STIMULI: dict[str, Stimulus] = {
         ("lead", "lead_note", "lead_read", "lead_resign", "read_demand", "record_scaling"),
         partial(operated, "lead", published),
     ),
+    **dict.fromkeys(
+        ("beat_fire", "beat_pause", "beat_put", "beat_remove", "beat_skip"), partial(operated, "beat", published)
+    ),
     "adopt": partial(operated, "adopt", left_by_stock),
     "answer": shut,
     "book": partial(kind, "needy", 4, 0.1),

@@ -168,7 +168,8 @@ def inject(chaos: Chaos) -> None:
     call, send = Caller.call, Pipeline._send
 
     def at(point: str) -> None:
-        if point == chaos.die_at:
+        # Some scripts carry another: ``NAME:CARRIED``.
+        if point.partition(":")[0] == chaos.die_at:
             with suppress(FileExistsError):
                 with (Path(chaos.directory) / "died").open("x") as died:
                     died.write(chaos.worker)
