@@ -15,7 +15,7 @@ from hive.runtime.durable_run import WAIT
 from hive.runtime.fence import Fence
 from hive.runtime.sleeping import OnSleep, OnWake, Sleeper
 from hive.store.lifecycles import AgentRecord
-from hive.store.runs import Signalled
+from hive.store.run_values import Signalled
 from hive.store.store import Store
 
 logger = logging.getLogger(__name__)

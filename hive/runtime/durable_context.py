@@ -8,8 +8,9 @@ from typing import Any
 
 from celery.exceptions import Ignore
 
+from hive.runtime.direct_run import DirectRun, Step
 from hive.runtime.durable import DurableError, OnUnknown
-from hive.runtime.durable_run import DirectRun, Run, Step
+from hive.runtime.durable_run import Run
 
 _step: ContextVar[Step | None] = ContextVar("hive_step", default=None)
 

@@ -3,7 +3,6 @@
 import logging
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, TypeVar
 
@@ -11,6 +10,7 @@ from celery.exceptions import Ignore
 
 from hive.agents.lifecycle import AgentState
 from hive.errors import InputError
+from hive.runtime.direct_run import DirectRun, Step
 from hive.runtime.durable import (
     AGENT,
     ANSWER,
@@ -24,7 +24,7 @@ from hive.runtime.durable import (
 )
 from hive.runtime.fence import Fence
 from hive.store.faults import BrokerGoneError
-from hive.store.runs import Begun, Park, Place, StepBegin
+from hive.store.run_values import Begun, Park, Place, StepBegin
 from hive.store.store import Store
 from hive.store.values import Outcome
 from hive.transport.envelope import fair_of
@@ -35,23 +35,6 @@ T = TypeVar("T")
 
 #: Begins the name of a wait, so that no step is taken for it.
 WAIT = "~"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Step:
-    """A step that may begin, or is done.
-
-    Attributes:
-        name: its name, with its number if it is not the first of that name.
-        key: what it hands to whatever it calls, the same for every time it runs.
-        is_done: whether its result is there.
-        value: that result.
-    """
-
-    name: str
-    key: str
-    is_done: bool = False
-    value: Any = None
 
 
 class Run:
@@ -246,50 +229,6 @@ class Run:
         number = self._counts[name]
         name = name if number == 1 else f"{name}#{number}"
         return Step(name=name, key=f"{self.task_id}:{name}")
-
-
-class DirectRun:
-    """Stands for the run of a durable task whose body is called directly: every step runs, and waits are real.
-
-    Args:
-        task: its name.
-    """
-
-    def __init__(self, task: str) -> None:
-        self.task_id = task
-        self._counts: Counter[str] = Counter()
-
-    def named(self, name: str) -> Step:
-        """Return the next step of a name."""
-        self._counts[name] += 1
-        return Step(name=name, key=f"{self.task_id}:{name}#{self._counts[name]}")
-
-    def begin(self, step: Step, on_unknown: str | None = None) -> Step:  # noqa: ARG002 - nothing is ever unknown
-        """Begin a step."""
-        return step
-
-    def end(self, step: Step, value: Any) -> Any:  # noqa: ARG002 - nothing is kept
-        """Return what the step returned."""
-        return value
-
-    def failed(self, step: Step) -> None:
-        """Do nothing: nothing was noted."""
-
-    def sleep(self, *, until: datetime | None, for_s: float | None) -> None:
-        """Refuse: there is no broker to wait on.
-
-        Raises:
-            DurableError: always.
-        """
-        raise DurableError(f"task {self.task_id} was called directly and cannot wait (until={until}, for_s={for_s})")
-
-    def wait_for(self, event: str, timeout_s: float | None) -> Any:  # noqa: ARG002 - nothing waits
-        """Refuse: there is no broker to wait on.
-
-        Raises:
-            DurableError: always.
-        """
-        raise DurableError(f"task {self.task_id} was called directly and cannot wait for {event!r}")
 
 
 def run_of(task: Any, declared: Durable) -> Run | DirectRun:

@@ -16,13 +16,13 @@ from hive.settings.parts import BreakerSettings, DeliverySettings
 from hive.store.beat_entries import BeatEntries, Firing, fire
 from hive.store.booking import AMOUNTS
 from hive.store.breakers import CallCounts
-from hive.store.condemned import Condemned
 from hive.store.checkpoints import KeptHead
+from hive.store.condemned import Condemned
 from hive.store.guard import Bound, Guard
 from hive.store.keys import Layout
 from hive.store.leadership import Leadership, Term
 from hive.store.limiting import Wanted
-from hive.store.runs import Place
+from hive.store.run_values import Place
 from hive.store.scripts import INCLUDE, load
 from hive.store.store import Store
 from hive.store.turn import Fair

@@ -1,7 +1,7 @@
 """Steps of a run, parking and signals on a real broker: nothing is done twice, nothing is lost, no slot is held."""
 
 from hive.store import Store
-from hive.store.runs import Begun, Place, Signalled
+from hive.store.run_values import Begun, Place, Signalled
 from hive.store.values import ConsumerInfo, Delivery, Outcome, Outgoing, Start
 from tests.support.broker_clock import BrokerClock
 
