@@ -141,22 +141,23 @@ def burst(options: argparse.Namespace) -> dict[str, Any]:
 
 def slots(options: argparse.Namespace) -> dict[str, Any]:
     """Take slots from a pool at work and give them back, until enough were taken."""
-    with Trial("worker", TYPE, slots=10) as trial:
+    with Trial("worker", TYPE, slots=26) as trial:
         until(lambda: trial.consumers() == 1, 60)
 
         def taken() -> int:
             return int(trial.client.get("taken") or 0)
 
         def size() -> int:
-            stats = trial.app.control.inspect(timeout=0.5, limit=1).stats() or {}
+            stats = trial.app.control.inspect(timeout=2.0, limit=1).stats() or {}
             return sum(one["autoscaler"]["current"] for one in stats.values())
 
-        while taken() < options.count:
-            for wanted in (10, 2):
-                trial.publish(max(0, 60 - trial.app.access.store.demand([QUEUE])[0].waiting), 0.02)
+        end_s = time.monotonic() + options.seconds
+        while taken() < options.count and time.monotonic() < end_s:
+            for wanted in (26, 2):
+                trial.publish(max(0, 100 - trial.app.access.store.demand([QUEUE])[0].waiting), 0.02)
                 trial.ask(wanted)
                 until(lambda wanted=wanted: size() == wanted, 60)
-            trial.client.incrby("taken", 8)
+            trial.client.incrby("taken", 24)
         return {"slots_taken": taken(), **trial.outcome()}
 
 
@@ -164,8 +165,8 @@ def processes(options: argparse.Namespace) -> dict[str, Any]:
     """Drain workers at work and start them again, until enough have drained."""
     with Trial("up", "--no-beat", "--slots", "1", slots=1, workers=6) as trial:
         until(lambda: trial.consumers() == 1, 60)
-        drained = 0
-        while drained < options.count:
+        drained, end_s = 0, time.monotonic() + options.seconds
+        while drained < options.count and time.monotonic() < end_s:
             for wanted in (6, 1):
                 trial.ask(wanted)
                 while trial.consumers() != wanted:
@@ -217,9 +218,10 @@ def main() -> None:
     parser.add_argument("--pool", default="prefork", help="of the burst: prefork, asyncio or gevent")
     parser.add_argument("--slots", type=int, default=16, help="of the burst: most slots")
     parser.add_argument("--count", type=int, help="slots to take (1,000), or workers to drain (50)")
-    parser.add_argument("--seconds", type=float, default=30.0, help="of the cost: how long to watch each")
+    parser.add_argument("--seconds", type=float, help="of the cost: how long to watch each (30); else at most (150)")
     options = parser.parse_args()
     options.count = options.count or {"slots": 1_000, "processes": 50}.get(options.what, 0)
+    options.seconds = options.seconds or (30.0 if options.what == "cost" else 150.0)
     record = {
         "benchmark": f"burst {options.what}",
         "commit": subprocess.run(
