@@ -15,9 +15,11 @@ import gc
 import os
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib import import_module
 from typing import Any
+
+from billiard.util import get_pdeathsig
 
 from hive.clock import Clock, SystemClock
 from hive.errors import BrokerError, BrokerLockedError
@@ -45,19 +47,47 @@ QUIT_S = 5.0
 SHARED_MODULES = (
     "billiard.popen_fork",
     "billiard.sharedctypes",
+    "billiard.synchronize",
     "celery.app.control",
     "celery.app.events",
     "celery.app.log",
     "celery.apps.worker",
     "celery.backends.redis",
     "celery.concurrency.prefork",
+    "celery.events.dispatcher",
+    "celery.events.receiver",
     "celery.worker.autoscale",
     "celery.worker.consumer",
     "celery.worker.consumer.delayed_delivery",
     "celery.worker.strategy",
+    "hive.deadletter.archivist",
+    "hive.monitoring.announcing",
+    "hive.monitoring.figures",
+    "hive.pools.prefork",
+    "hive.pools.shrinking",
+    "hive.resources.bounds",
+    "hive.resources.families",
+    "hive.resources.use",
+    "hive.runtime.admission",
     "hive.runtime.amqp",
     "hive.runtime.autoscaler",
+    "hive.runtime.bounding",
+    "hive.runtime.calls",
+    "hive.runtime.consuming",
+    "hive.runtime.control",
+    "hive.runtime.dead_results",
+    "hive.runtime.garbage",
+    "hive.runtime.gate",
+    "hive.runtime.lanes",
     "hive.runtime.lean_commands",
+    "hive.runtime.load",
+    "hive.runtime.pace",
+    "hive.runtime.rejection",
+    "hive.runtime.request",
+    "hive.runtime.revoking",
+    "hive.runtime.sizing",
+    "hive.runtime.strategy",
+    "hive.runtime.watching",
     "kombu.pidbox",
     "kombu.transport.redis",
 )
@@ -238,5 +268,8 @@ def _share_memory() -> None:
     """Import what all parts need and exempt it from garbage collection, which would copy its pages into each."""
     for name in SHARED_MODULES:
         import_module(name)
+    with suppress(OSError):
+        # Each pool child asks to end with its parent, by a C declaration whose parser takes 5 MB once it was used.
+        get_pdeathsig()
     gc.collect()
     gc.freeze()
