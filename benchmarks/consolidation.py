@@ -14,7 +14,7 @@ in its conversation, and all of the conversations before, is compacted; nothing 
 * The query is what the turn knows: the tool's name, the names of the arguments, and the user's last message. Never a value,
   unless the user has just said it; such a value is no needed fact, and counts in `all` only.
 * Found: the value stands in one of 10 results of a search of the compacted memory. The archive is not searched. The search
-  is told which conversation it is asked in; what it finds without being told stands beside it (`without source`).
+  is told which conversation it is asked in; what it finds without being told, and what the first 5 results hold, stand beside.
 * Tokens before: of every different context of the half, so exact duplicates count once. Tokens after: of all that is in the
   memory at the end. Both are estimated (``hive.memory.tokens``), characters stand beside them.
 
@@ -54,6 +54,7 @@ from hive.memory.tokens import estimated_tokens  # noqa: E402
 
 AGENT, TRIAL = "agent", "trial"
 RESULTS = 10
+FEW = 5
 LEAST_CHARS = 3
 SHARES = (0.15, 0.25, 0.4, 0.6, 1.0)
 SCORES = (2.0, 1000.0, 4.0, 1.0, 0.0)
@@ -105,6 +106,11 @@ def names(value: Any) -> Iterator[str]:
         yield from value
 
 
+def as_text(content: Any) -> str:
+    """Return what was said, or the blocks that it was said in as JSON."""
+    return content if isinstance(content, str) else json.dumps(content)
+
+
 def said(messages: Sequence[dict[str, Any]], source: str, start: int) -> list[Context]:
     """Return the contexts of a conversation as an agent would append them."""
     found: list[tuple[ContextKind, str, str]] = []
@@ -112,9 +118,11 @@ def said(messages: Sequence[dict[str, Any]], source: str, start: int) -> list[Co
         if message.get("content"):
             is_result = message["role"] == "tool"
             kind = ContextKind.RESULT if is_result else ContextKind.MESSAGE
-            found.append((kind, message["name"] if is_result else message["role"], message["content"]))
+            found.append(
+                (kind, message.get("name", "tool") if is_result else message["role"], as_text(message["content"]))
+            )
         calls = [call["function"] for call in message.get("tool_calls") or ()]
-        found += [(ContextKind.CALL, call["name"], call["arguments"]) for call in calls]
+        found += [(ContextKind.CALL, call["name"], as_text(call["arguments"])) for call in calls]
     return [
         Context(id=start + number, at_ms=start + number, kind=kind, author=author, text=text, source=source)
         for number, (kind, author, text) in enumerate(found)
@@ -279,6 +287,7 @@ def measured(conversations: Sequence[Conversation], policy: Policy, directory: P
         "recall": round(counts["found"] / counts["needed"], 4),
         "recall_with_digits": round(counts["found_digits"] / counts["digits"], 4),
         "recall_all": round((counts["found"] + counts["found_stated"]) / (counts["needed"] + counts["stated"]), 4),
+        "recall_of_5": round(counts["found_few"] / counts["needed"], 4),
         "recall_without_source": round(counts["found_unsourced"] / counts["needed"], 4),
         "kept": round(counts["kept"] / counts["needed"], 4),
         "needed_facts": counts["needed"],
@@ -301,6 +310,7 @@ def _written(
 def _look(database: SqliteMemories, need: Need, decided: Compaction, source: str, counts: Counter[str]) -> None:
     results = search(database, AGENT, need.query, limit=RESULTS, source=source)
     found = "\n".join(one.text for one in results)
+    first = "\n".join(one.text for one in results[:FEW])
     unsourced = "\n".join(one.text for one in search(database, AGENT, need.query, limit=RESULTS, source=None))
     left = "\n".join(one.text for one in decided.drafts)
     counts["calls"] += 1
@@ -310,6 +320,7 @@ def _look(database: SqliteMemories, need: Need, decided: Compaction, source: str
         is_found = stands(value, found)
         counts["needed"] += 1
         counts["found"] += is_found
+        counts["found_few"] += stands(value, first)
         counts["found_unsourced"] += stands(value, unsourced)
         counts["kept"] += stands(value, left)
         if any(sign.isdigit() for sign in value):
@@ -381,7 +392,7 @@ def plot(rows: Sequence[dict[str, Any]], title: str) -> str:
 
 
 COLUMNS = (
-    "way", "setting", "tokens_share", "chars_share", "recall", "recall_with_digits", "recall_all", "recall_without_source",
+    "way", "setting", "tokens_share", "chars_share", "recall", "recall_with_digits", "recall_all", "recall_of_5", "recall_without_source",
     "kept", "contexts", "result_tokens", "context_tokens",
 )  # fmt: skip
 

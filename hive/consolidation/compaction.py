@@ -118,7 +118,8 @@ class _Writer:
         said = [f"{speaker}: {' '.join(one.sentence for one in kept)}" for speaker, kept in groupby(pack, _speaker)]
         text = "\n".join(said)
         if self._rules.summarizer is not None:
-            text = self._rules.summarizer(text)
+            shorter = self._rules.summarizer(text)
+            text = shorter if 0 < len(shorter) < len(text) else text
         self._keep(_draft(ContextKind.SUMMARY, text, list({one.context.id: one.context for one in pack}.values())))
 
     def _keep(self, draft: Context) -> None:

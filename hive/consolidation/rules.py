@@ -21,7 +21,7 @@ class Rules:
         summary_chars: characters after which kept sentences begin a new summary.
         record_chars: characters after which a record goes on in a further context.
         similarity: overlap of word pairs from which a sentence without a new name or number was said before, 0..1.
-        summarizer: a language model, off by default.
+        summarizer: a language model, off by default; what it returns is taken if it is shorter, and not looked into.
     """
 
     least_score: float = 2.0

@@ -262,7 +262,7 @@ class PostgresMemories:
 
     def _rows(self, sql: str, *values: Any) -> list[Any]:
         with self._connections.reading() as connection:
-            return connection.execute(sql, values).fetchall()  # type: ignore[arg-type]
+            return connection.execute(sql, values).fetchall()
 
 
 def _added(connection: "psycopg.Connection[Any]", agent: str, one: Context, run: str) -> int:

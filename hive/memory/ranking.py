@@ -8,7 +8,7 @@ DAMPING = 60
 
 
 def fused(lists: Sequence[Sequence[int]], limit: int) -> list[int]:
-    """Return the ids that stand high in many lists, best first; of equals the one with the larger id.
+    """Return the ids that stand high in many lists, best first; of equals the one that the first list puts higher.
 
     Args:
         lists: ids, best first in each.
@@ -18,4 +18,5 @@ def fused(lists: Sequence[Sequence[int]], limit: int) -> list[int]:
     for ranked in lists:
         for rank, id_ in enumerate(ranked):
             points[id_] += 1 / (DAMPING + rank)
-    return sorted(points, key=lambda id_: (-points[id_], -id_))[:limit]
+    first = {id_: rank for rank, id_ in enumerate(lists[0])} if lists else {}
+    return sorted(points, key=lambda id_: (-points[id_], first.get(id_, len(first)), -id_))[:limit]

@@ -1,6 +1,6 @@
 """What nobody comes for any more: results without an end and replies that were never read."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from redis import Redis
 
@@ -15,7 +15,7 @@ REPLIES = ".reply.celery.pidbox"
 
 
 def clean(
-    client: "Redis", prefix: str, stop: Callable[[], bool], *, results_idle_s: int, replies_idle_s: int
+    client: Redis, prefix: str, stop: Callable[[], bool], *, results_idle_s: int, replies_idle_s: int
 ) -> dict[str, int]:
     """Remove results and replies that have no end of their own and that nobody has touched for long.
 
@@ -51,7 +51,7 @@ def clean(
     return removed
 
 
-def _remove(client: "Redis", keys: list[bytes], idle_s: int) -> int:
+def _remove(client: Redis, keys: Sequence[bytes | str], idle_s: int) -> int:
     with client.pipeline(transaction=False) as pipeline:
         for key in keys:
             pipeline.ttl(key)

@@ -43,17 +43,9 @@ def memory(tmp_path: Path) -> Memory:
 def fill(memory: Memory) -> None:
     memory.append_all(
         [
-            Context(
-                kind=ContextKind.MESSAGE, author="user", text="I am Ada and live in Lisbon.", source="talk", at_ms=1
-            ),
-            Context(kind=ContextKind.CALL, author="get_user", text='{"name": "Ada"}', source="talk", at_ms=2),
-            Context(
-                kind=ContextKind.RESULT,
-                author="get_user",
-                text='{"user_id": "u1", "vip": true}',
-                source="talk",
-                at_ms=3,
-            ),
+            Context(kind=ContextKind.MESSAGE, author="user", text="I am Ada and live in Lisbon.", source="talk"),
+            Context(kind=ContextKind.CALL, author="get_user", text='{"name": "Ada"}', source="talk"),
+            Context(kind=ContextKind.RESULT, author="get_user", text='{"user_id": "u1", "vip": true}', source="talk"),
         ]
     )
 
