@@ -3,14 +3,16 @@
 import logging
 import random
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 
 from hive.clock import Clock, SystemClock
 from hive.settings.parts import DeliverySettings
 from hive.store.faults import BrokerFullError, BrokerGoneError
+from hive.store.pipelining import Pipeline
 from hive.store.store import Store
+from hive.store.values import Renewal, Tick
 from hive.transport.consumer import Consumer
 from hive.transport.native import NativeThread
 
@@ -27,6 +29,12 @@ LOOK_ALONE_LEASES = 0.2
 
 #: Seconds behind the end of a lease at which it is looked for, at least and at most: all who look see the same end.
 BEHIND_END_S = (0.01, 0.05)
+
+#: Part of the time between two renewals after which one is due.
+RENEWAL_DUE = 0.9
+
+#: Leases between two turns of a consumer that is alone and holds nothing; below the half that counts as a gap.
+TURN_IDLE_LEASES = 0.375
 
 #: Leases without an answer after which a broker that the process has left is given up.
 GIVEN_UP_LEASES = 10
@@ -78,6 +86,7 @@ class Lease:
     ) -> None:
         self.consumer = consumer
         self.store = store
+        self._pipeline = Pipeline(store)
         self.settings = settings
         self.clock = clock or SystemClock()
         self.on_reaped = on_reaped or _log_reaped
@@ -89,6 +98,7 @@ class Lease:
         self._renewed_s = float("-inf")
         self._look_from_s = float("-inf")
         self._next_end_s = float("inf")
+        self._is_alone = False
         self._answered_s = self.clock.monotonic_s()
         self._adopted_s = self.clock.monotonic_s()
         self._adopting = adopting
@@ -144,11 +154,15 @@ class Lease:
             except (BrokerGoneError, BrokerFullError) as error:
                 if not failing:
                     logger.warning("the lease of consumer %s cannot be renewed: %s", self.consumer.id, error)
-                failing = True
+                failing, self._is_alone = True, False
                 self.give_up_if_in_vain()
 
     def _pause_s(self) -> float:
-        """Return the time to the next turn."""
+        """Return the time to the next turn: seldom where there is nobody to look for, and more so with nothing to keep."""
+        if self._is_alone and self._channels and not self.consumer.interest.ttls_ms():
+            if self.consumer.is_idle:
+                return self.settings.lease_s * TURN_IDLE_LEASES
+            return max(self.settings.renew_every_s * RENEWAL_DUE, self.settings.reap_every_s)
         pause_s = self.settings.reap_every_s * self._rng.uniform(0.8, 1.2)
         # A lease so near to its end is one of the dead: the next look is just behind it, not up to a whole pause later.
         ends_s = self._next_end_s - self.clock.monotonic_s() + self._rng.uniform(*BEHIND_END_S)
@@ -164,12 +178,23 @@ class Lease:
         self._next_end_s = float("inf")
         if not self._channels and self._leave():
             return
-        due = self._is_renewal_due()
-        if due:
-            self._renew()
+        due, began_s = self._is_renewal_due(), self.clock.monotonic_s()
+        life, held, completed = self.consumer.snapshot()
+        queues = self.consumer.queues
+        looks = bool(queues) and began_s >= self._look_from_s
+        renews = due and bool(held)
+        # In one round trip: together they are most of what an idle worker asks of the broker.
+        renewals, ticks = self._pipeline.run(
+            (
+                lambda store: store.renew(life, tuple(held)) if renews else None,
+                lambda store: store.tick(queues) if looks else None,
+            )
+        )
+        if renews:
+            self._renewed(life, held, completed, renewals)
         self._keep_expiring(renewed=due)
-        if self.consumer.queues and self.clock.monotonic_s() >= self._look_from_s:
-            self._look()
+        if looks:
+            self._look(ticks, began_s)
             if self._adopting and self.clock.monotonic_s() - self._adopted_s >= ADOPT_EVERY_S:
                 self._adopt(self._adopting)
         self._answered_s = self.clock.monotonic_s()
@@ -186,7 +211,7 @@ class Lease:
         self.consumer.give_up()
 
     def _is_renewal_due(self) -> bool:
-        return self.clock.monotonic_s() - self._renewed_s >= self.settings.renew_every_s * 0.9
+        return self.clock.monotonic_s() - self._renewed_s >= self.settings.renew_every_s * RENEWAL_DUE
 
     def _leave(self) -> bool:
         """Send what is owed, and go if nothing is held any more."""
@@ -203,9 +228,11 @@ class Lease:
 
     def _renew(self) -> None:
         life, held, completed = self.consumer.snapshot()
-        if not held:
-            return
-        renewals = self.store.renew(life, tuple(held))
+        if held:
+            self._renewed(life, held, completed, self.store.renew(life, tuple(held)))
+
+    def _renewed(self, life: str, held: dict[str, set[int]], completed: int, renewals: Sequence[Renewal]) -> None:
+        """Take up what a renewal says: which leases are gone, and what is in flight that never arrived here."""
         now_s = self.clock.monotonic_s()
         if now_s - self._renewed_s > self.settings.lease_s / 2 and self._renewed_s > 0:
             self.late_count += 1
@@ -230,16 +257,14 @@ class Lease:
         if ttls_ms and (renewed or min(ttls_ms.values()) < 3000 * self.settings.renew_every_s):
             self.store.touch(ttls_ms, self.consumer.id)
 
-    def _look(self) -> None:
+    def _look(self, ticks: Sequence[Tick], began_s: float) -> None:
         """Return what the dead held: in an order of our own, within bounds, and never at the cost of our own lease."""
-        began_s = self.clock.monotonic_s()
-        until_s = began_s + LOOK_S
-        ticks = self.store.tick(self.consumer.queues)
+        until_s = self.clock.monotonic_s() + LOOK_S
         ends_s = [tick.next_end_s for tick in ticks if tick.next_end_s is not None]
         self._next_end_s = began_s + min(ends_s, default=float("inf"))
         # With nobody else there nobody can die; whoever joins now is alive for a lease.
-        alone = all(tick.consumers <= 1 for tick in ticks)
-        self._look_from_s = began_s + self.settings.lease_s * LOOK_ALONE_LEASES if alone else began_s
+        self._is_alone = all(tick.consumers <= 1 for tick in ticks)
+        self._look_from_s = began_s + self.settings.lease_s * LOOK_ALONE_LEASES if self._is_alone else began_s
         found = [(tick.queue, dead) for tick in ticks for dead in tick.expired]
         self._rng.shuffle(found)
         for queue, dead in found:

@@ -108,7 +108,7 @@ def test_a_killed_worker_strands_nothing_in_its_lane(server: RedisServer, tasks:
 def test_an_idle_worker_steals_from_a_long_lane(server: RedisServer, tasks: Any) -> None:
     with worker(server, "a@t").ready():
         know(tasks, "a@t")
-        busy = [tasks.talk.apply_async((0.3,), affinity="k") for _ in range(24)]
+        busy = [tasks.talk.apply_async((0.3,), affinity="k") for _ in range(40)]
         with worker(server, "b@t").ready():
             assert Counter(result.get(timeout=20) for result in busy)["b@t"] >= 3
             assert tasks.app.access.store.stats(QUEUE).counters["stolen"] >= 3

@@ -1,0 +1,49 @@
+"""What a worker asks of the broker while it has nothing to do, and that it is awake again when it has."""
+
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from hive import Hive
+from tests.support.eventually import eventually
+from tests.support.redis_server import RedisServer
+from tests.support.workers import WorkerProcess
+
+pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
+
+OVER_S = 5.0
+
+
+@pytest.fixture
+def app(own_redis: RedisServer) -> Iterator[Any]:
+    app = Hive("caller", broker=own_redis.url, backend=own_redis.url)
+    yield app
+    app.close()
+
+
+def scripts(client: Any) -> int:
+    return int(client.info("commandstats")["cmdstat_evalsha"]["calls"])
+
+
+def test_a_lone_worker_rests_and_is_awake_at_once(app: Any, own_redis: RedisServer) -> None:
+    client = own_redis.client()
+    with WorkerProcess(own_redis, pool="prefork", concurrency=1).ready():
+
+        def rests() -> bool:
+            return any(json.loads(lane.load).get("rests_s") for lane in app.access.store.lanes("celery"))
+
+        eventually(rests, 10, what="it says that it rests")
+        before = scripts(client)
+        threading.Event().wait(OVER_S)
+        # A renewal and a look every 2.25 s, a claim every 3 s, a report and a look at lanes every 5 s: 1.6 a second.
+        assert scripts(client) - before <= 2.6 * OVER_S
+        assert app.send_task("tests.support.delivery_app.add", (1, 2)).get(timeout=2) == 3
+        with WorkerProcess(own_redis, concurrency=1).ready():
+
+            def rested() -> list[bool]:
+                return [bool(json.loads(lane.load).get("rests_s")) for lane in app.access.store.lanes("celery")]
+
+            eventually(lambda: rested() == [False, False], 10, what="two of them report as often as all")
