@@ -77,6 +77,18 @@ def die_once(self: Any) -> str:
     return "redelivered"
 
 
+@app.task(bind=True)
+def die_beside_a_helper(self: Any) -> str:
+    """Die at once, and leave a forked process behind that holds all that it had open, for ten seconds."""
+    trace(self.request, "start")
+    if not self.request.delivery_info["redelivered"]:
+        if not os.fork():
+            threading.Event().wait(10)
+            os._exit(0)
+        os.kill(os.getpid(), signal.SIGKILL)
+    return "redelivered"
+
+
 @app.task(bind=True, max_retries=5)
 def again(self: Any, times: int, countdown: float) -> int:
     trace(self.request, "start")

@@ -9,7 +9,7 @@ import pytest
 
 from hive import Hive
 from hive.errors import DeadLetteredError
-from hive.pools.prefork import PIPE_BUFFER_BYTES
+from hive.pools.prefork import PIPE_BUFFER_BYTES, has_process_descriptors
 from tests.support.redis_server import RedisServer
 from tests.support.workers import WorkerProcess, traces
 
@@ -51,3 +51,11 @@ def test_children_that_are_killed_again_and_again_keep_nobody_else_from_ending(
             with pytest.raises(DeadLetteredError):
                 result.get(timeout=40)
     assert sorted(Counter(traces(own_redis)).values()) == [1] * 100 + [3, 3]
+
+
+@pytest.mark.skipif(not has_process_descriptors(), reason="this system gives no descriptors of processes")
+def test_the_end_of_a_child_is_seen_though_what_it_forked_lives_on(app: Any, own_redis: RedisServer) -> None:
+    with WorkerProcess(own_redis, pool="prefork", concurrency=1).ready():
+        result = app.send_task("tests.support.delivery_app.die_beside_a_helper")
+        # The helper ends after ten seconds, and nobody looks before a minute is over.
+        assert result.get(timeout=6) == "redelivered"
