@@ -127,7 +127,8 @@ def told_idle(row: Decision, seldom: Iterable[float], often: Iterable[float]) ->
     chance = _chance(often if row.usual >= idleness.OFTEN else seldom, row.features)
     idle = idleness.IdleChance(chance=chance, known=True)
     load = min(1.0, math.exp(row.features[1]) - 0.05)
-    view = AgentView(agent="", state=AgentState.AWAKE, idle=idle, load=load)
+    quiet_s = math.expm1(row.features[-1]) * idleness.INTERVAL_S + 0.5
+    view = AgentView(agent="", state=AgentState.AWAKE, idle=idle, load=load, quiet_s=quiet_s)
     return decide(view, Leanings()).action is Action.SLEEP
 
 

@@ -8,6 +8,7 @@ import click
 from celery.schedules import BaseSchedule, solar
 from rich.table import Table
 
+from hive.cli import rest
 from hive.cli.queue import json_option, reached
 from hive.cli.screen import table_console
 from hive.cli.serving import app_option
@@ -168,3 +169,7 @@ def _shown(moment: datetime | None) -> str:
 def _fields(entry: Scheduled) -> dict[str, Any]:
     given = {name: getattr(entry, name) for name in Scheduled.__dataclass_fields__}
     return {name: value.isoformat() if isinstance(value, datetime) else value for name, value in given.items()}
+
+
+schedule.add_command(rest.rest)
+schedule.add_command(rest.simulate)

@@ -34,6 +34,7 @@ class Leanings:
     Attributes:
         idle_chance: least chance of an idle half hour at which one sleeps.
         wake_chance: greatest chance of an idle half hour at which a sleeping one is woken ahead of its messages.
+        quiet_s: least seconds since its last message at which one sleeps.
         benefit: least benefit of a sleep, 0..1.
         worth_tokens: tokens not yet consolidated that are worth a run.
         full_tokens: tokens not yet consolidated that count as all there can be, for the benefit.
@@ -41,6 +42,7 @@ class Leanings:
 
     idle_chance: float = 0.5
     wake_chance: float = 0.3
+    quiet_s: float = 300.0
     benefit: float = 0.4
     worth_tokens: int = 5_000
     full_tokens: int = 50_000
@@ -54,6 +56,7 @@ class AgentView:
         agent: its name.
         state: it is in.
         idle: the chance that the coming half hour is idle.
+        quiet_s: seconds since its last message.
         load: arrivals of the last half hour over those of a usual one.
         running_count: messages of it that run.
         waiting_count: messages that wait for it.
@@ -64,6 +67,7 @@ class AgentView:
     agent: str
     state: AgentState
     idle: IdleChance
+    quiet_s: float = 0.0
     load: float = 0.0
     running_count: int = 0
     waiting_count: int = 0
@@ -125,6 +129,8 @@ def _choice(view: AgentView, leanings: Leanings, benefit: float) -> tuple[Action
 def _of_awake(view: AgentView, leanings: Leanings, benefit: float) -> tuple[Action, str]:
     if view.running_count or view.waiting_count:
         return Action.KEEP, f"{view.running_count} messages run and {view.waiting_count} wait"
+    if view.quiet_s < leanings.quiet_s:
+        return Action.KEEP, f"its last message was {view.quiet_s:.0f} s ago"
     if not view.idle.known:
         return Action.DEFER, "it is not known for long enough"
     if view.idle.chance < leanings.idle_chance:

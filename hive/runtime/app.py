@@ -38,6 +38,7 @@ from hive.runtime.limited import Limits
 from hive.runtime.needing import HostBookings
 from hive.runtime.plain_call import PlainCalls
 from hive.runtime.publishers import Publishers
+from hive.runtime.rest import tasks as rest_tasks
 from hive.runtime.results import fenced
 from hive.runtime.retry_policy import RetryPolicy
 from hive.runtime.turns import takes_turns, with_turn
@@ -124,6 +125,7 @@ class Hive(Celery):
         self.circuits = circuits_of(self)
         self._degrading: dict[Any, Any] = {}
         self.task(name=KEEP_TASK, shared=False)(self.agents.keep)
+        rest_tasks.register(self)
         self.task(name=FALLBACK_TASK, bind=True, shared=False)(run_fallback)
         self.add_defaults(lambda: celery_settings(self.settings, self.agent_types))
 
@@ -286,6 +288,11 @@ class Hive(Celery):
         from hive.runtime.beat.schedule import Schedule  # noqa: PLC0415 - a worker needs no beat
 
         return Schedule(self)
+
+    @cached_property
+    def rest(self) -> Any:
+        """The scheduler that puts idle agents to sleep and consolidates them; see :mod:`hive.runtime.rest`."""
+        return rest_tasks.scheduler_of(self)
 
     @cached_property
     def AsyncResult(self) -> Any:  # noqa: N802 - Celery's name

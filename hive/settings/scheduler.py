@@ -14,6 +14,7 @@ class SchedulerSettings(Part):
     wake_chance: float = Field(
         0.3, ge=0, lt=1, description="Greatest chance of an idle half hour at which a sleeping agent is woken ahead."
     )
+    quiet_s: PositiveFloat = Field(300.0, description="Seconds since its last message before an agent is put to sleep.")
     benefit: float = Field(0.4, ge=0, le=1, description="Least benefit (0 to 1) of a sleep.")
     worth_tokens: PositiveInt = Field(5_000, description="Tokens not yet consolidated that are worth a run.")
     asleep_share: float = Field(0.3, gt=0, le=1, description="Share of the agents that sleep at most.")

@@ -86,11 +86,13 @@ class _Agent:
         self.forecaster = IdlenessForecaster()
         self.latest: deque[float] = deque(maxlen=WINDOW)
         self.is_asleep = False
+        self.quiet_s = 0.0
         self.loose_tokens = 0
 
     def learn(self, count: float, message_tokens: int) -> None:
         self.forecaster.update(count)
         self.latest.append(count)
+        self.quiet_s = 0.0 if count else self.quiet_s + INTERVAL_S
         self.loose_tokens += round(count * message_tokens)
 
     def view(self) -> AgentView:
@@ -100,6 +102,7 @@ class _Agent:
             agent=self.name,
             state=state,
             idle=self.forecaster.chance(),
+            quiet_s=self.quiet_s,
             load=load,
             loose_tokens=self.loose_tokens,
             is_ours=self.is_asleep,

@@ -24,8 +24,3 @@ the broker is away                    the round fails, and beat fires the next
 
 No message waits for any of this: a message wakes its agent whatever is decided here.
 """
-
-from hive.runtime.rest.scheduler import RestScheduler, RoundReport
-from hive.runtime.rest.switches import Switches
-
-__all__ = ["RestScheduler", "RoundReport", "Switches"]

@@ -129,23 +129,8 @@ class RestScheduler:
         self._loose_tokens = loose_tokens
         self._pressure = pressure or (lambda: host_pressure(app))
         self._clock = clock or SystemClock()
-        settings: SchedulerSettings = app.settings.scheduler
-        self._leanings = Leanings(
-            idle_chance=settings.idle_chance,
-            wake_chance=settings.wake_chance,
-            benefit=settings.benefit,
-            worth_tokens=settings.worth_tokens,
-        )
-        self._safety = SafetyRules(
-            asleep_share=settings.asleep_share,
-            awake_count=settings.awake_count,
-            sleeps_share=settings.sleeps_share,
-            consolidations_count=settings.consolidations_count,
-            cooldown_s=settings.cooldown_s,
-            cpu_share=settings.cpu_share,
-            memory_share=settings.memory_share,
-            disk_share=settings.disk_share,
-        )
+        self._leanings = leanings_of(app.settings.scheduler)
+        self._safety = safety_of(app.settings.scheduler)
 
     @property
     def switches(self) -> Switches:
@@ -189,7 +174,7 @@ class RestScheduler:
         now_ms = term.now_ms
         pasts = self._learnt(records, notes.pasts, int(now_ms / 1000 / INTERVAL_S))
         judged = _judged(notes.judged, pasts.values())
-        views = [self._view(record, pasts[record.name]) for record in records]
+        views = [self._view(record, pasts[record.name], now_ms) for record in records]
         decisions = [decide(view, self._leanings) for view in views]
         failures_ms = _failures(notes, records, now_ms)
         fleet = Fleet(
@@ -233,12 +218,13 @@ class RestScheduler:
             learnt[record.name] = past.seen(interval, record.messages_count)
         return learnt
 
-    def _view(self, record: AgentRecord, past: Past) -> AgentView:
+    def _view(self, record: AgentRecord, past: Past, now_ms: int) -> AgentView:
         forecaster = past.forecaster()
         return AgentView(
             agent=record.name,
             state=record.state,
             idle=forecaster.chance(),
+            quiet_s=max(now_ms - record.active_ms, 0) / 1000,
             load=past.load(),
             running_count=len(record.running),
             waiting_count=record.waiting_count,
@@ -311,6 +297,31 @@ class RestScheduler:
             if not leadership.note(term, dict(pairs[first : first + PAGE])):
                 logger.warning("a round took longer than %g s and another began: what it learnt is dropped", HOLD_S)
                 return
+
+
+def leanings_of(settings: SchedulerSettings) -> Leanings:
+    """Return how readily settings let agents be put to sleep."""
+    return Leanings(
+        idle_chance=settings.idle_chance,
+        wake_chance=settings.wake_chance,
+        quiet_s=settings.quiet_s,
+        benefit=settings.benefit,
+        worth_tokens=settings.worth_tokens,
+    )
+
+
+def safety_of(settings: SchedulerSettings) -> SafetyRules:
+    """Return the bounds that settings set."""
+    return SafetyRules(
+        asleep_share=settings.asleep_share,
+        awake_count=settings.awake_count,
+        sleeps_share=settings.sleeps_share,
+        consolidations_count=settings.consolidations_count,
+        cooldown_s=settings.cooldown_s,
+        cpu_share=settings.cpu_share,
+        memory_share=settings.memory_share,
+        disk_share=settings.disk_share,
+    )
 
 
 def host_pressure(app: Any) -> Pressure:

@@ -10,9 +10,8 @@ from hive.agents.sleep_policy import SleepPolicy
 from hive.consolidation.safety import Pressure
 from hive.consolidation.stages import Mode
 from hive.learning.idleness import DAY, INTERVAL_S
-from hive.runtime.rest import RestScheduler
 from hive.runtime.rest.past import Past
-from hive.runtime.rest.scheduler import HOLD_S, OURS, PAST
+from hive.runtime.rest.scheduler import HOLD_S, OURS, PAST, RestScheduler
 from hive.runtime.rest.switches import FLAG
 from hive.settings.load import load_settings
 from hive.store.leadership import Leadership
@@ -23,7 +22,7 @@ QUIET, BUSY = [f"quiet-{place}" for place in range(8)], ["busy-0", "busy-1"]
 
 @pytest.fixture
 def app(own_redis: RedisServer, tmp_path) -> Hive:
-    app = Hive("rest", broker=own_redis.url, settings=load_settings(home=tmp_path))
+    app = Hive("rest", broker=own_redis.url, settings=load_settings(home=tmp_path, scheduler={"quiet_s": 0.001}))
     store = app.access.store
     for name in (*QUIET, *BUSY):
         store.agent_policy(name, SleepPolicy())

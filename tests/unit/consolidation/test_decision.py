@@ -10,7 +10,7 @@ from hive.learning.idleness import IdleChance
 
 IDLE, BUSY = IdleChance(chance=0.9, known=True), IdleChance(chance=0.1, known=True)
 UNKNOWN = IdleChance(chance=0.0, known=False)
-AWAKE = AgentView(agent="reviewer-7", state=AgentState.AWAKE, idle=IDLE)
+AWAKE = AgentView(agent="reviewer-7", state=AgentState.AWAKE, idle=IDLE, quiet_s=300.0)
 ASLEEP = replace(AWAKE, state=AgentState.SLEEPING, is_ours=True)
 
 
@@ -22,6 +22,7 @@ ASLEEP = replace(AWAKE, state=AgentState.SLEEPING, is_ours=True)
         (replace(AWAKE, idle=UNKNOWN), Action.DEFER),
         (replace(AWAKE, running_count=1), Action.KEEP),
         (replace(AWAKE, waiting_count=1), Action.KEEP),
+        (replace(AWAKE, quiet_s=299.0), Action.KEEP),
         (ASLEEP, Action.KEEP),
         (replace(ASLEEP, idle=BUSY), Action.WAKE),
         (replace(ASLEEP, idle=BUSY, is_ours=False), Action.KEEP),
