@@ -194,3 +194,19 @@ def test_platforms_are_told_the_number_of_workers(scaled: Scaled) -> None:
     assert (trigger["type"], written["spec"]["maxReplicaCount"]) == ("metrics-api", 3)
     wanted = float(_get(trigger["metadata"]["url"])[1][trigger["metadata"]["valueLocation"]])
     assert wanted / float(trigger["metadata"]["targetValue"]) == 3
+
+
+def test_what_came_to_a_hive_can_be_simulated(scaled: Scaled) -> None:
+    environ = {"SCALED_URL": scaled.server.url}
+    nothing = scaled.home.run("simulate", "--history", TYPE, "-A", APP, **environ)
+    assert (nothing.returncode != 0, "0 minutes" in nothing.stderr) == (True, True)
+    now = scaled.app.process.clock.wall_ms() // 60_000
+    counts = {minute: 60 if minute % 10 < 5 else 6 for minute in range(now - 90, now)}
+    for minute, count in counts.items():
+        scaled.store.note_arrivals(minute, {TYPE: count})
+    shown = json.loads(scaled.run("simulate", "--history", TYPE, "--since", "45m", "--service-s", "0.5", "--json"))
+    assert shown[0]["series"] == TYPE
+    assert shown[0]["arrivals"] == sum(count for minute, count in counts.items() if minute >= now - 45)
+    assert shown[0]["scalers"][0]["scaler"] == "hive"
+    both = scaled.home.run("simulate", "--history", TYPE, "--arrivals", "x.csv", "-A", APP, **environ)
+    assert (both.returncode != 0, "--arrivals FILE, or --history TYPE" in both.stderr) == (True, True)
