@@ -202,5 +202,8 @@ def _page(outcome: Outcome, leanings: Leanings, safety: SafetyRules) -> str:
         f"Put to sleep from a chance of {leanings.idle_chance:.0%} of an idle half hour, woken ahead at {leanings.wake_chance:.0%}.",
         f"Safety rules crossed: {len(outcome.violations)} times.",
     ]
-    rows = [["figure", "value"], *([name.replace("_", " "), f"{value}"] for name, value in _figures(outcome).items())]
+    figures = _figures(outcome)
+    held_back = figures.pop("held_back")
+    rows = [["figure", "value"], *([name.replace("_", " "), f"{value:,}"] for name, value in figures.items())]
+    rows += [[f"held back: {reason}", f"{count:,}"] for reason, count in held_back.items()]
     return page("A week of sleep", notes, [Panel(title="agents asleep, percent", lines=lines, across="hours")], rows)
