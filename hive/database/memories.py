@@ -7,6 +7,10 @@ from typing import Any, Protocol
 from hive.database.contexts import Context, ContextKind
 from hive.errors import HiveError
 
+#: What the archive calls contexts that left without a run of consolidation.
+FORGOTTEN = "forgotten"
+BOUNDS = "bounds"
+
 
 class MemoryConflictError(HiveError):
     """Something a step was decided on is no longer there; nothing was changed: decide again."""
@@ -141,7 +145,8 @@ class MemoryDatabase(Protocol):
     def undo(self, agent: str, run: str, record: StoredRun | None = None) -> int:
         """Take out what a run wrote and put back what it took; returns how many contexts came back.
 
-        A repeat does nothing and returns 0. What is kept of the run itself is written in the same step, if it is given.
+        A repeat does nothing and returns 0. What it wrote is gone for good, where it was forgotten or left by a bound too.
+        What is kept of the run itself is written in the same step, if it is given.
 
         Raises:
             MemoryConflictError: a later run took out something that this one wrote, or the retention of something ended;

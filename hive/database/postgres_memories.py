@@ -5,6 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from hive.database.contexts import COMPACTED, Context, ContextKind
 from hive.database.memories import (
+    BOUNDS,
+    FORGOTTEN,
     ArchivedContext,
     MemoryConflictError,
     MemorySize,
@@ -177,8 +179,8 @@ class PostgresMemories:
         """Undo a run; see :meth:`hive.database.memories.MemoryDatabase.undo`."""
         with self._connections.transaction() as connection:
             later = connection.execute(
-                "SELECT run FROM hive_archived_contexts WHERE agent = %s AND written_by = %s AND run <> %s LIMIT 1",
-                (agent, run, run),
+                "SELECT run FROM hive_archived_contexts WHERE agent = %s AND written_by = %s AND NOT run = ANY(%s) LIMIT 1",
+                (agent, run, [run, BOUNDS, FORGOTTEN]),
             ).fetchone()
             if later is not None:
                 raise MemoryConflictError(f"run {later[0]} took out what run {run} wrote: undo {later[0]} first")

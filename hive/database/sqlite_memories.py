@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from hive.database.contexts import COMPACTED, Context, ContextKind
 from hive.database.memories import (
+    BOUNDS,
+    FORGOTTEN,
     ArchivedContext,
     MemoryConflictError,
     MemorySize,
@@ -138,8 +140,8 @@ class SqliteMemories:
         """Undo a run; see :meth:`hive.database.memories.MemoryDatabase.undo`."""
         with self._file.writing() as connection:
             later = connection.execute(
-                "SELECT run FROM archived_contexts WHERE agent = ?1 AND written_by = ?2 AND run <> ?2 LIMIT 1",
-                (agent, run),
+                "SELECT run FROM archived_contexts WHERE agent = ?1 AND written_by = ?2 AND run NOT IN (?2, ?3, ?4) LIMIT 1",
+                (agent, run, BOUNDS, FORGOTTEN),
             ).fetchone()
             if later is not None:
                 raise MemoryConflictError(f"run {later[0]} took out what run {run} wrote: undo {later[0]} first")

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from hive.clock import Clock, SystemClock
 from hive.database.contexts import Context, ContextKind
-from hive.database.memories import ArchivedContext, MemoryDatabase, MemorySize
+from hive.database.memories import BOUNDS, FORGOTTEN, ArchivedContext, MemoryDatabase, MemorySize
 from hive.errors import InputError
 from hive.memory.search import search
 from hive.memory.tokens import TokenCounter, estimated_tokens
@@ -13,10 +13,6 @@ from hive.settings.parts import MemorySettings
 
 #: Appended contexts between two looks at the bounds: a look reads the memory's size.
 LOOK_EVERY = 64
-
-#: What the archive calls contexts that left without a run of consolidation.
-FORGOTTEN = "forgotten"
-BOUNDS = "bounds"
 
 #: Never deleted by age: what left a memory only because the memory was full.
 FOREVER_MS = 2**62

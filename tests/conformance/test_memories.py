@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from hive.database.contexts import Context, ContextKind
-from hive.database.memories import MemoryConflictError, MemoryDatabase, StoredRun
+from hive.database.memories import BOUNDS, MemoryConflictError, MemoryDatabase, StoredRun
 from hive.errors import InputError
-from hive.memory.memory import BOUNDS, Memory
+from hive.memory.memory import Memory
 from hive.memory.opening import open_memories
 from hive.memory.ranking import fused
 from hive.memory.tokens import estimated_tokens
@@ -144,3 +144,14 @@ def test_what_was_deleted_after_its_retention_is_not_undone(memory: Memory, data
     assert not database.index(rebuild=True)
     assert database.find("a", ["fact"], 5) == [ids[2]]
     assert database.agents() == ["a"]
+
+
+def test_a_run_is_undone_though_something_it_wrote_was_forgotten(memory: Memory, database: MemoryDatabase) -> None:
+    memory.append("an original")
+    before = memory.contexts()
+    draft = Context(kind=ContextKind.SUMMARY, text="shorter", at_ms=1)
+    [written] = database.replace("a", "r1", [draft], {before[0].id: "x"}, at_ms=1, until_ms=9)
+    assert memory.forget([written]) == 1
+    assert database.undo("a", "r1") == 1
+    assert memory.contexts() == before
+    assert memory.restore([written]) == 0
