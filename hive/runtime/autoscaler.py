@@ -29,8 +29,8 @@ logger = logging.getLogger(__name__)
 #: Seconds from the order of a slot until it serves, with the time to the next look.
 PLAN_AHEAD_S = 3.0
 
-#: Pool children that are started in one turn of the loop.
-CHILDREN_A_TURN = 2
+#: Children that may be ordered at once however few there are, and that are started in one turn of the loop.
+CHILDREN_AT_ONCE, CHILDREN_A_TURN = 10, 2
 
 
 class Autoscaler:
@@ -58,6 +58,7 @@ class Autoscaler:
         self.max_concurrency, self.min_concurrency = max_concurrency, max(min_concurrency, 1)
         self._wanted: int | None = None
         self._is_changing = False
+        self._target_wait_s = 0.0
         self._rules_for: tuple[int, int, ScalingRules] | None = None
         self.keeper: SizeKeeper | None = None
 
@@ -72,6 +73,9 @@ class Autoscaler:
         if self.keeper is None:
             app, service_s = consumer.app, consumer.app.process.service_s
             reader = DemandReader(consumer)
+            agent = app.agent_types.get(reader.agent_type)
+            own_s = None if agent is None else agent.target_wait_s
+            self._target_wait_s = own_s or app.settings.scaling.target_wait_s
             self.keeper = SizeKeeper(
                 self.rules,
                 lambda: self.processes,
@@ -96,9 +100,14 @@ class Autoscaler:
         """Return bounds and pace of the pool."""
         most, least = self.max_concurrency, self.min_concurrency
         if self._rules_for is None or self._rules_for[:2] != (most, least):
-            wait_s = self.worker.app.settings.scaling.target_wait_s
+            # Slots of pools in one process cost nothing, so they come all at once.
+            step = CHILDREN_AT_ONCE if isinstance(self.pool, PreforkPool) else max(most, 1)
             rules = ScalingRules(
-                minimum=least, maximum=max(most, least), target_wait_s=wait_s, plan_ahead_s=PLAN_AHEAD_S
+                minimum=least,
+                maximum=max(most, least),
+                target_wait_s=self._target_wait_s,
+                plan_ahead_s=PLAN_AHEAD_S,
+                grow_slots=step,
             )
             self._rules_for = (most, least, rules)
         return self._rules_for[2]
