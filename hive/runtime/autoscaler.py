@@ -205,13 +205,21 @@ def _tell(consumer: Any, agent_type: str, decision: Decision) -> None:
         "pool: %d slots instead of %d (%s; %d wait)",
         decision.target, decision.observation.slots, decision.reason, decision.observation.backlog,
     )  # fmt: skip
-    dispatcher = consumer.event_dispatcher
-    if dispatcher is not None and dispatcher.enabled:
-        event = PoolScaled(
-            agent_type=agent_type, scope=consumer.hostname, workers=1, override=None, term=None, decision=described
-        )
-        dispatcher.send(event.name, **fields_of(event))
     if isinstance(consumer.app.access.channel, Channel):
         at_ms = consumer.app.process.clock.wall_ms()
         record = {"agent_type": agent_type, "scope": consumer.hostname, "workers": 1, "at_ms": at_ms, **described}
         consumer.app.access.store.record_scaling(agent_type, json.dumps(record), term=None, changed=True)
+    event = PoolScaled(
+        agent_type=agent_type, scope=consumer.hostname, workers=1, override=None, term=None, decision=described
+    )
+    if consumer.hub is None:
+        _send(consumer, event)
+    else:
+        # While the broker is away the dispatcher waits for it, and whoever else has an event waits for the dispatcher.
+        consumer.hub.call_soon(_send, consumer, event)
+
+
+def _send(consumer: Any, event: PoolScaled) -> None:
+    dispatcher = consumer.event_dispatcher
+    if dispatcher is not None and dispatcher.enabled:
+        dispatcher.send(event.name, **fields_of(event))
