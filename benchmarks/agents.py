@@ -77,7 +77,7 @@ def measure(*, agents: int, wakes: int, per_s: float, state_bytes: int, seed: in
     source, server = random.Random(seed), RedisServer().start()
     with tempfile.TemporaryDirectory() as home:
         try:
-            os.environ |= {"DELIVERY_URL": server.url, "HIVE_HOME": home}
+            os.environ |= {"DELIVERY_URL": server.url, "HIVE_HOME": home, "DURABLE_NOTES": home}
             module = importlib.reload(importlib.import_module("tests.support.durable_app"))
             client = server.client()
             names = [f"agent-{number}" for number in range(agents)]

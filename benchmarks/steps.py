@@ -3,7 +3,7 @@
     python benchmarks/steps.py [--steps N] [--kills N] [--pool threads|prefork] [--work-s S] [--seed N]
 
 On a broker of its own. One durable task of N steps; a worker with its pool children is killed with SIGKILL at a random
-moment after a step began in its life, and another is started. Each step leaves a line on the broker when it begins and when
+moment after a step began in its life, and another is started. Each step leaves a line in a file when it begins and when
 its work is done. After each kill the steps that the broker knows as done are noted with how often they had begun by then:
 if one of them begins once more, a finished step was repeated. A step in flight at a kill runs again, and its record says
 how often that happened (also where the kill came before the step's own first line). ``delivery.max_deliveries`` is raised for this: a message under which its worker dies three times
@@ -42,13 +42,14 @@ def measure(*, steps: int, kills: int, pool: str, work_s: float, seed: int) -> d
     """Run one task to its end under kills, and return what was repeated."""
     source, server = random.Random(seed), RedisServer().start()
     try:
-        os.environ["DELIVERY_URL"] = server.url
+        os.environ |= {"DELIVERY_URL": server.url, "DURABLE_NOTES": str(server.directory)}
         module = importlib.reload(importlib.import_module("tests.support.durable_app"))
-        store, client = module.app.access.store, server.client()
+        store = module.app.access.store
         result = module.steps.delay(steps, work_s)
 
         def begun() -> Counter[str]:
-            return Counter(line.decode() for line in client.lrange(f"begun:{result.id}", 0, -1))
+            notes = server.directory / f"begun:{result.id}"
+            return Counter(notes.read_text().splitlines() if notes.exists() else ())
 
         finished: dict[str, int] = {}
         made = 0

@@ -45,13 +45,22 @@ def tasks(server: RedisServer, monkeypatch: pytest.MonkeyPatch, home: Path) -> A
 
     monkeypatch.setenv("DELIVERY_URL", server.url)
     monkeypatch.setenv("HIVE_HOME", str(home))
+    monkeypatch.setenv("DURABLE_NOTES", str(server.directory))
     return importlib.reload(module)
 
 
 @pytest.fixture(scope="module")
 def worker(server: RedisServer, home: Path) -> Iterator[WorkerProcess]:
-    with WorkerProcess(server, app=APP, concurrency=2, environment={"HIVE_HOME": str(home)}) as started:
+    with WorkerProcess(
+        server, app=APP, concurrency=2, environment={"HIVE_HOME": str(home), "DURABLE_NOTES": str(server.directory)}
+    ) as started:
         yield started.ready()
+
+
+def count(server: RedisServer, name: str) -> int:
+    """Return how many lines tasks have left under a name."""
+    path = server.directory / name
+    return len(path.read_text().splitlines()) if path.exists() else 0
 
 
 def waiting(tasks: Any, name: str) -> int:
@@ -93,26 +102,26 @@ def test_sleep_waits_for_what_runs_and_hands_durable_work_back_at_its_next_step(
 ) -> None:
     agent = tasks.app.agent("busy")
     short = tasks.slow.apply_async((1.0,), agent="busy")
-    eventually(lambda: server.client().llen("slow") == 1, 15, what="it runs")
+    eventually(lambda: count(server, "slow") == 1, 15, what="it runs")
     with pytest.raises(NotDrainedError):
         agent.sleep(drain_s=0.1)
     assert agent.state is AgentState.AWAKE
     assert "did not end in time" in agent.record.failure
     agent.sleep()
-    assert server.client().llen("slow-ended") == 1
+    assert count(server, "slow-ended") == 1
     assert short.get(timeout=5) == "slow"
     agent.wake()
     long = tasks.steps.apply_async((20, 0.1), agent="busy")
-    eventually(lambda: server.client().llen(f"ended:{long.id}") >= 2, 15, what="under way")
+    eventually(lambda: count(server, f"ended:{long.id}") >= 2, 15, what="under way")
     agent.follow(SleepPolicy(wakes_on_message=False))
     agent.sleep()
-    done = server.client().llen(f"ended:{long.id}")
+    done = count(server, f"ended:{long.id}")
     assert done < 20
     eventually(lambda: waiting(tasks, "busy") == 1, 10, what="its work is parked")
     assert tasks.app.access.store.stats("celery").in_flight == 0
     agent.wake()
     assert long.get(timeout=20) == sum(number * number for number in range(20))
-    assert server.client().llen(f"begun:{long.id}") == 20
+    assert count(server, f"begun:{long.id}") == 20
 
 
 def test_no_process_that_dies_on_the_way_leaves_an_agent_behind(tasks: Any, worker: WorkerProcess) -> None:

@@ -4,6 +4,7 @@ import asyncio
 import os
 import signal
 import threading
+from pathlib import Path
 from typing import Any
 
 import redis
@@ -17,8 +18,11 @@ app.conf.task_default_queue = "celery"
 
 
 def note(name: str, value: object) -> int:
-    """Leave a line that a step ran."""
-    return int(redis.Redis.from_url(url).rpush(name, str(value)))  # type: ignore[arg-type]
+    """Leave a line that a step ran, where the broker's death does not matter; return how many there are of that name."""
+    path = Path(os.environ["DURABLE_NOTES"]) / name
+    with path.open("a") as file:
+        file.write(f"{value}\n")
+    return len(path.read_text().splitlines())
 
 
 def work(run: str, number: int, work_s: float) -> list[int]:
@@ -55,9 +59,7 @@ async def async_steps(self: Any, count: int, work_s: float = 0.0) -> int:
 @app.task(bind=True, durable=True)
 def dies_in_a_step(self: Any, on_unknown: str) -> Any:
     def charge() -> str:
-        keys = redis.Redis.from_url(url)
-        keys.rpush(f"keys:{self.request.id}", str(self.durable.idempotency_key))
-        if keys.llen(f"keys:{self.request.id}") == 1:
+        if note(f"keys:{self.request.id}", self.durable.idempotency_key) == 1:
             os.kill(os.getpid(), signal.SIGKILL)
         return "charged"
 
