@@ -1,5 +1,6 @@
 """What happens to lanes: workers open them, callers publish into them, the living empty those of the dead, the idle steal."""
 
+from collections.abc import Callable
 from itertools import count
 from typing import Any
 
@@ -19,6 +20,7 @@ class LaneRules:
     store: Store
     alive: list[Consumer]
     ids: "count[int]"
+    claim_as: Callable[..., None]
 
     def serve(self, consumer: Consumer) -> None:
         """Let the next claim be one of a worker with its lane, if it has opened one."""
@@ -35,7 +37,9 @@ class LaneRules:
     @rule(data=st.data())
     def open_lanes(self, data: st.DataObject) -> None:
         """A worker reports on all queues, as each does every second."""
-        worker = data.draw(st.sampled_from(self.alive)).id
+        self.report(data.draw(st.sampled_from(self.alive)).id)
+
+    def report(self, worker: str) -> None:
         for name in QUEUES:
             self.store.report_load(name, worker, worker, b"{}")
             self.model.report(name, worker)
@@ -44,7 +48,9 @@ class LaneRules:
     @rule(data=st.data(), queue=st.sampled_from(QUEUES), priority=st.integers(0, 9), copies=st.integers(1, 6))
     def publish_in_lane(self, data: st.DataObject, queue: str, priority: int, copies: int) -> None:
         """A caller sends to a worker that it knows of, alive or not by now."""
-        lane = self.draw_lane(data)
+        self.fill(self.draw_lane(data), queue, priority, copies)
+
+    def fill(self, lane: str, queue: str, priority: int, copies: int) -> None:
         for _ in range(copies):
             id_ = f"m{next(self.ids)}"
             outgoing = Outgoing(queue=queue, payload=id_.encode(), message_id=id_, priority=priority, lane=lane)
@@ -73,6 +79,20 @@ class LaneRules:
             if worker in self.model.queues[name].lanes:
                 self.store.wake_lane(name, worker)
                 self.model.woken.add(f"{name}@{worker}")
+
+    @precondition(lambda self: len(self.alive) > 1)
+    @rule(queue=st.sampled_from(QUEUES), priority=st.integers(0, 9), copies=st.integers(2, 6), bound=st.integers(0, 2))
+    def steal(self, queue: str, priority: int, copies: int, bound: int) -> None:
+        """A worker that has nothing else to do comes again and again for what waits in the long lane of another."""
+        owner, thief = self.alive[:2]
+        for worker in (owner, thief):
+            self.report(worker.id)
+        self.fill(owner.id, queue, priority, copies)
+        self.model.long = {queue: (owner.id, bound)}
+        for _ in range(4):
+            if thief in self.alive:
+                thief.sequence += 1
+                self.claim_as(thief, [queue], 4, idle=False, seen=True)
 
     def draw_lane(self, data: st.DataObject) -> Any:
         return data.draw(st.sampled_from(sorted({one for queue in self.model.queues.values() for one in queue.lanes})))

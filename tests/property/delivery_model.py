@@ -245,7 +245,8 @@ class Model:
             if is_full and self.is_ready(name):
                 self.woken.add(name)
             self.more |= is_full and (self.is_ready(name) or any(lanes.get(name, {}).values()))
-        return taken
+        # What was stolen comes last, but is told of by its priority.
+        return sorted(taken, key=lambda message: (message.priority, order.index(message.queue)))
 
     def excess(self, consumer: Consumer, name: str) -> int:
         """Return by how much the lane to steal from is longer than what is left to it."""

@@ -201,7 +201,7 @@ class DeliveryMachine(Comparison, LaneRules, RuleBasedStateMachine):
         assert [(one.id.queue, one.payload, one.suspect) for one in claim.deliveries] == expected  # I8, I10
         keys = [(one.id.queue, one.id.token) for one in claim.deliveries]
         if self.model.taken:
-            for queue, token in keys:
+            for queue, token in sorted(keys, key=lambda key: key[1]):
                 assert token > self.last_token[queue]  # I3
                 self.last_token[queue] = token
             self.model.record(consumer, sequence, keys)
