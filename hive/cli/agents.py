@@ -30,7 +30,7 @@ def agents(app_path: str, as_json: bool, keep: bool, as_diagram: bool) -> None:
     if keep:
         for name, what in app.agents.keep().items():
             click.echo(f"agent {name}: {what}", err=True)
-    now_ms = store.now_ms()
+    now_ms = store.server_time_ms()
     described = [_described(record, now_ms) for record in store.agents()]
     if as_json:
         click.echo(json.dumps(described, indent=2))

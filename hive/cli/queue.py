@@ -24,6 +24,7 @@ COLUMNS = {
     "behind": "be-\nhind",
     "in_lanes": "in\nlane",
     "scheduled": "sche-\nduled",
+    "parked": "par-\nked",
     "in_flight": "in\nflight",
     "suspects": "sus-\npect",
     "dead": "dead",
@@ -55,7 +56,7 @@ def queue() -> None:
 @app_option
 @json_option
 def list_queues(queues: tuple[str, ...], app_path: str, as_json: bool) -> None:
-    """Show what is ready, behind it for its key's turn, in lanes of single workers, scheduled, in flight, suspect and dead in each queue."""
+    """Show what is ready, behind it for its key's turn, in lanes of single workers, scheduled, parked, in flight, suspect and dead in each queue."""
     app, store = reached(app_path)
     observed = [observe_queue(store, name) for name in chosen(app, queues)]
     if as_json:

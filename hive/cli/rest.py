@@ -47,7 +47,7 @@ def rest(app_path: str, mode: str | None, stop: bool | None, as_json: bool, **gi
     """
     app = reached(app_path)[0]
     scheduler: RestScheduler = app.rest
-    switches, now_ms = scheduler.switches, app.access.store.now_ms()
+    switches, now_ms = scheduler.switches, app.access.store.server_time_ms()
     if given["advance"] and given["roll_back"]:
         raise InputError("--advance and --roll-back are opposites: give one")
     if given["roll_back"]:

@@ -17,6 +17,7 @@ QUEUE_GAUGES = {
     "hive_queue_behind": ("behind", "Messages that wait for their key's turn, behind the ready ones."),
     "hive_queue_in_lanes": ("in_lanes", "Messages that wait in the lanes of single workers."),
     "hive_queue_scheduled": ("scheduled", "Messages that wait for their time."),
+    "hive_queue_parked": ("parked", "Messages that wait for a signal, a sleep's end or an agent."),
     "hive_queue_suspects": ("suspects", "Messages that wait to be run alone."),
     "hive_queue_in_flight": ("in_flight", "Messages that consumers hold."),
     "hive_queue_started": ("started", "Messages whose tasks run."),

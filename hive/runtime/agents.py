@@ -255,7 +255,7 @@ class Agents:
         done: dict[str, str] = {}
         for name in self.store.agents_overdue():
             done[name] = f"timed out, {self.sleeper.settle(name).state.value} now"
-        now_ms = self.store.now_ms()
+        now_ms = self.store.server_time_ms()
         for record in self:
             standing = Standing(
                 state=record.state,

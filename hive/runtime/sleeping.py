@@ -100,7 +100,7 @@ class Sleeper:
             HiveError: it could not be checkpointed; it is awake.
         """
         wait_s = self._app.settings.sleep.drain_s if drain_s is None else drain_s
-        began_us = self._store.now_ms() * 1000
+        began_us = self._store.server_time_ms() * 1000
         seen = self.move(agent, AgentEvent.SLEEP, reason=reason, term_s=wait_s + CHECKPOINT_S)
         try:
             self._drain(agent, wait_s)
@@ -188,7 +188,7 @@ class Sleeper:
     def settle(self, agent: str, seen: Seen | None = None) -> Seen:
         """Return where an agent is, having moved it out of a passing state whose time is over."""
         seen = seen or self._store.agent_seen(agent)
-        while seen.until_ms and seen.until_ms <= self._store.now_ms():
+        while seen.until_ms and seen.until_ms <= self._store.server_time_ms():
             event = overdue(seen.state, seen.strikes)
             state = after(seen.state, event)
             if state is None:

@@ -8,6 +8,7 @@ import redis
 
 from hive.errors import BrokerRefusedError, MessageTooLargeError
 from hive.settings.parts import DeliverySettings
+from hive.store.faults import translated
 from hive.store.keys import Layout, QueueKeys
 from hive.store.lane import ServedLanes
 from hive.store.scripts import run
@@ -64,6 +65,14 @@ class Caller:
     def now_argument(self) -> str:
         """The time to hand to a script; empty: it asks the server."""
         return str(self._now_ms()) if self._now_ms else ""
+
+    def server_time_ms(self) -> int:
+        """Return the broker's time in milliseconds (or the test's)."""
+        if self._now_ms:
+            return self._now_ms()
+        with translated("time"):
+            seconds, microseconds = self.client.time()
+        return int(seconds) * 1000 + int(microseconds) // 1000
 
     def run_id_argument(self) -> str:
         """The run id to hand to a script; empty: it asks the server."""

@@ -253,16 +253,8 @@ class Lifecycles(Caller):
         """Return agents whose passing state is over: who was going through it with them said nothing for too long."""
         (passing,) = self._agent("", "passing")
         with translated("agents"):
-            found = self.client.zrange(passing, "-inf", self.now_ms(), byscore=True, offset=0, num=count)
+            found = self.client.zrange(passing, "-inf", self.server_time_ms(), byscore=True, offset=0, num=count)
         return [name.decode() for name in found]
-
-    def now_ms(self) -> int:
-        """Return the broker's time in milliseconds since 1970, or the one a test hands in."""
-        if self._now_ms is not None:
-            return self._now_ms()
-        with translated("time"):
-            seconds, microseconds = self.client.time()
-        return int(seconds) * 1000 + int(microseconds) // 1000
 
     def is_in_flight(self, where: str) -> bool:
         """Whether the delivery that a message was noted to run for is still there."""

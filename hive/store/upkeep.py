@@ -202,14 +202,6 @@ class Upkeep(Lanes):
         keys = [self.queue_keys(queue).key("wake") for queue in wanted]
         return (*keys, *(self.queue_keys(queue).lane_wake(worker) for queue in wanted if worker))
 
-    def server_time_ms(self) -> int:
-        """Return the broker's time in milliseconds (or the test's)."""
-        if self._now_ms:
-            return self._now_ms()
-        with translated("time"):
-            seconds, microseconds = self.client.time()
-        return int(seconds) * 1000 + int(microseconds) // 1000
-
 
 def _described(text: bytes | None) -> ConsumerInfo | None:
     if text is None:

@@ -20,6 +20,7 @@ class QueueObserved:
         behind: messages that wait for their key's turn, behind the ready ones; they may be claimed as well.
         in_lanes: messages that wait in the lanes of single workers; they may be claimed as well.
         scheduled: messages that wait for their time.
+        parked: those of them that wait for a signal, a sleep's end, or an agent that is not awake.
         suspects: messages that wait to be run alone, because they were started under deaths before.
         in_flight: messages that consumers hold.
         started: those of them whose bodies run.
@@ -62,6 +63,7 @@ class QueueObserved:
     forgiven_total: int
     behind: int = 0
     in_lanes: int = 0
+    parked: int = 0
     twins_total: int = 0
     refused_full_total: int = 0
     shed_total: int = 0

@@ -15,6 +15,7 @@ from hive.agents.sleep_policy import SleepPolicy
 from hive.agents.windows import SleepWindow
 from hive.cli.main import cli
 from hive.errors import HiveError
+from hive.monitoring.figures import observe_queue
 from hive.runtime.sleeping import NotDrainedError
 from tests.conftest import SEED
 from tests.support.eventually import eventually
@@ -87,8 +88,8 @@ def test_a_message_wakes_an_agent_where_it_was_or_waits_if_its_policy_says_so(
     results = [tasks.plain.apply_async((number,), agent="deaf") for number in range(5)]
     eventually(lambda: waiting(tasks, "deaf") == 5, 15, what="all wait")
     store = tasks.app.access.store
-    figures = store.stats("celery")
-    assert (figures.in_flight, store.parked_count("celery"), deaf.state) == (0, 5, AgentState.SLEEPING)
+    figures = observe_queue(store, "celery")
+    assert (figures.in_flight, figures.parked, deaf.state) == (0, 5, AgentState.SLEEPING)
     # What waits for one agent is in nobody's way.
     assert tasks.plain.delay("other").get(timeout=15) == "other"
     deaf.wake()

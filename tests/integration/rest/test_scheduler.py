@@ -80,7 +80,7 @@ def test_shadow_decides_and_does_nothing(app: Hive, scheduler: RestScheduler, as
 def test_live_puts_whom_the_flag_reaches_to_sleep_and_a_rollback_wakes_them(
     app: Hive, scheduler: RestScheduler, asked: list
 ) -> None:
-    switches, now_ms = scheduler.switches, app.access.store.now_ms()
+    switches, now_ms = scheduler.switches, app.access.store.server_time_ms()
     switches.go(Mode.LIVE)
     assert scheduler.round().done == {}, "a flag at 0 % reaches nobody"
     for _ in range(5):
