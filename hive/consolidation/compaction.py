@@ -1,5 +1,6 @@
 """Context compaction: what of an agent's contexts is kept, in how few tokens."""
 
+from collections import deque
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -10,6 +11,9 @@ from hive.consolidation.prose import Kept, Prose
 from hive.consolidation.records import Exchange, exchanges, lines, prose
 from hive.consolidation.rules import Rules
 from hive.database.contexts import COMPACTED, Context, ContextKind
+
+#: Summaries of earlier runs, the latest, that are looked through for near-duplicates: all of them would take minutes.
+RECENT = 1_000
 
 
 class Reason(StrEnum):
@@ -60,10 +64,14 @@ class _Writer:
         self.drafts = Drafts()
         self._rules = rules
         self._prose = Prose(rules, sources)
+        recent: deque[Context] = deque(maxlen=RECENT)
         for one in known:
             self.drafts.know(one)
             if one.kind in COMPACTED:
                 self._prose.know(one)
+            if one.kind is ContextKind.SUMMARY:
+                recent.append(one)
+        self._prose.compare_with(recent)
 
     def write(self, contexts: Sequence[Context]) -> None:
         """Compact the contexts of one source."""

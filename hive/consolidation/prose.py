@@ -1,13 +1,13 @@
 """Which sentences are worth their tokens: those that say what was not said before."""
 
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 
 from hive.consolidation.rules import Rules
 from hive.consolidation.sentences import content_words, salient, sentences
 from hive.consolidation.similarity import NearDuplicates
-from hive.database.contexts import Context, ContextKind
+from hive.database.contexts import Context
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +44,11 @@ class Prose:
         """Take a context of an earlier run as said; names count only where its source goes on."""
         if context.source in self._sources:
             self.learn(context.source, context.text)
-        if context.kind is ContextKind.SUMMARY:
-            for sentence in sentences(context.text):
+
+    def compare_with(self, summaries: Iterable[Context]) -> None:
+        """Take the sentences of earlier summaries as said, whatever their source."""
+        for summary in summaries:
+            for sentence in sentences(summary.text):
                 self._sentences.add(sentence)
 
     def learn(self, source: str, text: str) -> None:
