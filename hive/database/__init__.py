@@ -5,6 +5,10 @@ write has reached the disk when the call returns. What goes wrong is an ``Archiv
 
 A file of SQLite lies on the host of the worker that archived, so a fleet on several hosts has several; PostgreSQL is one
 for all of them (``dead.archive_url``).
+
+What agents remember is kept by :mod:`~hive.database.memories`, in either: contexts, the archive of those that left a memory,
+runs of consolidation, and an index of words. A step that takes contexts out and writes others in is one transaction, so a
+kill leaves all of it or nothing; texts come back byte for byte.
 """
 
 from hive.database.archive import ArchivedLetter, ArchiveError, LetterArchive
