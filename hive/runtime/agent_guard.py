@@ -70,7 +70,10 @@ class AgentGuard:
         if not seen.done and seen.state is AgentState.AWAKE:
             seen = store.agent_enter(agent, call.message_id, call.where)
         is_asleep = seen.state in {AgentState.SLEEPING, AgentState.CONSOLIDATING}
-        if not seen.done and is_asleep and seen.wakes_on_message:
+        wakes = seen.wakes_on_message
+        if wakes is None:
+            wakes = self._app.settings.sleep.wakes_on_message
+        if not seen.done and is_asleep and wakes:
             seen = self._woken(agent, seen)
         return seen
 

@@ -143,11 +143,18 @@ class Agents:
 
     Args:
         app: the application.
+
+    Raises:
+        InputError: the sleep windows of the settings cannot be meant.
     """
 
     def __init__(self, app: Any) -> None:
         self._app = app
         self.sleeper = Sleeper(app)
+        chosen = app.settings.sleep
+        table = {name: getattr(chosen, name) for name in ("idle_s", "windows", "wakes_on_message")}
+        # At once: a window that cannot be is to be known before the night comes.
+        self._policy = SleepPolicy.of_table(table)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._app,)
@@ -237,11 +244,7 @@ class Agents:
 
     def policy_of(self, record: AgentRecord) -> SleepPolicy:
         """Return when an agent sleeps: by its own policy, else by the settings."""
-        if record.policy is not None:
-            return record.policy
-        chosen = self._app.settings.sleep
-        table = {name: getattr(chosen, name) for name in ("idle_s", "windows", "wakes_on_message")}
-        return SleepPolicy.of_table(table)
+        return self._policy if record.policy is None else record.policy
 
     def keep(self) -> dict[str, str]:
         """Do the round once.

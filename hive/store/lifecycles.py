@@ -26,7 +26,7 @@ class Seen:
         state: the agent is in.
         token: grows with each move; a move names the one it saw.
         until_ms: when a passing state is over, on the broker's clock; 0: it lasts.
-        wakes_on_message: whether a message wakes it.
+        wakes_on_message: whether a message wakes it; None: as the settings say.
         strikes: wakes in a row that timed out.
     """
 
@@ -34,7 +34,7 @@ class Seen:
     state: AgentState
     token: int
     until_ms: int = 0
-    wakes_on_message: bool = True
+    wakes_on_message: bool | None = None
     strikes: int = 0
 
 
@@ -103,7 +103,7 @@ class Lifecycles(Caller):
         names = ("state", "token", "until_ms", "wakes", "strikes")
         with translated("agent_seen"):
             found = self.client.hmget(self._agent(agent, "agent")[0], names)
-        defaults = (b"awake", b"0", b"0", b"1", b"0")
+        defaults = (b"awake", b"0", b"0", b"-1", b"0")
         state, *numbers = (value or default for value, default in zip(found, defaults, strict=True))
         return _seen([0, state, *map(int, numbers)])
 
@@ -291,7 +291,7 @@ def _seen(reply: Sequence[Any]) -> Seen:
         state=AgentState(state.decode()),
         token=token,
         until_ms=until_ms,
-        wakes_on_message=bool(wakes),
+        wakes_on_message=None if wakes < 0 else bool(wakes),
         strikes=strikes,
     )
 

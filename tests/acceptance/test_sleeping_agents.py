@@ -10,12 +10,16 @@ import pytest
 from click.testing import CliRunner
 
 from benchmarks.agents import measure
+from hive import Hive, load_settings
 from hive.agents.lifecycle import AgentEvent, AgentState, AgentStateError
 from hive.agents.sleep_policy import SleepPolicy
 from hive.agents.windows import SleepWindow
 from hive.cli.main import cli
 from hive.errors import HiveError
+from hive.guards.guard import Answer, GuardedCall
 from hive.monitoring.figures import observe_queue
+from hive.runtime.agent_guard import AgentGuard
+from hive.runtime.durable import AGENT
 from hive.runtime.sleeping import NotDrainedError
 from tests.conftest import SEED
 from tests.support.eventually import eventually
@@ -83,6 +87,7 @@ def test_a_message_wakes_an_agent_where_it_was_or_waits_if_its_policy_says_so(
     assert (newest.kind, newest.state) == ("pre-sleep", {"notes": [1, 2]})
     assert tasks.plain.apply_async((2,), agent="reviewer-7").get(timeout=15) == 2
     assert (agent.state, agent.load(), agent.record.reason) == (AgentState.AWAKE, {"notes": [1, 2]}, "a message")
+    assert tasks.app.access.store.agent_seen("reviewer-7").wakes_on_message is None, "the settings say so"
     deaf.follow(SleepPolicy(wakes_on_message=False))
     deaf.sleep()
     results = [tasks.plain.apply_async((number,), agent="deaf") for number in range(5)]
@@ -96,6 +101,22 @@ def test_a_message_wakes_an_agent_where_it_was_or_waits_if_its_policy_says_so(
     assert [result.get(timeout=15) for result in results] == list(range(5))
     assert store.stats("celery").counters.get("deaths", 0) == 0
     eventually(lambda: not deaf.record.running and waiting(tasks, "deaf") == 0, 10, what="nothing is left behind")
+
+
+def test_without_a_policy_of_its_own_the_settings_say_whether_a_message_wakes_an_agent(
+    server: RedisServer, home: Path
+) -> None:
+    for wakes, state in ((False, AgentState.SLEEPING), (True, AgentState.AWAKE)):
+        app = Hive("set", broker=server.url, settings=load_settings(home=home, sleep={"wakes_on_message": wakes}))
+        agent = app.agent(f"set-{wakes}")
+        agent.sleep()
+        call = GuardedCall(
+            id="t", task="t", queue="q", retries=0, headers={AGENT: agent.name}, arguments=lambda: ((), {}),
+            message_id="m", where="q c 1",
+        )  # fmt: skip
+        assert AgentGuard(app, app.agents.sleeper).ask(call).answer is Answer.WAIT
+        eventually(lambda agent=agent, state=state: agent.state is state, 10, what=state)
+        app.close()
 
 
 def test_sleep_waits_for_what_runs_and_hands_durable_work_back_at_its_next_step(

@@ -2,7 +2,7 @@
 -- Lets a message of an agent run, and notes that it does, if the agent is awake. Safe to repeat.
 -- KEYS: 1 agent HASH, 2 names ZSET, 3 running HASH, 4 waiting HASH
 -- ARGV: 1 now ms or '', 2 agent, 3 message id, 4 where it runs
--- Reply: {1 runs | 0 not, state, token, until ms, wakes on messages 1|0, strikes}
+-- Reply: {1 runs | 0 not, state, token, until ms, wakes on messages 1|0, -1 it has no policy, strikes}
 -- Cost: O(log agents)
 --include now
 --include agent

@@ -3,7 +3,7 @@
 -- KEYS: 1 agent HASH, 2 names ZSET, 3 passing ZSET
 -- ARGV: 1 now ms or '', 2 agent, 3 token seen, 4 new state, 5 longest time there ms or '', 6 who, 7 reason, or '': as before,
 --   8 failure or '', 9 wakes in a row that timed out
--- Reply: {1 moved | 0 not, state, token, until ms, wakes on messages 1|0, strikes}
+-- Reply: {1 moved | 0 not, state, token, until ms, wakes on messages 1|0, -1 it has no policy, strikes}
 -- Cost: O(log agents)
 --include now
 --include agent
