@@ -11,6 +11,7 @@ from hive.consolidation.report import OPEN, Job, Report, RunState, report_of
 from hive.consolidation.rules import Rules
 from hive.database.contexts import COMPACTED, Context, ContextKind
 from hive.database.memories import MemoryConflictError, MemoryDatabase
+from hive.errors import InputError
 from hive.memory.tokens import TokenCounter
 from hive.settings.parts import MemorySettings
 
@@ -96,14 +97,13 @@ class ContextCompaction:
         A repeat does nothing.
 
         Raises:
+            InputError: the agent has no such run.
             MemoryConflictError: a later run builds on it, or its originals were deleted after their retention.
             DatabaseError: the database cannot be used; nothing was changed.
         """
         kept = next((one for one in self._database.runs(agent, limit=10_000) if one.run == run), None)
         if kept is None:
-            raise MemoryConflictError(
-                f"agent {agent!r} has no run {run!r}: `hive consolidate {agent} --runs` lists them"
-            )
+            raise InputError(f"agent {agent!r} has no run {run!r}: `hive consolidate {agent} --runs` lists them")
         undone = replace(report_of(kept), state=RunState.UNDONE)
         return self._database.undo(agent, run, undone.stored())
 

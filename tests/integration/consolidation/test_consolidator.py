@@ -14,7 +14,7 @@ from hive.consolidation.report import Job, RunState
 from hive.database.contexts import COMPACTED, Context, ContextKind
 from hive.database.memories import MemoryConflictError
 from hive.database.sqlite_memories import SqliteMemories
-from hive.errors import SettingsError
+from hive.errors import InputError, SettingsError
 from hive.settings.parts import MemorySettings
 from hive.testing.clock import ManualClock
 
@@ -207,6 +207,8 @@ def test_a_run_that_another_builds_on_or_whose_retention_ended_is_not_undone(tmp
     with pytest.raises(MemoryConflictError, match=second.run):
         consolidator(database).undo("a", first)
     assert consolidator(database).undo("a", second.run) == 3
+    with pytest.raises(InputError, match="no-such-run"):
+        consolidator(database).undo("a", "no-such-run")
     assert database.expire(2**61, 1) == 1
     with pytest.raises(MemoryConflictError, match="retention"):
         consolidator(database).undo("a", first)
