@@ -17,6 +17,7 @@ from tests.support.redis_server import RedisServer
 NUMBER = count()
 HOLD_MS = 3_000
 beats, entries = st.sampled_from(("a", "b", "c")), st.sampled_from(("daily", "often"))
+ahead = st.sampled_from((-1, 0, 1, 2, 5))
 
 
 class FiringMachine(RuleBasedStateMachine):
@@ -42,6 +43,8 @@ class FiringMachine(RuleBasedStateMachine):
         self.fired: dict[str, int] = {}
         self.paused: set[str] = set()
         self.sent: list[str] = []
+        self.campaign("a", 0)
+        self.put("daily")
 
     @rule(name=beats, passed_ms=st.sampled_from([0, HOLD_MS]))
     def campaign(self, name: str, passed_ms: int) -> None:
@@ -50,11 +53,18 @@ class FiringMachine(RuleBasedStateMachine):
         if term is not None:
             self.terms[name] = self.leader = term
 
-    @rule(name=beats, entry=entries, ahead_ms=st.integers(-2, 3), left_out=st.integers(0, 2), is_sent=st.booleans())
-    def fire(self, name: str, entry: str, ahead_ms: int, left_out: int, is_sent: bool) -> None:
-        if name not in self.terms:
-            return
-        due_ms, term = self.fired.get(entry, self.now_ms) + ahead_ms, self.terms[name].number
+    @rule(entry=entries, ahead_ms=ahead, left_out=st.integers(0, 2), is_sent=st.booleans())
+    def fire_as_leader(self, entry: str, ahead_ms: int, left_out: int, is_sent: bool) -> None:
+        if self.leader is not None:
+            self._fire(self.leader, entry, ahead_ms, left_out, is_sent)
+
+    @rule(name=beats, entry=entries, ahead_ms=ahead, is_sent=st.booleans())
+    def fire_with_a_term_in_hand(self, name: str, entry: str, ahead_ms: int, is_sent: bool) -> None:
+        if name in self.terms:
+            self._fire(self.terms[name], entry, ahead_ms, 0, is_sent)
+
+    def _fire(self, held: Term, entry: str, ahead_ms: int, left_out: int, is_sent: bool) -> None:
+        due_ms, term = self.fired.get(entry, self.now_ms) + ahead_ms, held.number
         firing = Firing(entry=entry, due_ms=due_ms, term=term, left_out=left_out)
         if self.leader is None or term != self.leader.number:
             expected = Fired.STALE
@@ -110,7 +120,7 @@ class FiringMachine(RuleBasedStateMachine):
         }
 
 
-@settings(max_examples=60, stateful_step_count=40, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=60, stateful_step_count=50, deadline=None, suppress_health_check=list(HealthCheck))
 class SeededMachine(FiringMachine):
     """The machine with the profile of this suite."""
 
