@@ -209,7 +209,8 @@ def test_windows_and_idleness_are_seen_to_by_a_round_that_anybody_may_do(tasks: 
         agent.follow(SleepPolicy(idle_s=0.001))
     by_window.follow(SleepPolicy(windows=(always,)))
     assert store.agent_enter("occupied", "m", "celery c 1").done
-    assert "idle" in tasks.app.agents.keep()
+    # Rounds until it has been idle for a millisecond.
+    eventually(lambda: "idle" in tasks.app.agents.keep(), 5, what="the idle agent was seen")
     assert idle.state is AgentState.SLEEPING
     # The window leaves an agent awake whose last message is not a minute ago.
     assert by_window.state is AgentState.AWAKE
