@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import subprocess
+import threading
 import urllib.error
 import urllib.request
 from collections import Counter
@@ -32,6 +33,9 @@ class Scaled:
         self.client: redis.Redis[bytes] = server.client()
         self.app = Hive("scaled", broker=server.url, backend=server.url)
         self.sent = 0
+        self.events: list[dict[str, Any]] = []
+        self._listener: threading.Thread | None = None
+        self._receiver: Any = None
 
     @property
     def store(self) -> Store:
@@ -53,6 +57,27 @@ class Scaled:
             for _ in range(count):
                 self.app.send_task(name, (seconds,), queue=QUEUE, ignore_result=True)
         self.sent += count
+
+    def listen(self) -> None:
+        """Gather the events of scalers from now on."""
+        listening = threading.Event()
+
+        def capture() -> None:
+            with self.app.connection_for_read() as connection:
+                self._receiver = self.app.events.Receiver(connection, handlers={"hive-scaled": self.events.append})
+                listening.set()
+                self._receiver.capture(wakeup=False)
+
+        self._listener = threading.Thread(target=capture)
+        self._listener.start()
+        assert listening.wait(10)
+
+    def close(self) -> None:
+        if self._listener is not None:
+            self._receiver.should_stop = True
+            self._listener.join(10)
+        self.client.close()
+        self.app.close()
 
     def look(self, slots: int | None) -> None:
         """Ask for a number of slots, and have workers look at once."""
@@ -89,7 +114,7 @@ class Scaled:
 def scaled(hive_home: HiveHome, own_redis: RedisServer) -> Iterator[Scaled]:
     made = Scaled(hive_home, own_redis)
     yield made
-    made.client.close()
+    made.close()
 
 
 def test_slots_follow_what_waits_and_what_runs_is_never_taken(scaled: Scaled) -> None:
@@ -97,11 +122,15 @@ def test_slots_follow_what_waits_and_what_runs_is_never_taken(scaled: Scaled) ->
     eventually(lambda: scaled.consumers() == 1, 40, what="the worker consumes")
     # No flag was needed for the range, and it begins with the least.
     assert eventually(scaled.sizes, 20) == [1]
+    scaled.listen()
     scaled.publish(150, 0.05)
     eventually(lambda: scaled.sizes() == [6], 30, what="it has grown")
     change = scaled.changes()[0]
     assert (change["reason"], change["slots"], change.get("term")) == ("backlog", 1, None)
     assert change["backlog"] > 100
+    (event, *_) = eventually(lambda: scaled.events, 10, what="the change is an event")
+    assert (event["agent_type"], event["scope"], event["term"]) == (TYPE, change["scope"], None)
+    assert event["decision"] == {name: change[name] for name in event["decision"]}
     for round_ in range(6):
         scaled.publish(20, 0.03)
         scaled.look(2 if round_ % 2 == 0 else 6)
@@ -128,11 +157,13 @@ def test_coroutine_slots_follow_too(scaled: Scaled) -> None:
 def test_whole_workers_start_and_drain_and_an_override_holds(scaled: Scaled) -> None:
     scaled.start("up", "--no-beat", slots=2, workers=3, HIVE_SCALING_MEMORY_MB="100000", HIVE_SCALING_CORES="100")
     eventually(lambda: scaled.consumers() == 1, 40, what="one worker consumes")
+    scaled.listen()
     scaled.publish(200, 0.05)
     eventually(lambda: scaled.consumers() == 3, 40, what="workers were started")
     fleet = [one for one in scaled.changes() if one["scope"] == "fleet"]
     assert (fleet[0]["workers"], fleet[0]["slots"], fleet[0]["reason"]) == (3, 2, "backlog")
-    assert fleet[0]["term"] > 0
+    told = eventually(lambda: [one for one in scaled.events if one["scope"] == "fleet"], 10, what="it is an event")
+    assert (told[0]["workers"], told[0]["term"], told[0]["decision"]["backlog"] > 100) == (3, fleet[0]["term"], True)
     scaled.publish(30, 0.4)
     said = scaled.run("scale", TYPE, "1", slots=2, workers=3)
     assert said == f"hive: {TYPE} keeps 1 slot\n"
