@@ -47,6 +47,8 @@ Guaranteed:
   not in the future. Otherwise the next look extends all leases by one term.
 * A full broker refuses what adds messages that it did not hold (every ``publish``, ``schedule``, the import of dead
   letters) and answers to keep, and nothing else.
+* A firing of beat checks the term of who sends it and its due time in the step that publishes: each due time once, whoever
+  believes to lead (:mod:`hive.store.leadership`, :mod:`hive.store.beat_entries`).
 * A guarded publish looks at its key and its queue's bound in the step that publishes: one task holds a key at a time, and
   no publish raises what waits above the bound. A key that ends with its task is held as long as the record of the message's
   deaths is there, so that a finish gives it back without being told of keys, and a death keeps it.
