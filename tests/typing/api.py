@@ -4,6 +4,7 @@ from typing import Any, assert_type
 
 from hive import (
     AdaptiveRetry,
+    AgentState,
     AgentType,
     BatchedRetry,
     Capability,
@@ -15,6 +16,8 @@ from hive import (
     RetryBudget,
     RetryStrategy,
     Settings,
+    SleepPolicy,
+    SleepWindow,
     Unique,
     load_settings,
 )
@@ -60,3 +63,11 @@ assert_type((written.generation, written.is_newest, written.fencing_token), tupl
 assert_type(checkpoints.read("reviewer-7", label="before"), Checkpoint | None)
 assert_type(checkpoints.list("reviewer-7"), Listing)
 assert_type((checkpoints.forget("reviewer-7"), checkpoints.prune(), checkpoints.reencrypt()), tuple[int, int, int])
+
+reviewer = app.agent("reviewer-7")
+assert_type(reviewer.name, str)
+assert_type(reviewer.state, AgentState)
+reviewer.follow(SleepPolicy(idle_s=600, windows=(SleepWindow(start="22:00", end="06:00", zone="Europe/Berlin"),)))
+assert_type(app.agents.wake_task("task-id"), bool)
+assert_type(app.agents.keep(), dict[str, str])
+durable: Any = app.task(durable=True, bind=True)
