@@ -39,7 +39,8 @@ beat's keys and a queue's together.
 Cost of an idle beat: two requests a second of the leader, one of each other, by default.
 
 Why not celery-redbeat: of the bars (once for each due time, nothing missed, takeover in 5 s, catch-up by entry) it meets
-what a shorter lock gives. By its source it notes the last run in one request and publishes in another, so a death between
-loses the firing; its lock is looked at before, and not in, the step that publishes, so a leader that was frozen sends once
-more; its lock lasts 25 minutes by default; and after an outage every entry runs once, whatever it is for.
+what a shorter lock gives. By its documentation and source it notes the last run in one request and publishes in another, so
+a death between loses the firing; it looks at its lock at the beginning of a turn, and not in the step that publishes, so a
+leader that was frozen in a turn may send once more, before it ends with an error; its lock lasts 25 minutes by default; and
+after an outage every entry runs once, whatever it is for. This was read, not measured.
 """
