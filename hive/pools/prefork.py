@@ -95,6 +95,21 @@ class AsynPool(ShrinkingPool):
                 proc._sentinel_poll = os.pidfd_open(proc.pid)
         super()._track_child_process(proc, hub)
 
+    def flush(self) -> None:
+        """Forget what waits for a child; what was sent to one is run there, whether or not it has said yet that it began.
+
+        Celery forgets that, too: its outcome would be dropped, and its delivery go back at the worker's end and run again.
+        """
+        sent = [job for job in self._cache.values() if not job._accepted and job._write_to is not None]
+        for job in sent:
+            job._accepted = True
+        try:
+            super().flush()
+        finally:
+            for job in sent:
+                # Its own word may have come meanwhile.
+                job._accepted = job._time_accepted is not None
+
     def _create_write_handlers(self, hub: Any, *args: Any, **kwargs: Any) -> None:
         super()._create_write_handlers(hub, *args, **kwargs)
         put, write = self._quick_put, hub.consolidate_callback
