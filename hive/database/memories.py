@@ -111,8 +111,8 @@ class MemoryDatabase(Protocol):
     ) -> list[Context]:
         """Return contexts, oldest first: all, or those that meet every condition given."""
 
-    def find(self, agent: str, words: Sequence[str], limit: int) -> list[int]:
-        """Return the ids of contexts that have one of the words at least, best first."""
+    def find(self, agent: str, words: Sequence[str], limit: int, source: str | None = None) -> list[int]:
+        """Return the ids of contexts that have one of the words at least, best first, of one source or of all."""
 
     def newest(self, agent: str, limit: int, source: str | None = None) -> list[int]:
         """Return the ids of the latest contexts, newest first, of one source or of all."""

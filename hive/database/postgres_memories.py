@@ -115,14 +115,17 @@ class PostgresMemories:
         )
         return [context_of(row) for row in rows]
 
-    def find(self, agent: str, words: Sequence[str], limit: int) -> list[int]:
+    def find(self, agent: str, words: Sequence[str], limit: int, source: str | None = None) -> list[int]:
         """Return ids, best first; see :meth:`hive.database.memories.MemoryDatabase.find`."""
         asked = " or ".join(f'"{word}"' for word in (word.replace('"', " ").replace("\0", " ") for word in words))
         rows = self._rows(
             "SELECT id FROM hive_contexts, websearch_to_tsquery('english', %s) AS asked "
-            "WHERE agent = %s AND words @@ asked ORDER BY ts_rank_cd(words, asked, 1) DESC, id DESC LIMIT %s",
+            "WHERE agent = %s AND words @@ asked AND (%s::text IS NULL OR source = %s) "
+            "ORDER BY ts_rank_cd(words, asked, 1) DESC, id DESC LIMIT %s",
             asked,
             agent,
+            source,
+            source,
             limit,
         )
         return [id_ for (id_,) in rows]

@@ -78,15 +78,17 @@ class SqliteMemories:
         rows = self._rows(f"{sql} ORDER BY id LIMIT ?", *values, -1 if limit is None else limit)
         return [context_of(row) for row in rows]
 
-    def find(self, agent: str, words: Sequence[str], limit: int) -> list[int]:
+    def find(self, agent: str, words: Sequence[str], limit: int, source: str | None = None) -> list[int]:
         """Return ids, best first by BM25; see :meth:`hive.database.memories.MemoryDatabase.find`."""
         if not words:
             return []
         rows = self._rows(
             "SELECT contexts.id FROM context_words JOIN contexts ON contexts.id = context_words.rowid "
-            "WHERE context_words MATCH ? AND contexts.agent = ? ORDER BY bm25(context_words), contexts.id DESC LIMIT ?",
+            "WHERE context_words MATCH ?1 AND contexts.agent = ?2 AND (?3 IS NULL OR contexts.source = ?3) "
+            "ORDER BY bm25(context_words), contexts.id DESC LIMIT ?4",
             words_query(words),
             agent,
+            source,
             limit,
         )
         return [int(id_) for (id_,) in rows]
