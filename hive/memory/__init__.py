@@ -16,7 +16,7 @@ Guaranteed: what :meth:`Memory.append` returned an id for is in the memory or in
 back comes back byte for byte, under its old id. Contexts that only left because a bound was reached are archived without end.
 
 Search asks for any of the words and joins rankings by reciprocal rank fusion: BM25 of the words and the latest contexts, in
-the whole memory and in the source it is asked in; without a source the latest count twice. Ranks rather than scores are joined, so no weight has to be tuned to a data set.
+the whole memory and in the source it is asked in. Ranks rather than scores are joined, so no weight has to be tuned to a data set.
 
 Tokens are counted by ``tiktoken`` where a model is named and its vocabulary is on this machine, else they are estimated
 (:func:`~hive.memory.tokens.estimated_tokens` says how).

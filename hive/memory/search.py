@@ -15,12 +15,8 @@ _WORD = re.compile(r"[^\W_]+")
 def search(database: MemoryDatabase, agent: str, query: str, *, limit: int, source: str | None) -> list[Context]:
     """Return the contexts that answer a query best, best first; see :meth:`hive.memory.memory.Memory.search`."""
     words = list(dict.fromkeys(word.lower() for word in _WORD.findall(query)))
-    newest = database.newest(agent, CANDIDATES)
-    lists = [database.find(agent, words, CANDIDATES), newest]
-    if source is None:
-        # Nothing else says which conversation is meant: what was said last counts twice.
-        lists.append(newest)
-    else:
+    lists = [database.find(agent, words, CANDIDATES), database.newest(agent, CANDIDATES)]
+    if source is not None:
         lists += [database.find(agent, words, CANDIDATES, source), database.newest(agent, CANDIDATES, source)]
     ids = fused(lists, limit)
     found = {one.id: one for one in database.read(agent, ids=ids)}
