@@ -108,10 +108,16 @@ def test_a_killed_worker_strands_nothing_in_its_lane(server: RedisServer, tasks:
 def test_an_idle_worker_steals_from_a_long_lane(server: RedisServer, tasks: Any) -> None:
     with worker(server, "a@t").ready():
         know(tasks, "a@t")
-        busy = [tasks.talk.apply_async((0.3,), affinity="k") for _ in range(40)]
+        # Its owner is at work for all the time that the other takes to start, so that nothing of it is done by then.
+        held = tasks.talk.apply_async((120.0,), affinity="k")
+        eventually(lambda: held.id in traces(server), 5, what="the worker is busy")
+        waiting = [tasks.talk.apply_async((0.1,), affinity="k") for _ in range(20)]
+        eventually(lambda: tasks.app.access.store.in_lanes(QUEUE)["a@t"] == 20, 5, what="they wait in the lane")
         with worker(server, "b@t").ready():
-            assert Counter(result.get(timeout=20) for result in busy)["b@t"] >= 3
-            assert tasks.app.access.store.stats(QUEUE).counters["stolen"] >= 3
+            # All but the one that a lane of one slot keeps.
+            assert Counter(result.get(timeout=15) for result in waiting[:-1]) == {"b@t": 19}
+            assert tasks.app.access.store.stats(QUEUE).counters["stolen"] == 19
+            assert tasks.app.access.store.in_lanes(QUEUE)["a@t"] == 1
 
 
 def test_operators_see_what_waits_in_lanes_and_why_a_call_goes_there(server: RedisServer, tasks: Any) -> None:
