@@ -142,9 +142,9 @@ class Poller(MultiChannelPoller):
     def maybe_restore_messages(self) -> None:
         """Do nothing: the lease thread of any worker returns what the dead have left."""
 
-    def look_in(self, seconds: float) -> Any:
-        """Look for overdue replies after some time; returns what can be cancelled, or None without an event loop."""
-        return self._loop.call_later(seconds, self.maybe_check_brpop_health) if self._loop is not None else None
+    def look_in(self, seconds: float, look: Callable[[], None]) -> Any:
+        """Look for overdue replies after some time; returns the timer, or None without an event loop."""
+        return self._loop.call_later(seconds, look) if self._loop is not None else None
 
     def maybe_check_brpop_health(self) -> None:
         """Drop connections on which a wake token, or word that there is none, is overdue: nobody answers there."""

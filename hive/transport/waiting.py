@@ -59,9 +59,8 @@ class Waiting:
         self._popping = tuple(queues) if self._no_ack.issuperset(queues) else ()
         keys = popping.lists(self.store, queues) if self._popping else self.store.wake_keys(queues)
         self.client.connection.send_command("BRPOP", *keys, wait_s)
-        if self._overdue_look is not None:
-            self._overdue_look.cancel()
-        self._overdue_look = self.connection.cycle.look_in(self._overdue_s)
+        if self._overdue_look is None:
+            self._overdue_look = self.connection.cycle.look_in(self._overdue_s, self._look_for_overdue)
 
     def _brpop_read(self, **options: Any) -> bool:
         """Read the reply of the wait, and claim: a token may be lost, so silence is no proof of an empty queue."""
@@ -110,6 +109,21 @@ class Waiting:
         """Seconds after which the reply of a wait is overdue."""
         limit_s: float = self.brpop_timeout + (self.socket_timeout or kombu_redis.DEFAULT_HEALTH_CHECK_INTERVAL)
         return limit_s
+
+    def _look_for_overdue(self) -> None:
+        """Drop a wait that is overdue; look again when the one that is under way would be.
+
+        One look serves many waits: an event loop keeps each until its time, even if it was cancelled.
+        """
+        self._overdue_look = None
+        if not self._in_poll or self._brpop_sent_at is None:
+            return
+        now_s = self.connection.clock.monotonic_s()
+        left_s = self._brpop_sent_at + self._overdue_s - now_s
+        if left_s > 0:
+            self._overdue_look = self.connection.cycle.look_in(left_s, self._look_for_overdue)
+        else:
+            self.drop_overdue(now_s)
 
     def drop_overdue(self, now_s: float) -> None:
         """Drop the waiting connection if its reply is overdue by a socket timeout: nobody answers there."""

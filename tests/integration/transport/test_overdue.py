@@ -1,0 +1,76 @@
+"""Waits of an event loop on which the broker does not answer in time, against a real broker."""
+
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from typing import Any
+
+import kombu
+import pytest
+from kombu.asynchronous import Hub
+
+from hive.clock import SystemClock
+from hive.testing.proxy import FaultProxy
+from hive.transport.connection import Connection
+from hive.transport.install import install
+from tests.support.redis_server import RedisServer
+
+install()
+
+WAIT_S = 10.0
+
+
+@pytest.fixture
+def proxy(redis_server: RedisServer) -> Iterator[FaultProxy]:
+    with FaultProxy("127.0.0.1", redis_server.port) as proxy:
+        yield proxy
+
+
+def _turn_until(hub: Hub, condition: Callable[[], Any]) -> None:
+    clock = SystemClock()
+    until_s = clock.monotonic_s() + WAIT_S
+    while not condition():
+        assert clock.monotonic_s() < until_s, "that never comes"
+        hub.run_once()
+
+
+def test_one_timer_serves_many_waits_and_a_wait_that_is_overdue_ends(
+    proxy: FaultProxy, redis_server: RedisServer
+) -> None:
+    name, seen, hub = f"q-{uuid.uuid4().hex[:8]}", list[int](), Hub()
+    queue = kombu.Queue(name, kombu.Exchange(name, type="direct"), routing_key=name)
+    options = {"socket_timeout": 0.5}
+    with (
+        Connection(f"redis://127.0.0.1:{proxy.port}/0", transport_options=options) as connection,
+        Connection(redis_server.url) as other,
+    ):
+        channel, producer = connection.channel(), other.Producer()
+        channel.brpop_timeout = 0.3
+        connection.transport.register_with_event_loop(connection.connection, hub)
+
+        def take(message: Any) -> None:
+            seen.append(message.payload)
+            message.ack()
+
+        with kombu.Consumer(channel, [queue], on_message=take):
+            _turn_until(hub, lambda: channel._in_poll)
+            timers, waits = len(hub.timer.queue), set[float]()
+            for number in range(50):
+                producer.publish(number, exchange=queue.exchange, routing_key=name, declare=[queue])
+                _turn_until(hub, lambda: channel._in_poll and len(seen) > number)  # noqa: B023 - called at once
+                waits.add(channel._brpop_sent_at)
+            assert len(waits) > 25
+            # What is to be sent soon has one, too.
+            assert len(hub.timer.queue) <= timers + 10
+            # Nothing is owed, so that nothing but the wait can find out.
+            _turn_until(hub, lambda: channel._in_poll and not channel.consumer.outbox)
+            deaf = channel._in_poll._sock
+            proxy.black_hole()
+            try:
+                with suppress(connection.connection_errors):
+                    _turn_until(hub, lambda: deaf.fileno() < 0)
+            finally:
+                proxy.heal()
+            assert deaf.fileno() < 0
+        assert seen == [*range(50)]
+    hub.close()
