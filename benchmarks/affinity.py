@@ -6,8 +6,8 @@ Replays requests of a Mooncake trace (JSON lines: timestamp in ms, tokens in and
 tokens) on workers that each keep the blocks they used last, up to `--cache-blocks` (least recently used out). The key of a
 request is its second block: the first is common to most. A request takes 0.1 s + 0.2 ms for each token of its prompt that
 is not in the cache + 10 ms for each token of the answer. Callers know what the workers reported at the last full second,
-and what they themselves sent since; a worker with a free slot and an empty lane looks each second for a lane to steal
-from, as hive's workers do. The same trace is routed by the least loaded of two, by perfect affinity (a key never moves and
+and what they themselves sent since; each second a worker notes the longest lane of another, and with a free slot and an empty
+lane of its own it steals half of what that has above its bound, at the end of each task too, as hive's workers do. The same trace is routed by the least loaded of two, by perfect affinity (a key never moves and
 nobody steals), and by hive's affinity. Printed as one JSON record: share of prompt blocks found in the cache, quantiles of
 the wait in seconds, and the two ratios: hits to those of perfect affinity, 99th percentile of the wait to that of least
 loaded.
@@ -40,6 +40,8 @@ TYPE = AgentType(name="simulated")
 DATA = Path(os.environ.get("HIVE_DATA_DIR", ROOT.parent / "shared" / "data"))
 BLOCK_TOKENS = 512
 BASE_S, INPUT_S, OUTPUT_S = 0.1, 0.0002, 0.01
+#: Requests that a worker holds for each slot, of stolen ones too.
+PREFETCH = 4
 
 
 class Station:
@@ -82,6 +84,8 @@ class Replay:
         self._ends: list[tuple[float, int, Station, float]] = []
         self._number = self.hit_blocks = self.all_blocks = 0
         self.waits_s: list[float] = []
+        #: By thief the lane to steal from, and what is left to it.
+        self._long: dict[str, tuple[Station, int]] = {}
 
     def run(self, requests: Sequence[dict[str, Any]]) -> dict[str, float]:
         """Return what became of all requests."""
@@ -92,7 +96,7 @@ class Replay:
             while second < int(now_s):
                 second += 1
                 self._until(second)
-                self._steal(second)
+                self._look(second)
                 pool = Pool(TYPE, [one.report() for one in self._stations], float(second), before=pool)
             self._until(now_s)
             blocks = request["hash_ids"]
@@ -116,6 +120,7 @@ class Replay:
             station.finished += 1
             station.worked_s += service_s
             self._begin(station, end_s)
+            self._steal(station, end_s)
 
     def _begin(self, station: Station, now_s: float) -> None:
         while station.lane and station.busy < station.slots:
@@ -130,15 +135,24 @@ class Replay:
             self._number += 1
             heapq.heappush(self._ends, (now_s + service_s, self._number, station, service_s))
 
-    def _steal(self, now_s: float) -> None:
+    def _look(self, now_s: float) -> None:
+        """Let all find out whose lane is long, and those that are idle steal."""
         if self._keep is None:
             return
+        above = [(len(one.lane) - max(round(self._keep * one.slots), 1), one) for one in self._stations]
         for thief in self._stations:
-            if thief.lane or thief.busy >= thief.slots:
-                continue
-            victim = max(self._stations, key=lambda one: len(one.lane))
-            kept = max(round(self._keep * victim.slots), 1)
-            for _ in range(min(-(-(len(victim.lane) - kept) // 2), thief.slots)):
+            self._long.pop(thief.name, None)
+            excess, victim = max((pair for pair in above if pair[1] is not thief), key=lambda pair: pair[0])
+            if excess > 0:
+                self._long[thief.name] = (victim, len(victim.lane) - excess)
+        for thief in self._stations:
+            self._steal(thief, now_s)
+
+    def _steal(self, thief: Station, now_s: float) -> None:
+        victim, bound = self._long.get(thief.name, (thief, 0))
+        while not thief.lane and thief.busy < thief.slots and len(victim.lane) > bound:
+            half, room = -(-(len(victim.lane) - bound) // 2), PREFETCH * thief.slots - thief.busy
+            for _ in range(min(half, room)):
                 thief.lane.append(victim.lane.popleft())
             self._begin(thief, now_s)
 
