@@ -80,7 +80,8 @@ class TaskPool(BasePool):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._calls: SimpleQueue[Call | None] = SimpleQueue()
-        self._threads: list[threading.Thread] = []
+        #: One for each thread; an interrupted `Thread.join` takes the thread for ended before Python 3.13.
+        self._ends: list[threading.Event] = []
         self._is_stopped = False
 
     def on_start(self) -> None:
@@ -88,8 +89,7 @@ class TaskPool(BasePool):
         atexit.register(self.on_stop)
 
     def on_stop(self) -> None:
-        """Begin nothing more, and return when what runs has ended. A repeat finds nothing to do."""
-        atexit.unregister(self.on_stop)
+        """Begin nothing more, and return when what runs has ended. A repeat goes on where an error ended the wait."""
         self._is_stopped = True
         with suppress(Empty):
             while True:
@@ -97,11 +97,13 @@ class TaskPool(BasePool):
                 if call is not None:
                     call[0].error = RuntimeError("the pool was stopped before the task began")
                     call[0].end()
-        for _ in self._threads:
+        for _ in self._ends:
             self._calls.put(None)
-        for thread in self._threads:
-            thread.join()
-        self._threads.clear()
+        for end in self._ends:
+            end.wait()
+        self._ends.clear()
+        # Not before: a second signal ends this wait by an error, and what runs would be cut off at the end of the process.
+        atexit.unregister(self.on_stop)
 
     def on_apply(
         self,
@@ -124,10 +126,15 @@ class TaskPool(BasePool):
             error_callback: told of an error that it let through.
 
         Raises:
-            RuntimeError: the pool was stopped.
+            RuntimeError: the pool was stopped, or the system gives no more threads; the task will not run.
         """
         if self._is_stopped:
             raise RuntimeError("the pool was stopped")
+        if len(self._ends) < self.limit:
+            # First of all, as it may be refused: then the task must not run after all.
+            end = threading.Event()
+            threading.Thread(target=self._run, args=(end,), name=f"task-{len(self._ends)}", daemon=True).start()
+            self._ends.append(end)
         handed = Handed()
         self._calls.put(
             (
@@ -140,13 +147,9 @@ class TaskPool(BasePool):
                 error_callback or _nobody,
             )
         )
-        if len(self._threads) < self.limit:
-            thread = threading.Thread(target=self._run, name=f"task-{len(self._threads)}", daemon=True)
-            self._threads.append(thread)
-            thread.start()
         return handed
 
-    def _run(self) -> None:
+    def _run(self, end: threading.Event) -> None:
         next_call, pid = self._calls.get, os.getpid()
         while (call := next_call()) is not None:
             handed, target, args, kwargs, on_end, on_begin, on_error = call
@@ -159,9 +162,10 @@ class TaskPool(BasePool):
             handed.end()
             # A thread that waits for the next must not keep this one alive.
             del call, handed, target, args, kwargs, on_end, on_begin, on_error
+        end.set()
 
     def _get_info(self) -> dict[str, Any]:
-        return {**super()._get_info(), "threads": len(self._threads)}
+        return {**super()._get_info(), "threads": len(self._ends)}
 
 
 def _traced(

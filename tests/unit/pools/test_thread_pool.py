@@ -1,6 +1,8 @@
 """The threads pool: who runs what, what is told to whom, and what a stop leaves behind."""
 
 import asyncio
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from typing import Any
@@ -100,3 +102,50 @@ def test_a_stop_begins_nothing_more_and_waits_for_what_runs() -> None:
     with pytest.raises(RuntimeError, match="was stopped"):
         pool.apply_async(body)
     pool.stop()
+
+
+#: Says so when its task has ended, although the wait for it is ended by a signal.
+INTERRUPTED = """
+import signal, threading
+from hive.pools.thread_pool import TaskPool
+
+def interrupt(*_):
+    raise NotImplementedError("as Celery's second signal does in this pool")
+
+def body():
+    begun.set()
+    threading.Event().wait(1)
+    print("ended", flush=True)
+
+begun, pool = threading.Event(), TaskPool(limit=1)
+pool.start()
+pool.apply_async(body)
+begun.wait()
+signal.signal(signal.SIGALRM, interrupt)
+signal.setitimer(signal.ITIMER_REAL, 0.1)
+try:
+    pool.stop()
+except NotImplementedError:
+    print("interrupted", flush=True)
+"""
+
+
+def test_what_runs_is_not_cut_off_although_a_signal_ends_the_wait_for_it() -> None:
+    done = subprocess.run([sys.executable, "-c", INTERRUPTED], capture_output=True, timeout=WAIT_S, check=True)
+    assert done.stdout.split() == [b"interrupted", b"ended"]
+
+
+def test_a_task_for_which_the_system_has_no_thread_is_refused_and_never_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    pool, ran = TaskPool(limit=2), list[int]()
+    pool.start()
+    assert pool.apply_async(ran.append, (1,)).wait(WAIT_S)
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError, match="new thread"):
+            pool.apply_async(ran.append, (2,))
+    assert pool.apply_async(ran.append, (3,)).wait(WAIT_S)
+    pool.stop()
+    assert ran == [1, 3]
