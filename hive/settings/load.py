@@ -3,16 +3,17 @@
 import json
 import os
 import tomllib
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args, get_origin
+from typing import Any, get_origin
 
-from pydantic import BaseModel, SecretStr, ValidationError
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from hive.errors import SettingsError, suggestion
 from hive.settings.model import Settings
+from hive.settings.problems import problems
 
 PREFIX = "HIVE_"
 
@@ -161,22 +162,14 @@ def _build(values: dict[str, Any], sources: dict[str, str]) -> Settings:
 
 
 def _sentence(exc: ValidationError, sources: dict[str, str]) -> str:
-    problems = []
-    for error in exc.errors(include_url=False, include_context=False):
-        key = ".".join(str(part) for part in error["loc"])
-        message = error["msg"].removeprefix("Value error, ")
-        given = "..." if _is_secret(error["loc"]) else repr(error["input"])
-        problems.append(f"{sources.get(key, 'settings')}: {key} = {given}: {message}" if key else message)
-    return "; ".join(problems)
+    found = problems(exc, Settings)
+    return "; ".join(f"{_source(key, sources)}: {sentence}" if key else sentence for key, sentence in found)
 
 
-def _is_secret(place: Sequence[int | str]) -> bool:
-    """Whether a setting holds what must not be printed, such as an address with its password."""
-    if len(place) < 2:
-        return False
-    part = Settings.model_fields[str(place[0])].annotation
-    field = part.model_fields.get(str(place[1])) if isinstance(part, type) and issubclass(part, BaseModel) else None
-    return field is not None and SecretStr in (field.annotation, *get_args(field.annotation))
+def _source(key: str, sources: dict[str, str]) -> str:
+    """Return where a key was set, or the table it is in."""
+    inside = (known for known in sources if key == known or key.startswith(f"{known}."))
+    return sources.get(next(inside, ""), "settings")
 
 
 def _provenance(settings: Settings, sources: dict[str, str]) -> list[Provenance]:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import platformdirs
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from hive.settings.parts import (
     BackpressureSettings,
@@ -23,6 +23,7 @@ from hive.settings.parts import (
     RoutingSettings,
     WorkerSettings,
 )
+from hive.settings.problems import problems
 from hive.settings.scaling import ScalingSettings
 from hive.settings.scheduler import SchedulerSettings
 from hive.settings.sleeping import SleepSettings
@@ -73,7 +74,11 @@ class Settings(BaseModel):
     @model_validator(mode="after")
     def _rules_of_breakers(self) -> "Settings":
         for name in self.breakers:
-            self.breaker_rules(name)
+            try:
+                self.breaker_rules(name)
+            except ValidationError as exc:
+                found = problems(exc, BreakerSettings, f"breakers.{name}")
+                raise ValueError("; ".join(sentence for _, sentence in found)) from exc
         return self
 
     def breaker_rules(self, name: str) -> BreakerSettings:

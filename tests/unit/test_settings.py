@@ -38,6 +38,13 @@ def test_later_sources_win_and_each_value_names_its_source(monkeypatch: pytest.M
         ("[delivery]\nreap_every_s = 4\n", {}, "reap_every_s .* at most a fifth"),
         ("", {"HIVE_DELIVERY_LEASE_S": "soon"}, "HIVE_DELIVERY_LEASE_S: delivery.lease_s = 'soon'"),
         ("[delivery\n", {}, "hive.toml is not valid TOML"),
+        ("[breakers.llm]\nopen = 3\n", {}, "breakers.llm.open is no setting; did you mean 'open_s'"),
+        ("[breakers.llm]\nopen_s = -3\n", {}, "breakers.llm.open_s = -3: Input should be greater"),
+        (
+            '[backpressure.queues."q.1"]\nmax_lenth = 3\n',
+            {},
+            r"q\.1\.max_length must be set; hive.toml: backpressure\.queues.q\.1.max_lenth is no setting; did you mean 'max_l",
+        ),
         ("", {"HIVE_IMPORTS": "a,b"}, "written as JSON"),
         ('[broker]\nurl = "amqp://localhost"\n', {}, r"hive.toml: broker.url = \.\.\.: .* begins with redis:// or"),
         ("", {"HIVE_BROKER_URL": "localhost:6379"}, r"HIVE_BROKER_URL: broker.url = \.\.\.: .* begins with redis://"),
