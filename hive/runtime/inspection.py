@@ -1,8 +1,9 @@
 """Looking at a message before Celery does: whether it can be a call of a task this worker knows."""
 
 import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
+from inspect import Signature, signature
 from itertools import pairwise
 from types import TracebackType
 from typing import Any
@@ -84,9 +85,20 @@ def _argument_problem(task: Any, payload: Any) -> Poison | None:
         return None
     try:
         check(*payload[0], **payload[1])
+        if behind := _behind_models(getattr(task, "__wrapped__", None)):
+            behind.bind(*payload[0], **payload[1])
     except TypeError as error:
         return Poison(reason=Reason.WRONG_ARGUMENTS, cause=f"{task.name}: {error}")
     return None
+
+
+@cache
+def _behind_models(function: Callable[..., Any] | None) -> Signature | None:
+    """Return what Celery binds the arguments of a task with pydantic models to; its wrapper itself takes any."""
+    plain = getattr(function, "__func__", function)
+    if function is None or getattr(plain, "__globals__", {}).get("__name__") != _PYDANTIC_CALLER:
+        return None
+    return signature(function)
 
 
 @cache
