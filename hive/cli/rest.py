@@ -24,6 +24,7 @@ from hive.learning.idleness import INTERVAL_S
 from hive.learning.series import Series
 from hive.runtime.loading import load_app
 from hive.runtime.rest.scheduler import RestScheduler, RoundReport, leanings_of, safety_of
+from hive.runtime.rest.switches import Switches
 from hive.simulation.sleepers import Outcome, Terms, simulate_sleep, week_of_agents
 
 #: Decisions that are shown.
@@ -48,16 +49,7 @@ def rest(app_path: str, mode: str | None, stop: bool | None, as_json: bool, **gi
     app = reached(app_path)[0]
     scheduler: RestScheduler = app.rest
     switches, now_ms = scheduler.switches, app.access.store.server_time_ms()
-    if given["advance"] and given["roll_back"]:
-        raise InputError("--advance and --roll-back are opposites: give one")
-    if given["roll_back"]:
-        switches.roll_back(now_ms)
-    if stop is not None:
-        (switches.stop if stop else switches.release)()
-    if mode is not None:
-        switches.go(Mode(mode))
-    if given["advance"]:
-        switches.advance(now_ms, anyway=given["anyway"])
+    _change(switches, now_ms, mode, stop, given)
     report = scheduler.round() if given["do_round"] else None
     position, told = switches.position(), scheduler.told()
     if as_json:
@@ -65,6 +57,24 @@ def rest(app_path: str, mode: str | None, stop: bool | None, as_json: bool, **gi
         click.echo(json.dumps({**standing, **told, "round": _told(report)}, indent=2))
         return
     _show(position.mode, position.is_stopped, asdict(position.rollout), told, report)
+
+
+def _change(switches: Switches, now_ms: int, mode: str | None, stop: bool | None, given: dict[str, bool]) -> None:
+    """Turn the switches that were named; what lets the scheduler do more only once nothing refuses."""
+    if given["advance"] and given["roll_back"]:
+        raise InputError("--advance and --roll-back are opposites: give one")
+    if given["anyway"] and not given["advance"]:
+        raise InputError("--anyway says how to --advance: give both")
+    if stop:
+        switches.stop()
+    if given["roll_back"]:
+        switches.roll_back(now_ms)
+    if given["advance"]:
+        switches.advance(now_ms, anyway=given["anyway"])
+    if stop is False:
+        switches.release()
+    if mode is not None:
+        switches.go(Mode(mode))
 
 
 @click.command("simulate", epilog="Example: hive schedule simulate --arrivals day.csv --agents 200 --picture week.html")

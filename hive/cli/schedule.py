@@ -1,5 +1,6 @@
 """``hive schedule``: what beat sends, and when. A command module of its own may add commands to the group."""
 
+import difflib
 import json
 from datetime import datetime
 from typing import Any
@@ -83,6 +84,10 @@ def add(name: str, task: str, app_path: str, as_json: bool, replace: bool, **giv
         zone=given["zone"],
         replace=replace,
     )
+    if task not in app.tasks:
+        near = difflib.get_close_matches(task, app.tasks, n=1)
+        meant = f"; did you mean {near[0]!r}?" if near else ""
+        click.echo(f"hive: the application has no task {task!r}: it is sent for workers that do{meant}", err=True)
     _tell(app, name, as_json, "due from now on")
 
 

@@ -97,7 +97,8 @@ class Schedule:
             replace: whether an entry of that name may be there; it keeps its last due time.
 
         Raises:
-            InputError: the name is taken, or the entry cannot be meant, or cannot be stored.
+            InputError: the name is taken, or the entry cannot be meant, or cannot be stored, or the application's task
+                does not take these arguments.
             BrokerGoneError: no reply; repeat it with ``replace``.
 
         Example:
@@ -121,8 +122,8 @@ class Schedule:
             zone=zone,
         )
         definition = definition_of(entry, OPERATOR)
-        # What cannot be read back would never be sent.
-        entry_of(self._app, name, definition)
+        # What cannot be read back, or called, would never be sent.
+        self._require_call(entry_of(self._app, name, definition))
         self._entries.put({name: definition})
 
     def pause(self, name: str) -> None:
@@ -165,6 +166,17 @@ class Schedule:
             BrokerGoneError: no reply; it may have been sent.
         """
         return entry_of(self._app, name, self._record(name).definition).send({})
+
+    def _require_call(self, entry: BeatEntry) -> None:
+        """Make sure that a task the application knows takes the entry's arguments; Celery would refuse each firing."""
+        task = self._app.tasks.get(entry.task)
+        if task is None or not task.typing:
+            return
+        args, kwargs = entry.call_arguments()
+        try:
+            task.__header__(*args, **kwargs)
+        except TypeError as error:
+            raise InputError(f"entry {entry.name!r} cannot be sent: {error}") from error
 
     @property
     def _entries(self) -> BeatEntries:

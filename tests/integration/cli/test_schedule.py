@@ -74,3 +74,28 @@ def test_an_entry_is_added_shown_changed_run_and_removed(hive: Any, app: Hive, r
 def test_what_cannot_be_meant_is_one_sentence(hive: Any, arguments: tuple[str, ...], text: str) -> None:
     with pytest.raises(InputError, match=text):
         hive(*arguments)
+
+
+def test_a_call_that_its_task_would_refuse_is_refused_and_a_task_of_others_is_named(
+    hive: Any, app: Hive, redis_server: RedisServer
+) -> None:
+    @app.task(name="shop.sweep", shared=False)
+    def sweep(depth): ...
+
+    with pytest.raises(InputError, match=r"entry 'x' cannot be sent: sweep\(\) missing 1 required"):
+        hive("add", "x", "shop.sweep", "--every-s", "1")
+    assert json.loads(hive("list", "--json"))["entries"] == []
+    assert "from now on" in hive("add", "x", "shop.sweep", "--every-s", "1", "--kwargs", '{"depth": 1}')
+    typed = CliRunner().invoke(cli, ["schedule", "add", "y", "shop.swep", "--every-s", "1", "--json"])
+    assert json.loads(typed.stdout)["task"] == "shop.swep"
+    assert "no task 'shop.swep': it is sent for workers that do; did you mean 'shop.sweep'?" in typed.stderr
+
+
+def test_an_advance_that_is_refused_leaves_the_mode_and_keeps_nobody_from_the_emergency_stop(hive: Any) -> None:
+    assert json.loads(hive("rest", "--advance", "--json"))["flag"]["stage"] == 1
+    with pytest.raises(InputError, match="the flag stays at 1 %"):
+        hive("rest", "--mode", "live", "--advance", "--stop")
+    shown = json.loads(hive("rest", "--json"))
+    assert (shown["mode"], shown["flag"]["stage"], shown["stopped"]) == ("shadow", 1, True)
+    with pytest.raises(InputError, match="--anyway says how to --advance"):
+        hive("rest", "--anyway")
