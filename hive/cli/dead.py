@@ -17,6 +17,7 @@ from hive.cli.serving import app_option
 from hive.deadletter.history import past_of
 from hive.deadletter.letter import Letter
 from hive.deadletter.letters import DeadLetters
+from hive.deadletter.poison import Reason
 from hive.deadletter.selection import Selection
 from hive.deadletter.transfer import exported, of_archive, put_back
 from hive.errors import InputError
@@ -30,7 +31,7 @@ archived_option = click.option(
 
 _FILTERS = (
     click.option("--id", "ids", multiple=True, help="A dead letter id or task id; several are allowed."),
-    click.option("--reason", help="Its short word, such as unknown_task."),
+    click.option("--reason", type=click.Choice([reason.value for reason in Reason]), help="Why it is one."),
     click.option("--cause", help="Text that its cause contains."),
     click.option("--task", help="Name of its task."),
     click.option("--fingerprint", help="Of its kind, or the beginning of it; see `hive dead stats`."),
@@ -134,6 +135,8 @@ def redrive(
     as_json: bool,
 ) -> None:
     """Move letters back to their queue: same id, same bytes. If it is interrupted, the same command does the rest.
+
+    All letters are meant where no filter is given; --dry-run counts them first.
 
     Deadlines and retries that are used up stay with the bytes: `late` of those that are meant will end at once with their
     fallback or as failed, and `retried` have the retries left that they had. Say --fresh if they shall not.

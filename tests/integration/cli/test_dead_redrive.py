@@ -29,6 +29,9 @@ def test_a_redrive_says_what_ends_at_once_and_afresh_nothing_does(
     for words in (("queue", "list", QUEUE), ("queue", "list", "-q", QUEUE)):
         assert [(one["queue"], one["dead"]) for one in rows(*words)[0]] == [(QUEUE, 1)]
 
+    mistyped = hive_home.run("dead", "redrive", "--reason", "sheed", **variables)
+    assert (mistyped.returncode, mistyped.stdout) == (2, "")
+    assert "'shed'" in mistyped.stderr
     meant = {"meant": 1, "late": 1, "retried": 0}
     found, said = rows("dead", "redrive", "-q", QUEUE, "--dry-run")
     assert found == [{"redriven": 0, **meant}]
