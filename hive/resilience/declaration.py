@@ -21,6 +21,8 @@ def strategy_of(declared: RetryStrategy | str | Mapping[str, Any]) -> RetryStrat
     """
     if isinstance(declared, RetryStrategy):
         return declared
+    if not isinstance(declared, (str, Mapping)):
+        raise SettingsError(f"retry={declared!r}: write a strategy, such as ExponentialRetry(), or the name of one")
     table: dict[str, Any] = {"strategy": declared} if isinstance(declared, str) else dict(declared)
     name = str(table.pop("strategy", ""))
     kind = STRATEGIES.get(name)

@@ -4,6 +4,7 @@ import pytest
 
 from hive import AdaptiveRetry, ExponentialRetry, Hive, ImmediateRetry, LinearRetry, Settings
 from hive.errors import SettingsError
+from hive.resilience.declaration import strategy_of
 from hive.settings.parts import RetrySettings
 
 NOWHERE = "redis://127.0.0.1:1"
@@ -36,6 +37,8 @@ def test_an_unknown_strategy_or_cause_is_an_error_with_a_suggestion() -> None:
     app.task(name="t", shared=False, retry="adaptve")(build)
     with pytest.raises(SettingsError, match="did you mean 'adaptive'"):
         app.finalize()
+    with pytest.raises(SettingsError, match="retry=5: write a strategy"):
+        strategy_of(5)
     with pytest.raises(SettingsError, match="did you mean 'network'"):
         build(retries=RetrySettings(causes={"shop.Gone": "netwrk"}))
     with pytest.raises(SettingsError, match="did you mean 'base_s'"):
