@@ -114,9 +114,11 @@ def status_table(status: HiveStatus) -> Group:
     table = Table("pool", "workers", box=None, header_style="bold")
     for heading in ("slots", "backlog"):
         table.add_column(heading, justify="right")
-    for pool in status.pools:
-        table.add_row(pool.agent_type, ", ".join(pool.workers) or "-", str(pool.slots or "-"), str(pool.backlog))
     broker = status.broker
+    for pool in status.pools:
+        # Nobody knows what waits on a broker that does not answer.
+        backlog = str(pool.backlog) if broker.answers else "-"
+        table.add_row(pool.agent_type, ", ".join(pool.workers) or "-", str(pool.slots or "-"), backlog)
     held = f"{broker.server}, {broker.used_memory_bytes / 1e6:.1f} MB" if broker.answers else broker.problem
     lines = [f"broker {broker.address} ({held})"]
     if status.supervisor is not None:

@@ -60,6 +60,7 @@ def test_from_up_to_down(running: HiveHome) -> None:
     status = running.run("status")
     assert status.returncode == 1
     assert "hive up" in status.stderr
+    assert " 0 " not in status.stdout, "nobody knows what waits on a broker that does not run"
 
 
 def test_what_is_killed_comes_back(running: HiveHome) -> None:
