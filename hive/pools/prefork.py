@@ -110,6 +110,15 @@ class AsynPool(ShrinkingPool):
                 # Its own word may have come meanwhile.
                 job._accepted = job._time_accepted is not None
 
+    def _event_process_exit(self, hub: Any, proc: Any) -> None:
+        """Look after a child that has ended.
+
+        An event may be of another, whose descriptor had the same number: both ended in one turn, and this one is its
+        successor by now. Believed, it would end the watch of a child that lives.
+        """
+        if proc._sentinel_poll is None or _is_readable(proc._sentinel_poll):
+            super()._event_process_exit(hub, proc)
+
     def _create_write_handlers(self, hub: Any, *args: Any, **kwargs: Any) -> None:
         super()._create_write_handlers(hub, *args, **kwargs)
         put, write = self._quick_put, hub.consolidate_callback
