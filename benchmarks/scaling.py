@@ -54,18 +54,42 @@ HIVE = "hive"
 Setting = tuple[str, str]
 
 
-def ways(start_delay_s: float) -> dict[str, ScalingRules]:
-    """Return the rules that hive is tried with, by name."""
-    return {
-        f"target wait {target_s:g} s, window {window_s:g} s": ScalingRules(
-            minimum=0,
-            maximum=MAXIMUM,
-            target_wait_s=target_s,
-            stabilisation_s=window_s,
-            plan_ahead_s=start_delay_s + HiveScaler.EVERY_S,
+def ways(start_delay_s: float) -> dict[str, tuple[float, ScalingRules]]:
+    """Return what hive is tried with, by name: seconds between two decisions, and rules.
+
+    A fleet decides every two seconds, a worker for its own pool each second. The lean ones plan no further than the wait
+    they aim at, so that no slot is there before its task, and give slots back at once.
+    """
+    usual = {
+        f"target wait {target_s:g} s, window {window_s:g} s": (
+            HiveScaler.EVERY_S,
+            ScalingRules(
+                minimum=0,
+                maximum=MAXIMUM,
+                target_wait_s=target_s,
+                stabilisation_s=window_s,
+                plan_ahead_s=start_delay_s + HiveScaler.EVERY_S,
+            ),
         )
         for target_s, window_s in product((0.5, 1, 2, 5, 10), (15, 45))
     }
+    lean = {
+        f"lean, target wait {target_s:g} s, window 1 s": (
+            1.0,
+            ScalingRules(
+                minimum=0,
+                maximum=MAXIMUM,
+                target_wait_s=target_s,
+                plan_ahead_s=target_s,
+                stabilisation_s=1.0,
+                shrink_cooldown_s=0.0,
+                shrink_share=1.0,
+                hysteresis=0.0,
+            ),
+        )
+        for target_s in (1, 2, 6)
+    }
+    return usual | lean
 
 
 def grid(start_delay_s: float) -> list[Setting]:
@@ -79,8 +103,10 @@ def measured(job: tuple[Series, ServiceTimes, float, int]) -> list[tuple[float, 
     series, service, start_delay_s, seed = job
     workload = Workload(series=series, service=service, seed=seed)
     tasks, expected = workload.drawn(), outlooks(series)
-    rules = ways(start_delay_s).values()
-    scalers: list[Scaler] = [HiveScaler(one, expected, series.step_s, start_delay_s) for one in rules]
+    scalers: list[Scaler] = [
+        HiveScaler(rules, expected, series.step_s, start_delay_s, every_s)
+        for every_s, rules in ways(start_delay_s).values()
+    ]
     scalers += [one.make() for one in candidates(0, MAXIMUM, workload.demand)]
     found = []
     for scaler in scalers:
@@ -190,7 +216,9 @@ def main() -> None:
     shared = os.environ.get("HIVE_DATA_DIR", ROOT.parent / "shared" / "data")
     parser.add_argument("--data", type=Path, default=Path(shared) / "azure-functions-2019")
     parser.add_argument("--apps", type=int, default=100)
-    parser.add_argument("--minutes", type=int, default=1440, help="of the day, from its beginning")
+    parser.add_argument(
+        "--minutes", type=int, default=1440, help="of the day, from its beginning; idle ones are left out"
+    )
     parser.add_argument("--jobs", type=int, default=1)
     parser.add_argument("--start-delay-s", type=float, default=5.0)
     parser.add_argument("--seed", type=int, default=1)
@@ -202,6 +230,8 @@ def main() -> None:
         services = read_service_times(lines)
     chosen = busiest([one for one in series if one.name in services], options.apps)
     chosen = [replace(one, values=one.values[: options.minutes]) for one in chosen]
+    # Of a part of the day only: what has no task has no wait, and may have no slots to compare.
+    chosen = [one for one in chosen if one.total]
     settings, began_s = grid(options.start_delay_s), time.perf_counter()
     jobs = [(one, services[one.name], options.start_delay_s, options.seed) for one in chosen]
     with multiprocessing.Pool(options.jobs) as pool:
