@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any, Literal
 
 from hive.agents.lifecycle import AgentEvent, AgentState, AgentStateError
-from hive.agents.sleep_policy import SleepPolicy, Standing, Wish, wish
+from hive.agents.sleep_policy import SETTLED_S, SleepPolicy, Standing, Wish, wish
 from hive.checkpoints.checkpoint import Checkpoint, Kind
 from hive.errors import HiveError, InputError
 from hive.runtime.durable import ANSWER, Written
@@ -126,9 +126,12 @@ class Agent:
         Raises:
             DatabaseError: its checkpoints are still there.
         """
+        store = self._agents.store
         self._agents.checkpoints.forget(self.name)
-        self._agents.store.agent_release(self.name)
-        self._agents.store.agent_forget(self.name)
+        store.agent_release(self.name)
+        store.agent_forget(self.name)
+        # What came to wait between the two.
+        store.agent_release(self.name)
 
     def consolidating(self) -> AbstractContextManager[None]:
         """Hold it in the state ``consolidating`` for a block: see :meth:`hive.runtime.sleeping.Sleeper.consolidating`."""
@@ -249,8 +252,8 @@ class Agents:
     def keep(self) -> dict[str, str]:
         """Do the round once.
 
-        Puts to sleep whose window or idleness asks for it, wakes whose window is over, and leaves passing states whose
-        time is over. Any number of processes may, at any time.
+        Puts to sleep whose window or idleness asks for it, wakes whose window is over, leaves passing states whose time is
+        over, and lets go on what waits for an agent that is awake. Any number of processes may, at any time.
 
         Returns:
             What happened to which agent.
@@ -260,17 +263,29 @@ class Agents:
             done[name] = f"timed out, {self.sleeper.settle(name).state.value} now"
         now_ms = self.store.server_time_ms()
         for record in self:
-            standing = Standing(
-                state=record.state,
-                reason=record.reason,
-                idle_s=max(now_ms - max(record.active_ms, record.since_ms), 0) / 1000,
-                running_count=len(record.running),
-                waiting_count=record.waiting_count,
-            )
-            found = wish(self.policy_of(record), standing, now_ms)
-            if found is not None:
-                done[record.name] = self._grant(record.name, found)
+            what = self._kept(record, now_ms)
+            if what:
+                done[record.name] = what
         return done
+
+    def _kept(self, record: AgentRecord, now_ms: int) -> str:
+        if record.state is AgentState.AWAKE and record.waiting_count:
+            # Who woke it died before it let them go on.
+            count = self.store.agent_release(record.name)
+            return f"awake: {count} messages that waited go on" if count else ""
+        idle_s = max(now_ms - max(record.active_ms, record.since_ms), 0) / 1000
+        running_count = len(record.running)
+        if running_count and idle_s >= SETTLED_S:
+            running_count = self.sleeper.running_count(record.name)
+        standing = Standing(
+            state=record.state,
+            reason=record.reason,
+            idle_s=idle_s,
+            running_count=running_count,
+            waiting_count=record.waiting_count,
+        )
+        found = wish(self.policy_of(record), standing, now_ms)
+        return "" if found is None else self._grant(record.name, found)
 
     def _grant(self, name: str, found: Wish) -> str:
         try:

@@ -67,6 +67,22 @@ class NotDrainedError(HiveError):
         return f"agent {self.agent!r} stays awake: {self.running_count} of its tasks did not end in time"
 
 
+class HookError(HiveError):
+    """A function of the application's that makes or takes the state of agents failed.
+
+    Attributes:
+        agent: its name.
+        reason: what it raised.
+    """
+
+    def __init__(self, agent: str, reason: str) -> None:
+        self.agent, self.reason = agent, reason
+        super().__init__(agent, reason)
+
+    def __str__(self) -> str:
+        return f"the application's own hook failed for agent {self.agent!r}: {self.reason}"
+
+
 class Sleeper:
     """Moves the agents of an application.
 
@@ -203,6 +219,15 @@ class Sleeper:
             seen = replace(moved, done=False)
         return seen
 
+    def running_count(self, agent: str) -> int:
+        """Return how many messages of an agent run; it forgets those whose delivery ended where nobody could note it."""
+        record = self._store.agent(agent)
+        running = record.running if record else {}
+        gone = [(id_, where) for id_, where in running.items() if not self._store.is_in_flight(where)]
+        if gone:
+            self._store.agent_leave(agent, gone)
+        return len(running) - len(gone)
+
     @property
     def _name(self) -> str:
         return f"{socket.gethostname()}:{os.getpid()}"
@@ -246,15 +271,11 @@ class Sleeper:
         """Wait until nothing of an agent runs; what died meanwhile is not waited for."""
         ends_s, look_s, pause = self._clock.monotonic_s() + wait_s, FIRST_LOOK_S, threading.Event()
         while True:
-            record = self._store.agent(agent)
-            running = record.running if record else {}
-            gone = [(id_, where) for id_, where in running.items() if not self._store.is_in_flight(where)]
-            if gone:
-                self._store.agent_leave(agent, gone)
-            if len(gone) == len(running):
+            running_count = self.running_count(agent)
+            if not running_count:
                 return
             if self._clock.monotonic_s() >= ends_s:
-                raise NotDrainedError(agent, len(running) - len(gone))
+                raise NotDrainedError(agent, running_count)
             pause.wait(look_s)
             look_s = min(look_s * 2, LONGEST_LOOK_S)
 
@@ -264,7 +285,7 @@ class Sleeper:
         last = checkpoints.read(agent)
         state = last.state if last else {}
         if self.on_sleep is not None:
-            state = self.on_sleep(agent, state)
+            state = _hooked(agent, self.on_sleep, state)
         # Tokens of deliveries are the broker's microseconds, too, or above them for an hour after a failover.
         token = max(began_us, (last.fencing_token or 0) if last else 0)
         checkpoints.write(agent, state, kind=Kind.PRE_SLEEP, fencing_token=token)
@@ -277,4 +298,14 @@ class Sleeper:
                 "one database (checkpoints.database_url)"
             )
         if self.on_wake is not None:
-            self.on_wake(agent, found.state)
+            _hooked(agent, self.on_wake, found.state)
+
+
+def _hooked(agent: str, hook: Callable[[str, Any], Any], state: Any) -> Any:
+    """Call a hook, so that whoever sees to many agents can tell its failure from one of his own."""
+    try:
+        return hook(agent, state)
+    except HiveError:
+        raise
+    except Exception as error:
+        raise HookError(agent, repr(error)) from error

@@ -220,13 +220,11 @@ class Lifecycles(Caller):
     def agent_forget(self, agent: str) -> None:
         """Forget an agent: its state, its policy, and its place among the others. A message for it makes it known anew.
 
-        What waits for it is released first by whoever calls. Safe to repeat.
+        What waits for it stays on record: whoever calls releases it before and after. Safe to repeat.
         """
-        agent_key, running, waiting, names, passing = self._agent(
-            agent, "agent", "running", "waiting", "names", "passing"
-        )
+        agent_key, running, names, passing = self._agent(agent, "agent", "running", "names", "passing")
         with translated("agent_forget"), self.client.pipeline() as pipeline:
-            pipeline.unlink(agent_key, running, waiting)
+            pipeline.unlink(agent_key, running)
             pipeline.zrem(names, agent)
             pipeline.zrem(passing, agent)
             pipeline.execute()
