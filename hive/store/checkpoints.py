@@ -1,12 +1,16 @@
 """Agents' newest checkpoints, kept on the broker beside the database that has them all."""
 
 import hashlib
+import secrets
 from dataclasses import dataclass
 
 from hive.store.caller import Caller
 from hive.store.faults import translated
 
 _FIELDS = ("agent", "generation", "fencing_token", "is_forgotten", "seal")
+
+#: Seconds a record that was sent stays, if its sender dies before it is kept.
+STAGED_S = 60
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +38,8 @@ class Checkpoints(Caller):
     def keep_checkpoint(self, head: KeptHead, record: bytes, *, head_s: float, record_s: float) -> bool:
         """Keep a checkpoint that the database has; false if a newer one is there. Safe to repeat.
 
+        The record is sent by itself and then put in its place: a script that has it for an argument copies it three times.
+
         Args:
             head: says which it is.
             record: the checkpoint; empty: only the head is kept.
@@ -44,9 +50,13 @@ class Checkpoints(Caller):
             BrokerGoneError: no reply; it may have been kept.
             BrokerFullError: no room for it.
         """
+        staged = self.layout.shared(_tag(head.agent), "staged", secrets.token_hex(8))
+        if record:
+            with translated("keep_checkpoint"):
+                self.client.execute_command("SET", staged, record, "PX", str(STAGED_S * 1000))
         values = (head.agent, head.generation, head.fencing_token, head.is_forgotten, head.seal)
-        times = (round(head_s * 1000), record, round(record_s * 1000))
-        return bool(self.call("keep_checkpoint", list(self._checkpoint_keys(head.agent)), *values, *times))
+        times = (round(head_s * 1000), round(record_s * 1000) if record else 0)
+        return bool(self.call("keep_checkpoint", [*self._checkpoint_keys(head.agent), staged], *values, *times))
 
     def checkpoint_head(self, agent: str) -> KeptHead | None:
         """Return the head of an agent.
@@ -80,9 +90,13 @@ class Checkpoints(Caller):
             self.client.unlink(*self._checkpoint_keys(agent.encode()))
 
     def _checkpoint_keys(self, agent: bytes) -> tuple[str, str]:
-        # An agent may have any name, braces included.
-        tag = f"checkpoint:{hashlib.sha256(agent).hexdigest()[:32]}"
+        tag = _tag(agent)
         return self.layout.shared(tag, "head"), self.layout.shared(tag, "record")
+
+
+def _tag(agent: bytes) -> str:
+    # An agent may have any name, braces included.
+    return f"checkpoint:{hashlib.sha256(agent).hexdigest()[:32]}"
 
 
 def _head(fields: list[bytes | None]) -> KeptHead | None:

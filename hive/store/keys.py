@@ -69,6 +69,8 @@ hive:revision``
 hive:head``                     ``fencing_token``, ``is_forgotten``, ``seal``
 ``{checkpoint:<digest>}: STRING the newest checkpoint of an agent, as the       keep_checkpoint      its time
 hive:record``                   database has it
+``{checkpoint:<digest>}: STRING the same, sent and not yet in its place        ``keep_checkpoint``  keep_checkpoint,
+hive:staged:<token>``                                                                               one minute
 ``…:fair``               ZSET   number of a message by priority and turn       publish, promotion   claim, refill
 ``…:fair:turns``         ZSET   ``<priority>:<key>`` by its next turn          publish, promotion   claim, refill
 ``…:fair:messages``      STREAM key and envelope, by number                    publish, promotion   claim, refill

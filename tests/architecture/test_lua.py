@@ -90,7 +90,7 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "agent_policy": (lambda store: store.agent_policy("a", SleepPolicy()), 2),
     "answer": (lambda store: store.answer("task:same"), 1),
     "keep_answer": (lambda store: store.keep_answer("task:same", b"a", ttl_s=1), 1),
-    "keep_checkpoint": (lambda store: store.keep_checkpoint(KEPT, b"r", head_s=1, record_s=1), 2),
+    "keep_checkpoint": (lambda store: store.keep_checkpoint(KEPT, b"", head_s=1, record_s=1), 3),
     "beat_fire": (lambda store: fire(store, FIRING, MESSAGE), 5 + 4 + STEPS),
     "beat_pause": (lambda store: BeatEntries(store).pause("e", paused=True), 4),
     "beat_put": (lambda store: BeatEntries(store).put({"e": b"d"}), 4),

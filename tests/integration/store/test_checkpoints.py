@@ -66,3 +66,33 @@ def test_a_full_broker_keeps_what_it_has(own_redis: RedisServer) -> None:
     with pytest.raises(BrokerFullError):
         store.keep_checkpoint(head(2), b"two", head_s=60, record_s=60)
     assert store.checkpoint("ä {x}") == (head(1), b"one")
+
+
+def test_what_was_sent_is_taken_or_goes(store: Store) -> None:
+    store.keep_checkpoint(head(10), b"ten", head_s=60, record_s=60)
+    store.keep_checkpoint(head(9), b"nine", head_s=60, record_s=60)
+    assert sorted(key.rpartition(b":")[2] for key in keys(store)) == [b"head", b"record"]
+
+    # Its sender stood still for longer than it stays: the broker goes on with what it has.
+    store.at = lambda name, when: store.client.unlink(*staged(store)) if when == "before" else None
+    assert not store.keep_checkpoint(head(11), b"eleven", head_s=60, record_s=60)
+    assert store.checkpoint("ä {x}") == (head(10), b"ten")
+
+    # And a sender that dies leaves it for a minute at most.
+    store.at = stopped
+    with pytest.raises(KeyboardInterrupt):
+        store.keep_checkpoint(head(11), b"eleven", head_s=60, record_s=60)
+    [left] = staged(store)
+    assert 0 < store.client.pttl(left) <= 60_000
+
+
+def stopped(name: str, when: str) -> None:
+    raise KeyboardInterrupt
+
+
+def keys(store: Store) -> list[bytes]:
+    return list(store.client.scan_iter(f"{store.layout.prefix}*"))
+
+
+def staged(store: Store) -> list[bytes]:
+    return [key for key in keys(store) if b":staged:" in key]
