@@ -41,6 +41,20 @@ def read(path: Path, step_s: float, top: int) -> list[Series]:
         return busiest(read_series(lines, name, step_s), top)
 
 
+def arrivals(path: Path, step_s: float, top: int) -> list[Series]:
+    """Read the busiest series of a file of counts of what arrived; the arguments are those of :func:`read`.
+
+    Raises:
+        InputError: it cannot be read, or holds no series, or less than nothing arrived.
+    """
+    found = read(path, step_s, top)
+    for series in found:
+        least = min(series.values, default=0.0)
+        if least < 0:
+            raise InputError(f"{series.name}: {least:g} is no count of arrivals")
+    return found
+
+
 def written(path: Path, text: str) -> None:
     """Write a page.
 

@@ -13,7 +13,7 @@ from rich.table import Table
 
 from hive.cli.chart import Line, Panel, page
 from hive.cli.queue import json_option, reached
-from hive.cli.recorded import read, written
+from hive.cli.recorded import arrivals, written
 from hive.cli.screen import table_console
 from hive.cli.serving import app_option
 from hive.consolidation.decision import Leanings
@@ -83,11 +83,13 @@ def _change(switches: Switches, now_ms: int, mode: str | None, stop: bool | None
     "path",
     required=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="CSV of counts of one day (also .gz): a row of minutes for each agent, or one agent's numbers.",
+    help="CSV of counts of one day (also .gz): a row of minutes for each agent, or one agent's counts, one a line.",
 )
 @app_option
-@click.option("--agents", "agents_count", type=click.IntRange(min=1), default=1_000, show_default=True)
-@click.option("--hours", type=click.IntRange(min=1), default=168, show_default=True)
+@click.option(
+    "--agents", "agents_count", type=click.IntRange(min=1), default=1_000, show_default=True, help="In the fleet."
+)
+@click.option("--hours", type=click.IntRange(min=1), default=168, show_default=True, help="That pass.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed draws the same messages.")
 @click.option("--step-s", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Seconds of a count.")
 @click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Write a page with curves (HTML).")
@@ -99,7 +101,7 @@ def simulate(path: Path, app_path: str, *, seed: int, picture: Path | None, as_j
     settings ([scheduler]).
     """
     settings = load_app(app_path).settings.scheduler
-    days = [_in_fives(series) for series in read(path, given["step_s"], 100_000)]
+    days = [_in_fives(series) for series in arrivals(path, given["step_s"], 100_000)]
     loads = week_of_agents(days, given["agents_count"], given["hours"], seed)
     terms = Terms(leanings=leanings_of(settings), safety=safety_of(settings))
     with Progress(console=Console(stderr=True), transient=True) as progress:
@@ -117,10 +119,10 @@ def simulate(path: Path, app_path: str, *, seed: int, picture: Path | None, as_j
 
 def _in_fives(series: Series) -> list[float]:
     each = round(INTERVAL_S / series.step_s)
-    if each < 1 or len(series.values) < each:
-        raise InputError(
-            f"{series.name}: counts are wanted for {INTERVAL_S:g} s or less each, and at least as long in all"
-        )
+    if each < 1:
+        raise InputError(f"{series.name}: a count of {series.step_s:g} s is too coarse, {INTERVAL_S:g} s are the most")
+    if len(series.values) < each:
+        raise InputError(f"{series.name}: {len(series.values)} counts are too few, {each} are the least")
     return [sum(series.values[first : first + each]) for first in range(0, len(series.values) - each + 1, each)]
 
 

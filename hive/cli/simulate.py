@@ -11,7 +11,7 @@ from rich.table import Table
 
 from hive.cli.chart import Line, Panel, page
 from hive.cli.kept_arrivals import kept_arrivals
-from hive.cli.recorded import opened_text, read, written
+from hive.cli.recorded import arrivals, opened_text, written
 from hive.cli.serving import app_option
 from hive.errors import InputError
 from hive.learning.series import Series
@@ -98,7 +98,7 @@ def simulate_command(
         raise InputError("say what to serve: --arrivals FILE, or --history TYPE")
     service_s = options.pop("service_s")
     if path is not None:
-        found = read(path, step_s, top)
+        found = arrivals(path, step_s, top)
     else:
         series, seen_s = kept_arrivals(app_path, history or "", since)
         found, service_s = [series], service_s or seen_s

@@ -92,6 +92,15 @@ def test_what_cannot_be_read_is_one_sentence(arguments: tuple[str, ...], sentenc
     assert "Traceback" not in said
 
 
+@pytest.mark.parametrize("command", [("simulate",), ("schedule", "simulate")])
+def test_less_than_nothing_never_arrived(tmp_path: Path, command: tuple[str, ...]) -> None:
+    path = tmp_path / "counts.csv"
+    path.write_text("3\n-2\n5\n1\n2\n")
+    said = hive(*command, "--arrivals", path, expected=2)
+    assert "-2 is no count of arrivals" in said
+    assert "Traceback" not in said
+
+
 def test_real_arrivals_are_forecast_better_than_by_the_naive() -> None:
     path = DATA / "nab" / "realAWSCloudwatch" / "elb_request_count_8c0756.csv.gz"
     if not path.exists():
