@@ -11,7 +11,7 @@ from hive.cli.queue import json_option, reached
 from hive.cli.screen import table_console
 from hive.cli.serving import app_option
 from hive.consolidation.report import Job, Report, report_of
-from hive.runtime.consolidating import consolidator_of, database_of
+from hive.runtime.consolidating import consolidator_of
 from hive.runtime.loading import load_app
 
 
@@ -41,7 +41,7 @@ def consolidate(
     needs_broker = Job.BROKER_CLEANUP in wanted and not (dry_run or runs or undone)
     app = reached(app_path)[0] if needs_broker else load_app(app_path)
     if runs:
-        _print([report_of(one) for one in database_of(app).runs(agent)], as_json)
+        _print([report_of(one) for one in app.memories.runs(agent)], as_json)
         return
     consolidator = consolidator_of(app)
     if undone is not None:

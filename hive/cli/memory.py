@@ -14,7 +14,7 @@ from hive.cli.screen import table_console
 from hive.cli.serving import app_option
 from hive.database.contexts import Context, ContextKind
 from hive.errors import InputError
-from hive.runtime.consolidating import database_of, memory_of
+from hive.runtime.consolidating import memory_of
 from hive.runtime.loading import load_app
 
 #: Characters of a context that a table shows.
@@ -39,7 +39,7 @@ def list_contexts(
     """List the contexts of AGENT, or all agents that remember anything and how much."""
     app = load_app(app_path)
     if agent is None:
-        database = database_of(app)
+        database = app.memories
         _print([{"agent": name, **asdict(database.size(name))} for name in database.agents()], as_json)
         return
     kinds = None if kind is None else [ContextKind(kind)]

@@ -53,6 +53,7 @@ from hive.transport.process import Process
 
 if TYPE_CHECKING:
     from hive.checkpoints.store import CheckpointStore
+    from hive.database.memories import MemoryDatabase
     from hive.memory.memory import Memory
 
 
@@ -184,8 +185,9 @@ class Hive(Celery):
     def close(self) -> None:
         """Let go of the broker, as ``Celery.close`` does; the application may be used again. A repeat does nothing."""
         self.snapshots.stop()
-        if "checkpoints" in self.__dict__:
-            self.checkpoints.close()
+        for name in ("checkpoints", "memories"):
+            if name in self.__dict__:
+                self.__dict__[name].close()
         self._publishers.close()
         super().close()
 
@@ -243,6 +245,13 @@ class Hive(Celery):
         from hive.runtime.checkpointing import checkpoints_of  # noqa: PLC0415 - not every process has agents with state
 
         return checkpoints_of(self)
+
+    @cached_property
+    def memories(self) -> "MemoryDatabase":
+        """Where agents remember, one for the process: each opens connections of its own."""
+        from hive.runtime.consolidating import database_of  # noqa: PLC0415 - not every process has agents that remember
+
+        return database_of(self)
 
     def memory(self, agent: str) -> "Memory":
         """Return what an agent remembers, in the database of the settings.

@@ -5,6 +5,7 @@ from typing import Any
 
 from hive.clock import SystemClock
 from hive.consolidation.consolidator import Consolidator
+from hive.consolidation.context_compaction import FRESH, SLICE_CONTEXTS
 from hive.consolidation.report import Job, Report
 from hive.database.memories import MemoryDatabase
 from hive.memory.memory import Memory
@@ -18,7 +19,7 @@ REPLIES_IDLE_S = 3_600
 
 
 def database_of(app: Any) -> MemoryDatabase:
-    """Return the database of memories that an application's settings mean; nothing is made yet.
+    """Return a new database of memories as an application's settings mean it; nothing is made yet. It has one itself.
 
     Raises:
         SettingsError: its address is none.
@@ -35,7 +36,18 @@ def memory_of(app: Any, agent: str) -> Memory:
         InputError: the agent has no name.
     """
     settings = app.settings.memory
-    return Memory(agent, database_of(app), settings=settings, count_tokens=token_counter(settings.tokenizer_model))
+    return Memory(agent, app.memories, settings=settings, count_tokens=token_counter(settings.tokenizer_model))
+
+
+def loose_tokens(app: Any, agent: str) -> int:
+    """Return the tokens that the first slice of a compaction would take up now; what is too fresh for one does not count.
+
+    Raises:
+        DatabaseError: the database cannot be used.
+    """
+    before_ms = SystemClock().wall_ms() - round(app.settings.memory.compact_after_s * 1000)
+    loose = app.memories.read(agent, kinds=FRESH, before_ms=before_ms, limit=SLICE_CONTEXTS)
+    return sum(one.token_count for one in loose)
 
 
 def consolidator_of(app: Any) -> Consolidator:
@@ -54,7 +66,7 @@ def consolidator_of(app: Any) -> Consolidator:
             replies_idle_s=REPLIES_IDLE_S,
         )
 
-    return Consolidator(database_of(app), app.settings.memory, clean_broker=clean_broker)
+    return Consolidator(app.memories, app.settings.memory, clean_broker=clean_broker)
 
 
 def consolidate(

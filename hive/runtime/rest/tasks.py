@@ -4,6 +4,7 @@ Both run on the queue of tasks without an agent type. What they need is imported
 which never run them do not hold it in memory.
 """
 
+from functools import partial
 from typing import Any, Final
 
 #: Fired by beat.
@@ -33,17 +34,13 @@ def register(app: Any) -> None:
 
 def scheduler_of(app: Any) -> Any:
     """Return the scheduler of an application, with its memories and its task for consolidation."""
-    from hive.runtime.consolidating import memory_of  # noqa: PLC0415 - few workers ever need it
+    from hive.runtime.consolidating import loose_tokens  # noqa: PLC0415 - few workers ever need it
     from hive.runtime.rest.scheduler import RestScheduler  # noqa: PLC0415 - as above
-
-    def loose_tokens(agent: str) -> int:
-        size = memory_of(app, agent).size()
-        return round(size.token_count * size.fresh_count / size.count) if size.count else 0
 
     def begin(agent: str, dry_run: bool) -> None:
         app.send_task(CONSOLIDATE_TASK, (agent, dry_run), expires=EVERY_S)
 
-    return RestScheduler(app, consolidate=begin, loose_tokens=loose_tokens)
+    return RestScheduler(app, consolidate=begin, loose_tokens=partial(loose_tokens, app))
 
 
 def consolidated(app: Any, agent: str, *, dry_run: bool) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from hive.agents.sleep_policy import SleepPolicy
 from hive.consolidation.safety import Pressure
 from hive.consolidation.stages import Mode
 from hive.learning.idleness import DAY, INTERVAL_S
+from hive.memory.opening import open_memories
 from hive.runtime.rest.past import Past
 from hive.runtime.rest.scheduler import HOLD_S, OURS, PAST, RestScheduler
 from hive.runtime.rest.switches import FLAG
@@ -160,3 +161,27 @@ def test_failed_sleeps_are_counted_and_roll_the_flag_back(app: Hive, scheduler: 
     rollout = scheduler.switches.position().rollout
     assert (rollout.stage, rollout.reason) == (0, "rolled back by itself: 3 of 22 moves failed at 100 %")
     assert not _asleep(app)
+
+
+@pytest.mark.parametrize(("compact_after_s", "consolidates"), [(3_600.0, False), (0.0, True)])
+def test_what_is_too_fresh_to_compact_asks_for_no_consolidation(
+    app: Hive, tmp_path, *, compact_after_s: float, consolidates: bool
+) -> None:
+    settings = load_settings(home=tmp_path, memory={"compact_after_s": compact_after_s})
+    own = Hive("rest", broker=app.conf.broker_url, settings=settings)
+    own.memory("quiet-0").append("one two three " * 5_000)
+    own.agent("quiet-0").sleep()
+    verdicts = {verdict.decision.agent: verdict.decision.action for verdict in own.rest.round().verdicts}
+    assert ("quiet-0" in verdicts) is consolidates
+    own.close()
+
+
+def test_rounds_open_one_database_of_memories(app: Hive, monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[object] = []
+    monkeypatch.setattr(
+        "hive.runtime.consolidating.open_memories", lambda *place: opened.append(place) or open_memories(*place)
+    )
+    app.rest.round()
+    app.rest.round()
+    assert app.memory("quiet-0").size().count == 0
+    assert len(opened) == 1, "each registers what is to be done before a fork, for good"
