@@ -91,7 +91,8 @@ class SqliteCheckpoints:
 
     def add(self, head: StoredHead, row: StoredCheckpoint, *, expected: StoredHead | None, keep_count: int) -> bool:
         """Move the head and add a checkpoint, if the head is as expected."""
-        with self.file.writing() as connection:
+        # To write over what is removed would double what a write costs; whatever removes on demand does so.
+        with self.file.writing(about_bytes=len(row.body), erases=False) as connection:
             self._at("begun")
             if not self._moved(connection, head, expected):
                 return False

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hive.database.checkpoints import DatabaseError
+from hive.database.sqlite_log import WriteAheadLog
 
 if TYPE_CHECKING:
     import sqlite3
@@ -20,16 +21,20 @@ BUSY_S = 30.0
 #: Connections that are kept for the next call.
 IDLE_CONNECTIONS = 4
 
-#: Bytes of the write-ahead log after which it is moved into the file.
-LOG_BYTES = 1_048_576
+#: Bytes of the write-ahead log after which a writer moves it by itself: nobody else has come to it.
+LONG_LOG_BYTES = 8_388_608
+
+#: Pages that a small change writes.
+_CHANGED_PAGES = 4
 
 
 class SqliteFile:
     """Connections to one file, made when they are needed first; readable by its owner only.
 
     The schema grows by steps: ``PRAGMA user_version`` says how many have been taken, and whoever opens the file takes the
-    rest. What is committed has reached the disk. Connections are kept between calls, because the last one to close
-    moves the whole write-ahead log; a forked child makes its own.
+    rest. What is committed has reached the disk, by one flush of the write-ahead log; a thread moves the log into the file,
+    and a writer does once it is 8 MB long. It grows past that only while a process reads all along. Connections are kept
+    between calls, because the last one to close moves the whole log; a forked child makes its own.
 
     Args:
         path: the file.
@@ -51,6 +56,7 @@ class SqliteFile:
         self._pid = os.getpid()
         self._mutex = threading.Lock()
         self._idle: list[sqlite3.Connection] = []
+        self._log = WriteAheadLog(self._move_log, str(self.path))
         # A connection must not be closed in a fork of the process that opened it: kept, it is not collected either.
         self._inherited += inherited
 
@@ -75,8 +81,13 @@ class SqliteFile:
                 self._given_back(connection)
 
     @contextmanager
-    def writing(self) -> Iterator["sqlite3.Connection"]:
+    def writing(self, *, about_bytes: int = 0, erases: bool = True) -> Iterator["sqlite3.Connection"]:
         """Yield a connection in a transaction that is committed if the block ends well; make the file if needed.
+
+        Args:
+            about_bytes: of large values that are written.
+            erases: whether bytes that are removed are written over. Without, they stay in the file until the room is taken
+                again, and removing a large value does not cost as much as writing one.
 
         Raises:
             DatabaseError: the file cannot be used; nothing was changed.
@@ -84,6 +95,7 @@ class SqliteFile:
         with self._translated():
             connection = self._taken()
             try:
+                connection.execute(f"PRAGMA secure_delete={'ON' if erases else 'FAST'}")
                 connection.execute("BEGIN IMMEDIATE")
                 try:
                     yield connection
@@ -93,10 +105,12 @@ class SqliteFile:
                         connection.execute("ROLLBACK")
             finally:
                 self._given_back(connection)
+            self._log.grew(about_bytes + _CHANGED_PAGES * self._page_bytes)
 
     def close(self) -> None:
         """Close the connections that nobody uses; a later call opens new ones."""
         if self._pid == os.getpid():
+            self._log.wait()
             with self._mutex:
                 idle, self._idle = self._idle, []
             for connection in idle:
@@ -129,13 +143,18 @@ class SqliteFile:
             connection.execute(f"PRAGMA page_size={self._page_bytes}")
             connection.execute("PRAGMA journal_mode=WAL")
             connection.execute("PRAGMA synchronous=FULL")
-            # A log that grows to megabytes before it is moved makes one write of many slow.
-            connection.execute(f"PRAGMA wal_autocheckpoint={LOG_BYTES // self._page_bytes}")
+            connection.execute(f"PRAGMA wal_autocheckpoint={LONG_LOG_BYTES // self._page_bytes}")
+            connection.execute(f"PRAGMA journal_size_limit={LONG_LOG_BYTES}")
             self._upgrade(connection)
         except BaseException:
             connection.close()
             raise
         return connection
+
+    def _move_log(self) -> None:
+        with self.reading() as connection:
+            if connection is not None:
+                connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
 
     def _upgrade(self, connection: "sqlite3.Connection") -> None:
         if self._version(connection) == len(self._steps):

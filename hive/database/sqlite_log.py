@@ -1,0 +1,64 @@
+"""The write-ahead log of a SQLite file, moved into the file beside those who write."""
+
+import logging
+import threading
+from collections.abc import Callable
+
+from hive.errors import HiveError
+
+logger = logging.getLogger(__name__)
+
+#: Bytes of the log after which it is moved into the file.
+LOG_BYTES = 1_048_576
+
+
+class WriteAheadLog:
+    """Moves the log in a thread that ends when it is done, so that no writer waits for the two flushes of a move.
+
+    A move is for room and speed only: what is committed is on disk in the log. So it may fail, or die, at any point; a
+    later one does the rest.
+
+    Args:
+        move: moves what can be moved now.
+        place: of the file, for messages.
+    """
+
+    def __init__(self, move: Callable[[], None], place: str) -> None:
+        self._move = move
+        self._place = place
+        self._mutex = threading.Lock()
+        self._grown_bytes = 0
+        self._thread: threading.Thread | None = None
+
+    def grew(self, size_bytes: int) -> None:
+        """Note that somebody has added about so many bytes; a log that is long enough begins to be moved."""
+        with self._mutex:
+            self._grown_bytes += size_bytes
+            if self._grown_bytes < LOG_BYTES or (self._thread is not None and self._thread.is_alive()):
+                return
+            self._thread = threading.Thread(target=self._run, name="hive-sqlite-log")
+            try:
+                self._thread.start()
+            except RuntimeError as error:
+                # No room for a thread, or the interpreter ends: the log stays, and what is committed in it.
+                logger.warning("the log of %s is not moved now: %s", self._place, error)
+
+    def wait(self) -> None:
+        """Wait for the end of a move that has begun."""
+        thread = self._thread
+        if thread is not None and thread.is_alive():
+            thread.join()
+
+    def _run(self) -> None:
+        while self._is_due():
+            try:
+                self._move()
+            except HiveError as error:
+                logger.warning("the log of %s could not be moved: %s", self._place, error)
+
+    def _is_due(self) -> bool:
+        with self._mutex:
+            is_due = self._grown_bytes >= LOG_BYTES
+            if is_due:
+                self._grown_bytes = 0
+            return is_due
