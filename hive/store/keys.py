@@ -48,7 +48,7 @@ names``
 ``{hive:lead:<name>}:    HASH   ``holder``, ``term``, ``until_ms``,            lead                 nobody
 hive:leader``                   ``hold_ms``, ``term_epoch``; ``run_id``,
                                 ``fence``, ``epoch`` as of a queue
-``{hive:lead:<name>}:    HASH   what leaders wrote down, by name               lead_note            nobody
+``{hive:lead:<name>}:    HASH   what leaders wrote down, by name               lead_note            lead_note
 hive:notes``
 ``{hive:lead:beat}:      HASH   name of an entry of beat to its definition     beat_put             beat_remove
 hive:entries``

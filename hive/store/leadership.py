@@ -114,6 +114,8 @@ class Leadership:
     def note(self, term: Term, notes: Mapping[str, bytes | str]) -> bool:
         """Write down what the next leader has to know, unless the term has ended; other notes stay. Safe to repeat.
 
+        An empty note is forgotten: what is told of things that are gone must not stay for ever.
+
         Returns:
             Whether it was written; false: another leads, or this process resigned.
 

@@ -76,7 +76,8 @@ class LeadershipMachine(RuleBasedStateMachine):
             term = self.last_of[name]
             is_current = self.leader == name and term.number == self.terms[-1].number
             assert self.parts[name].note(term, {"last": value}) == is_current
-            self.written = value if is_current else self.written
+            # An empty note is forgotten.
+            self.written = (value or None) if is_current else self.written
 
     @rule(passed_ms=st.sampled_from([1, HOLD_MS // 3, HOLD_MS - 1, HOLD_MS, 10 * HOLD_MS]))
     def time_passes(self, passed_ms: int) -> None:

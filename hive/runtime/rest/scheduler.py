@@ -170,7 +170,7 @@ class RestScheduler:
 
     def _led(self, leadership: Leadership, term: Term) -> RoundReport:
         notes, position = _Notes.read(leadership.notes()), self.switches.position()
-        records = self._app.agents.store.agents()
+        records = self._store.agents()
         now_ms = term.now_ms
         pasts = self._learnt(records, notes.pasts, int(now_ms / 1000 / INTERVAL_S))
         judged = _judged(notes.judged, pasts.values())
@@ -201,7 +201,8 @@ class RestScheduler:
             log=[*notes.log, *(_line(verdict, now_ms, done) for verdict in verdicts)],
             round_ms=now_ms,
         )
-        self._write(leadership, term, after.written())
+        gone = {f"{PAST}{agent}": "" for agent in notes.pasts.keys() - pasts.keys()}
+        self._write(leadership, term, gone | after.written())
         return RoundReport(
             is_leading=True,
             mode=position.mode,

@@ -185,3 +185,10 @@ def test_rounds_open_one_database_of_memories(app: Hive, monkeypatch: pytest.Mon
     app.rest.round()
     assert app.memory("quiet-0").size().count == 0
     assert len(opened) == 1, "each registers what is to be done before a fork, for good"
+
+
+def test_a_round_forgets_what_it_knew_of_forgotten_agents(app: Hive, scheduler: RestScheduler) -> None:
+    app.agent("quiet-0").forget()
+    scheduler.round()
+    notes = Leadership(app.access.store, FLAG, holder="reader", hold_s=HOLD_S).notes()
+    assert {name for name in notes if name.startswith(PAST)} == {f"{PAST}{name}" for name in (*QUIET[1:], *BUSY)}
