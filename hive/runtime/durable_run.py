@@ -187,7 +187,8 @@ class Run:
         )
         if begun.begun in {Begun.ALREADY, Begun.STALE}:
             self._require(Outcome(begun.begun.value))
-        if begun.begun is not Begun.DONE and self._agent:
+        # Not again: what is known of the step would be forgotten, and an operator's answer with it.
+        if begun.begun is not Begun.DONE and self._agent and not again:
             self._park_if_asleep(step, begun)
         return begun
 

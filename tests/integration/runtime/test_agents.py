@@ -1,6 +1,7 @@
 """Agents between processes that die, race or have faulty hooks: no message stays behind, no agent keeps others waiting."""
 
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -9,9 +10,12 @@ from hive import Hive
 from hive.agents.lifecycle import AgentState
 from hive.agents.sleep_policy import SleepPolicy
 from hive.errors import HiveError
+from hive.runtime.direct_run import Step
+from hive.runtime.durable import ANSWER, Durable
+from hive.runtime.durable_run import Run
 from hive.settings.load import load_settings
 from hive.store.store import Store
-from hive.store.values import ConsumerInfo, Outgoing, Start
+from hive.store.values import ConsumerInfo, DeliveryId, Outgoing, Start
 from tests.support.redis_server import RedisServer
 
 
@@ -88,3 +92,36 @@ def test_an_agent_sleeps_though_a_message_of_it_ended_where_nobody_noted_it(app:
     store.client.hset(store.layout.shared("hive:agents", "agent", "a"), "since_ms", 1)
     assert "a" in app.agents.keep()
     assert app.agent("a").state is AgentState.SLEEPING
+
+
+def begun_by_a_killed_worker(store: Store) -> Any:
+    """Return the request of a task whose step ``charge`` was in flight at a death, as its next delivery has it."""
+    store.publish(Outgoing(queue="q", payload=b"payload", message_id="m"))
+    for sequence in (1, 2):
+        store.register("c", ["q"], ConsumerInfo(node="c@test", pid=7, version="1.0", started_ms=5))
+        (delivery,) = store.claim("c", ["q"], sequence=sequence, credit=9, idle=True).deliveries
+        store.start("c", [Start(id=delivery.id, message_id="m")])
+        if sequence == 1:
+            store.step_begin("c", delivery.id, "t", "charge")
+            store.reject("c", delivery.id, "killed")
+    fence = {"consumer": "c", "queue": "q", "token": delivery.id.token, "message": "m", "broker": ""}
+    return SimpleNamespace(id="t", hive_agent="a", headers={}, delivery_info={"hive": fence})
+
+
+def test_an_operators_result_is_kept_though_the_agent_is_put_to_sleep_that_moment(app: Hive, store: Store) -> None:
+    request = begun_by_a_killed_worker(store)
+    run = Run(app, request, Durable(on_unknown="ask"))
+    assert store.signal_run("t", f"{ANSWER}charge", run._written.encode({"answer": "result", "result": 7}, "t"))
+    begun = run._begin
+
+    def put_to_sleep(step: Step, *, again: bool = False) -> Any:
+        if again:
+            seen = store.agent_seen("a")
+            assert store.agent_move("a", seen.token, AgentState.PREPARING_SLEEP, by="a test", term_s=60).done
+        return begun(step, again=again)
+
+    run._begin = put_to_sleep
+    assert run.begin(run.named("charge")).value == 7
+    assert store.step_begin(
+        "c", DeliveryId(queue="q", token=request.delivery_info["hive"]["token"]), "t", "charge"
+    ).result
