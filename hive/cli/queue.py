@@ -31,6 +31,8 @@ COLUMNS = {
     "consumers": "workers",
     "oldest_age_s": "age\ns",
 }
+#: Of these, what is shown only where a queue has some: most never have.
+RARE = ("behind", "in_lanes", "parked", "suspects")
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 queue_option = click.option("--queue", "-q", "queues", multiple=True, help="A queue; all of the application if none.")
@@ -56,7 +58,10 @@ def queue() -> None:
 @app_option
 @json_option
 def list_queues(queues: tuple[str, ...], app_path: str, as_json: bool) -> None:
-    """Show what is ready, behind it for its key's turn, in lanes of single workers, scheduled, parked, in flight, suspect and dead in each queue."""
+    """Show what is ready, behind it for its key's turn, in lanes of single workers, scheduled, parked, in flight, suspect and dead in each queue.
+
+    Of behind, in lane, parked and suspect the table shows those that a queue has; --json always has all.
+    """
     app, store = reached(app_path)
     observed = [observe_queue(store, name) for name in chosen(app, queues)]
     if as_json:
@@ -64,10 +69,11 @@ def list_queues(queues: tuple[str, ...], app_path: str, as_json: bool) -> None:
         return
     table = Table(box=None, padding=(0, 1, 0, 0))
     table.add_column("queue", no_wrap=True)
-    for heading in COLUMNS.values():
-        table.add_column(heading, justify="right")
+    columns = [name for name in COLUMNS if name not in RARE or any(getattr(one, name) for one in observed)]
+    for column in columns:
+        table.add_column(COLUMNS[column], justify="right")
     for one in observed:
-        table.add_row(one.queue, *(_cell(getattr(one, column)) for column in COLUMNS))
+        table.add_row(one.queue, *(_cell(getattr(one, column)) for column in columns))
     table_console().print(table)
 
 
