@@ -11,6 +11,7 @@ from hive.runtime.flower import flower_environ, login_hint, require_free_port
 from hive.runtime.home import Home
 from hive.runtime.loading import DEFAULT_APP, load_app, ready_broker
 from hive.runtime.node_name import NodeName
+from hive.runtime.plan import untyped_queues
 from hive.runtime.processes import Processes
 from hive.runtime.serve import needs_patching, replace_process, serve
 
@@ -23,6 +24,7 @@ app_option = click.option(
     "app_path",
     default=DEFAULT_APP,
     envvar="HIVE_APP",
+    show_envvar=True,
     show_default=True,
     metavar="MODULE:ATTRIBUTE",
     help="The application to serve.",
@@ -68,7 +70,7 @@ def worker(
     build = partial(
         worker_arguments,
         app.agent_types.require(agent_type),
-        app.conf.task_default_queue,
+        untyped_queues(app),
         concurrency=concurrency,
         pool=pool,
         follows_demand=follows_demand,

@@ -24,7 +24,7 @@ def slots_within(agent: AgentType, wanted: int) -> int:
 
 def worker_arguments(
     agent: AgentType,
-    default_queue: str,
+    untyped_queues: Sequence[str],
     *,
     concurrency: int | None = None,
     pool: str | None = None,
@@ -37,7 +37,7 @@ def worker_arguments(
 
     Args:
         agent: whose queue and slots; its time limits go with its tasks.
-        default_queue: queue of tasks without an agent type; the fallback type takes it too.
+        untyped_queues: queues of tasks without an agent type; the fallback type takes them too.
         concurrency: slots; the type's minimum (at least one) if not given.
         pool: Celery's name of the pool; the type's own if not given.
         hostname: node name; ``TYPE@HOST`` if not given.
@@ -59,7 +59,7 @@ def worker_arguments(
     needs, used_pool = declared_needs(agent), pool or agent.pool
     least, most = max(1, bounds.minimum), bounds.maximum
     is_elastic = follows_demand and used_pool in GROWING_POOLS and least < most
-    queues = [agent.queue, default_queue] if agent.name == FALLBACK else [agent.queue]
+    queues = [agent.queue, *untyped_queues] if agent.name == FALLBACK else [agent.queue]
     return [
         "worker",
         f"--queues={','.join(queues)}",

@@ -9,12 +9,10 @@ from importlib.metadata import entry_points
 from pathlib import Path
 
 from hive.runtime.app import Hive
+from hive.runtime.defaults import CONSOLIDATION
 
 #: Entry point group under which an installed package names a module with tasks.
 TASK_MODULES = "hive.tasks"
-
-#: The module with hive's own tasks: an application of the user's names it among its `imports` if it wants them.
-CONSOLIDATION = "hive.runtime.consolidation_tasks"
 
 
 def build() -> Hive:

@@ -12,6 +12,16 @@ from hive.settings.model import Settings
 #: The queue of tasks without an agent type: Celery's own default, so that its producers and workers interoperate.
 DEFAULT_QUEUE = "celery"
 
+#: The module with hive's tasks of consolidation, and their queues, one for each job; nobody sends them to a worker's lane.
+CONSOLIDATION = "hive.runtime.consolidation_tasks"
+CONSOLIDATION_QUEUES = (
+    "consolidation.context_compaction",
+    "consolidation.index_update",
+    "consolidation.broker_cleanup",
+    "consolidation.performance_audit",
+    "consolidation.database_maintenance",
+)
+
 #: Beat that fails over: by name, as Celery takes it, so that only beat loads it.
 BEAT_SCHEDULER = "hive.runtime.beat.scheduler:HiveScheduler"
 

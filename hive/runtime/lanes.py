@@ -10,6 +10,7 @@ from celery import bootsteps
 from celery.worker import state
 
 from hive.routing.report import LoadReport, worker_of
+from hive.runtime.defaults import CONSOLIDATION_QUEUES
 from hive.runtime.load import LoadMeter, slots_of
 from hive.settings.parts import RoutingSettings
 from hive.store.faults import BrokerFullError, BrokerGoneError
@@ -97,7 +98,8 @@ class LaneKeeper:
             BrokerGoneError: the broker does not answer.
         """
         report, store, long = self._measure(), self._store(), dict[str, LongLane]()
-        queues, woken, every_s = self.holder.queues, list[str](), self._settings.report_every_s
+        queues = [queue for queue in self.holder.queues if queue not in CONSOLIDATION_QUEUES]
+        woken, every_s = list[str](), self._settings.report_every_s
         if self._is_alone and not report.busy and not report.held:
             report = replace(report, rests_s=every_s * REST_REPORTS)
         self._is_alone = True

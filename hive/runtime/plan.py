@@ -9,6 +9,7 @@ from hive.agents.types import AgentType
 from hive.runtime.app import Hive
 from hive.runtime.celery_arguments import beat_arguments, flower_arguments, slots_within, worker_arguments
 from hive.runtime.child import SCALER
+from hive.runtime.defaults import CONSOLIDATION, CONSOLIDATION_QUEUES
 from hive.runtime.flower import BASIC_AUTH, flower_environ
 from hive.runtime.home import Home
 from hive.runtime.part import PartPlan
@@ -88,7 +89,13 @@ def wanted_types(app: Hive, names: Iterable[str] | None) -> list[AgentType]:
 
 def queues_of(app: Hive, agent: AgentType) -> tuple[str, ...]:
     """Return the queues that a pool of that type consumes."""
-    return (agent.queue, app.conf.task_default_queue) if agent.name == FALLBACK else (agent.queue,)
+    return (agent.queue, *untyped_queues(app)) if agent.name == FALLBACK else (agent.queue,)
+
+
+def untyped_queues(app: Hive) -> tuple[str, ...]:
+    """Return the queues of tasks without an agent type: the default one, and consolidation's if the application has it."""
+    modules = {*app.conf.include, *app.conf.imports}
+    return (app.conf.task_default_queue, *(CONSOLIDATION_QUEUES if CONSOLIDATION in modules else ()))
 
 
 def least_workers(agent: AgentType) -> int:
@@ -113,7 +120,7 @@ def _pool(app: Hive, agent: AgentType, name: str, slots: int, follows_demand: bo
     size = slots_within(agent, slots)
     arguments = worker_arguments(
         agent,
-        app.conf.task_default_queue,
+        untyped_queues(app),
         concurrency=size,
         hostname=f"{name}@%h",
         follows_demand=follows_demand,

@@ -21,7 +21,7 @@ def test_a_spawned_part_serves_and_ends_with_its_lifeline(
     monkeypatch.chdir(ROOT)
     monkeypatch.setenv("HIVE_BROKER_URL", redis_server.url)
     monkeypatch.setenv("HIVE_BROKER_KEY_PREFIX", "spawned-")
-    arguments = worker_arguments(load_registry()["code_reviewer"], "celery", pool="solo")
+    arguments = worker_arguments(load_registry()["code_reviewer"], ["celery"], pool="solo")
     heard, lifeline = os.pipe()
     part = Part(
         PartPlan(name="code_reviewer", arguments=tuple(arguments), slots=1),

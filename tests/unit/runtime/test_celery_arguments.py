@@ -6,15 +6,16 @@ from hive import Hive, load_settings
 from hive.agents import load_registry
 from hive.errors import InputError, SettingsError, UnknownAgentTypeError
 from hive.runtime.celery_arguments import worker_arguments
+from hive.runtime.defaults import CONSOLIDATION_QUEUES
 from hive.runtime.flower import flower_environ
 from hive.runtime.loading import load_app
-from hive.runtime.plan import HivePlan, decode, encode, part_plans
+from hive.runtime.plan import HivePlan, decode, encode, part_plans, queues_of, worker_parts
 
 TYPES = load_registry({"bug_hunter": {"concurrency": {"minimum": 2, "maximum": 3}, "pool": "threads"}})
 
 
 def test_a_worker_has_its_types_queue_slots_and_name() -> None:
-    arguments = worker_arguments(TYPES["bug_hunter"], "celery")
+    arguments = worker_arguments(TYPES["bug_hunter"], ["celery"])
     assert arguments[0] == "worker"
     assert {
         "--queues=agent.bug_hunter",
@@ -25,22 +26,34 @@ def test_a_worker_has_its_types_queue_slots_and_name() -> None:
 
 
 def test_the_fallback_takes_the_default_queue_too_and_further_options_come_last() -> None:
-    arguments = worker_arguments(TYPES.fallback, "celery", concurrency=3, more=("--without-mingle",))
+    arguments = worker_arguments(TYPES.fallback, ["celery"], concurrency=3, more=("--without-mingle",))
     assert "--queues=agent.general_developer,celery" in arguments
     assert "--concurrency=3" in arguments
     assert arguments[-1] == "--without-mingle"
 
 
+def test_the_default_applications_fallback_pool_serves_the_queues_of_its_own_tasks() -> None:
+    app = load_app("hive.runtime.default:app")
+    app.loader.import_default_modules()
+    own = {task.queue for name, task in app.tasks.items() if name.startswith("hive.consolidation.")}
+    assert own == set(CONSOLIDATION_QUEUES)
+    served = queues_of(app, app.agent_types.fallback)
+    assert {*own, app.conf.task_default_queue} < set(served)
+    (fallback,) = worker_parts(app, HivePlan(), app.agent_types.fallback, 1)
+    assert f"--queues={','.join(served)}" in fallback.arguments
+    assert CONSOLIDATION_QUEUES[0] not in queues_of(Hive("t", set_as_current=False), app.agent_types.fallback)
+
+
 def test_children_are_replaced_above_what_was_declared_and_not_above_a_starting_value() -> None:
     declared = load_registry({"bug_hunter": {"needs": {"memory_mb": 700}}})["bug_hunter"]
-    assert f"--max-memory-per-child={700 * 1024}" in worker_arguments(declared, "celery")
-    assert not any("--max-memory" in argument for argument in worker_arguments(TYPES["code_reviewer"], "celery"))
+    assert f"--max-memory-per-child={700 * 1024}" in worker_arguments(declared, ["celery"])
+    assert not any("--max-memory" in argument for argument in worker_arguments(TYPES["code_reviewer"], ["celery"]))
 
 
 @pytest.mark.parametrize("slots", [0, 1, 4])
 def test_slots_outside_the_range_are_refused(slots: int) -> None:
     with pytest.raises(InputError, match=r"range of bug_hunter, 2 to 3"):
-        worker_arguments(TYPES["bug_hunter"], "celery", concurrency=slots)
+        worker_arguments(TYPES["bug_hunter"], ["celery"], concurrency=slots)
 
 
 def test_the_slots_of_a_whole_hive_are_brought_into_each_types_range() -> None:
