@@ -149,7 +149,16 @@ class Run:
     def _asked(self, step: Step) -> Step:
         """Wait for the operator's answer about a step, and follow it."""
         event = f"{ANSWER}{step.name}"
-        answer = self._written.decode(self._wait(self._step(f"{WAIT}{event}"), event))
+        try:
+            answer = self._written.decode(self._wait(self._step(f"{WAIT}{event}"), event))
+        except Parked:
+            # Nobody answers a question that stands nowhere.
+            logger.warning(
+                "task %s asks what became of step %r, in flight when its worker died: "
+                "hive wake %s --answer retry|fail|result",
+                *(self.task_id, step.name, self.task_id),
+            )
+            raise
         if answer == {"answer": "fail"}:
             raise StepUnknownError(self.task_id, step.name)
         self._begin(step, again=True)

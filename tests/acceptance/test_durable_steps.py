@@ -117,6 +117,8 @@ def test_a_step_in_flight_at_a_death_is_retried_with_the_same_key_asked_about_or
         with pytest.raises(StepUnknownError):
             failed.get(timeout=20)
         eventually(lambda: store.parked_count("celery") == 2, 20, what="both wait for an answer")
+        for asks in (asked, told):
+            eventually(lambda asks=asks: f"hive wake {asks.id} --answer" in worker.text(), 5, what="the log asks")
         written = tasks.app.agents.answer(asked.id, "retry")
         assert written
         assert asked.get(timeout=20) == "charged"
