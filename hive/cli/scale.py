@@ -38,7 +38,7 @@ def scale(agent_type: str | None, size: str | None, app_path: str, as_json: bool
     SLOTS hold, within the type's range, until `auto` has demand decide again. Running tasks end before their slots go.
     """
     if agent_type is not None and size is not None:
-        _ask(app_path, agent_type, size)
+        _ask(app_path, agent_type, size, as_json)
         return
     app, store = reached(app_path)
     types = list(app.agent_types.values()) if agent_type is None else [app.agent_types.require(agent_type)]
@@ -60,18 +60,19 @@ def bounds_of(app: Hive, agent: AgentType) -> tuple[int, int]:
     return agent.workers.minimum * max(1, agent.concurrency.minimum), agent.workers.maximum * slots_each(app, agent)
 
 
-def _ask(app_path: str, agent_type: str, size: str) -> None:
+def _ask(app_path: str, agent_type: str, size: str, as_json: bool) -> None:
     app, store = reached(app_path)
     agent = app.agent_types.require(agent_type)
-    if size == "auto":
-        store.override_size(agent_type, None)
+    if size != "auto" and not size.isdecimal():
+        raise InputError(f"{size!r} is no size: give a number of slots, or auto")
+    least, most = bounds_of(app, agent)
+    slots = None if size == "auto" else min(max(int(size), least), most)
+    store.override_size(agent_type, slots)
+    if as_json:
+        click.echo(json.dumps({"agent_type": agent_type, "override": slots, "bounds": [least, most]}))
+    elif slots is None:
         click.echo(f"hive: {agent_type} follows demand")
     else:
-        if not size.isdecimal():
-            raise InputError(f"{size!r} is no size: give a number of slots, or auto")
-        least, most = bounds_of(app, agent)
-        slots = min(max(int(size), least), most)
-        store.override_size(agent_type, slots)
         changed = f", not {size}: agents.{agent_type}.concurrency and .workers allow {least} to {most}"
         kept = f"{slots} slot{'' if slots == 1 else 's'}"
         click.echo(f"hive: {agent_type} keeps {kept}{'' if slots == int(size) else changed}")
