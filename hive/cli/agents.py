@@ -54,7 +54,10 @@ def agents(app_path: str, as_json: bool, keep: bool, as_diagram: bool) -> None:
 @click.option("--drain-s", type=click.FloatRange(min=0), help="Seconds its running tasks may take; else as set.")
 def sleep(agent: str, app_path: str, drain_s: float | None) -> None:
     """Put AGENT to sleep: its tasks end or park at their next step, it is checkpointed, and its messages wait."""
-    reached(app_path)[0].agent(agent).sleep("by hand", drain_s=drain_s)
+    app, store = reached(app_path)
+    # In a program an agent may sleep before its first message; on the command line an unknown name is a slip.
+    _require(store.agent(agent) is not None, f"there is no agent {agent!r}: `hive agents` shows them")
+    app.agent(agent).sleep("by hand", drain_s=drain_s)
     click.echo(f"agent {agent} sleeps")
 
 
@@ -62,13 +65,14 @@ def sleep(agent: str, app_path: str, drain_s: float | None) -> None:
 @click.argument("name", metavar="AGENT|TASK")
 @app_option
 @click.option("--event", help="Send this signal, to the agent's task that waits longest or to the task.")
-@click.option("--value", help="JSON that comes with the signal, or with --answer result.")
+@click.option("--value", help="JSON that comes with --event (null if not given), or with --answer result.")
 @click.option(
     "--answer", type=click.Choice(["retry", "fail", "result"]), help="What becomes of the step TASK asks about."
 )
 @click.option("--anew", is_flag=True, help="Let an agent in state error go on without its state.")
 def wake(name: str, app_path: str, event: str | None, value: str | None, answer: Any, anew: bool) -> None:
     """Wake a sleeping AGENT, or let a parked TASK go on: with a signal, an answer, or whatever it waits for."""
+    _check_wake(event, value, answer, anew)
     app, store = reached(app_path)
     known: Agents = app.agents
     agent = known[name] if ":" not in name and store.agent(name) is not None else None
@@ -88,6 +92,14 @@ def wake(name: str, app_path: str, event: str | None, value: str | None, answer:
             raise InputError(f"task {name!r} asks about step {place.event.removeprefix(ANSWER)!r}: give --answer")
         _require(known.wake_task(name), f"there is no agent {name!r}, and no parked task of that id")
         click.echo(f"task {name} goes on")
+
+
+def _check_wake(event: str | None, value: str | None, answer: str | None, anew: bool) -> None:
+    _require((event is not None) + (answer is not None) + anew < 2, "give one of --event, --answer and --anew")
+    if answer == "result":
+        _require(value is not None, "--answer result needs --value, the JSON that the step is to have returned")
+    else:
+        _require(value is None or event is not None, "--value comes with --event or --answer result")
 
 
 def _require(is_so: bool, otherwise: str) -> None:

@@ -59,6 +59,8 @@ def autoscale(
         bounds = load_app(app_path).agent_types.require(scaled).workers
         click.echo(scaled_object(scaled, bounds.minimum, bounds.maximum, url), nl=False)
         return
+    if as_json and not once:
+        raise InputError("--json comes with --once: what runs on prints a log; /metrics serves the figures as JSON")
     app, _ = reached(app_path)
     if once:
         _print(FleetScaler(app, list(app.agent_types.values()), Nobody()).observe(), app, as_json)

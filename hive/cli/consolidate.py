@@ -11,6 +11,7 @@ from hive.cli.queue import json_option, reached
 from hive.cli.screen import table_console
 from hive.cli.serving import app_option
 from hive.consolidation.report import Job, Report, report_of
+from hive.errors import InputError
 from hive.runtime.consolidating import consolidator_of
 from hive.runtime.loading import load_app
 
@@ -37,6 +38,8 @@ def consolidate(
     It may be interrupted at any time; the same command does the rest. Contexts younger than memory.compact_after_s stay
     as they are.
     """
+    if dry_run + runs + (undone is not None) > 1:
+        raise InputError("give one of --dry-run, --runs and --undo")
     wanted = [Job(job) for job in jobs] or list(Job)
     needs_broker = Job.BROKER_CLEANUP in wanted and not (dry_run or runs or undone)
     app = reached(app_path)[0] if needs_broker else load_app(app_path)

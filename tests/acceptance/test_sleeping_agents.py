@@ -241,6 +241,8 @@ def test_an_operator_sees_agents_puts_them_to_sleep_wakes_them_and_signals(tasks
     assert hive("wake", result.id, "--event", "go", "--value", "[1]", *app).endswith("woken\n")
     assert result.get(timeout=15) == [1]
     assert "no parked task" in hive("wake", "nobody", *app)
+    assert "no agent 'shwon'" in hive("sleep", "shwon", *app)
+    assert tasks.app.access.store.agent("shwon") is None, "a slip makes no agent"
     assert hive("agents", "--diagram").startswith("stateDiagram-v2")
 
 
