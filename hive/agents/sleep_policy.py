@@ -11,7 +11,7 @@ from hive.errors import InputError
 #: Begins the reason of a sleep that a window asked for; such a sleep ends with the window.
 WINDOW = "window "
 
-#: Seconds an agent must have been idle before a window puts it to sleep again that a message has woken.
+#: Seconds an agent must have been idle before a window puts it to sleep, also again after a message has woken it.
 SETTLED_S = 60.0
 
 
@@ -21,7 +21,7 @@ class SleepPolicy:
 
     Attributes:
         idle_s: seconds without a message after which it sleeps; none: never for that.
-        windows: in which it sleeps.
+        windows: in which it sleeps, once it has been without a message for a minute.
         wakes_on_message: whether a message wakes it; else messages wait on the broker until something else does.
 
     Raises:

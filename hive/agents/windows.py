@@ -47,8 +47,10 @@ class SleepWindow:
             Cron.parse(self.cron)
             if self.start or self.end or self.weekdays or not 0 < self.for_s <= LONGEST_S:
                 raise InputError(f"sleep window {self.cron!r}: give for_s, up to {LONGEST_S:,.0f} s, and nothing else")
-        elif _time(self.start) == _time(self.end) or not set(self.weekdays) <= set(range(1, 8)):
-            raise InputError(f"sleep window {self.start} to {self.end}: two times; weekdays from 1 (Monday) to 7")
+        elif _time(self.start) == _time(self.end):
+            raise InputError(f"sleep window {self.start} to {self.end}: start and end are to be two different times")
+        elif not set(self.weekdays) <= set(range(1, 8)):
+            raise InputError(f"sleep window: weekdays are numbers from 1 (Monday) to 7, not {self.weekdays}")
 
     def open_until_ms(self, at_ms: int) -> int | None:
         """Return when the window that is open at an instant ends (both in ms since 1970); None: none is."""

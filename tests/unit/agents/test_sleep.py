@@ -104,18 +104,18 @@ def test_cron_fields_mean_what_they_mean_to_cron() -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    ("wrong", "why"),
     [
-        {"start": "22:00", "end": "22:00"},
-        {"start": "25:00", "end": "22:00"},
-        {"start": "22:00", "end": "06:00", "zone": "Mars/Olympus"},
-        {"start": "22:00", "end": "06:00", "weekdays": (0,)},
-        {"cron": "0 22 * * *"},
-        {"start": "22:00+01:00", "end": "06:00"},
+        ({"start": "22:00", "end": "22:00"}, "two different times"),
+        ({"start": "25:00", "end": "22:00"}, "no time of day"),
+        ({"start": "22:00", "end": "06:00", "zone": "Mars/Olympus"}, "no time zone"),
+        ({"start": "22:00", "end": "06:00", "weekdays": (0,)}, "weekdays are numbers"),
+        ({"cron": "0 22 * * *"}, "give for_s"),
+        ({"start": "22:00+01:00", "end": "06:00"}, "has an offset"),
     ],
 )
-def test_a_window_that_cannot_be_meant_is_refused(wrong: dict[str, object]) -> None:
-    with pytest.raises(InputError):
+def test_a_window_that_cannot_be_meant_is_refused(wrong: dict[str, object], why: str) -> None:
+    with pytest.raises(InputError, match=why):
         SleepWindow(**wrong)
 
 
