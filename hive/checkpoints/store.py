@@ -168,16 +168,20 @@ class CheckpointStore:
         """
         return self._writer.forget(agent)
 
-    def prune(self) -> int:
+    def prune(self, stop: Callable[[], bool] = lambda: False) -> int:
         """Remove checkpoints older than ``keep_s``, but for the newest three of each agent; returns how many.
 
-        Those past ``keep_count`` are removed by each write. A repeat does what an interrupted one has left.
+        Those past ``keep_count`` are removed by each write. A repeat does what an interrupted one has left. Consolidation's
+        database maintenance does this.
+
+        Args:
+            stop: asked between steps of some checkpoints.
 
         Raises:
             DatabaseError: the database cannot be used; some may have been removed.
         """
         before_ms = self._sides.clock.wall_ms() - round(self.settings.keep_s * 1000)
-        return self._sides.database.prune(before_ms=before_ms, keep_least=READ_GENERATIONS)
+        return self._sides.database.prune(before_ms=before_ms, keep_least=READ_GENERATIONS, stop=stop)
 
     def reencrypt(self, agent: str | None = None) -> int:
         """Encrypt what another key, or none, encrypts with the first key of the settings; returns how many were moved.

@@ -108,10 +108,11 @@ class CheckpointDatabase(Protocol):
     def replace(self, row: StoredCheckpoint, *, expected_header: bytes) -> bool:
         """Put other bytes in place of a checkpoint; false if it is gone or another by now."""
 
-    def prune(self, *, before_ms: int, keep_least: int) -> int:
+    def prune(self, *, before_ms: int, keep_least: int, stop: Callable[[], bool]) -> int:
         """Remove checkpoints older than an instant, but for pinned ones and the newest few of each agent.
 
-        Returns how many. Heads of agents that were forgotten before then go too. Works in short transactions, so a repeat does the rest.
+        Returns how many. Heads of agents that were forgotten before then go too. Works in short transactions, between
+        which it asks whether to stop; a repeat does the rest.
         """
 
     def agents(self, prefix: str = "") -> Iterator[str]:

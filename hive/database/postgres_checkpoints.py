@@ -1,6 +1,6 @@
 """Checkpoints in PostgreSQL, one database for all hosts."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
 from hive.database.checkpoints import LAST_SIGN, FaultPoint, StoredCheckpoint, StoredHead, head_of, nowhere, row_of
@@ -134,16 +134,17 @@ class PostgresCheckpoints:
             )
             return changed.rowcount == 1
 
-    def prune(self, *, before_ms: int, keep_least: int) -> int:
+    def prune(self, *, before_ms: int, keep_least: int, stop: Callable[[], bool]) -> int:
         """Remove checkpoints older than an instant, but for the newest few of each agent."""
         removed = 0
-        while True:
+        while not stop():
             with self.connections.transaction() as connection:
                 gone = connection.execute(_PRUNE, (before_ms, keep_least, PRUNED_AT_ONCE)).rowcount
                 if gone == 0:
                     connection.execute(_PRUNE_HEADS, (before_ms,))
                     return removed
             removed += gone
+        return removed
 
     def agents(self, prefix: str = "") -> Iterator[str]:
         """Yield the agents that have checkpoints, by name."""

@@ -1,6 +1,6 @@
 """Checkpoints in a file of SQLite."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -147,10 +147,12 @@ class SqliteCheckpoints:
             )
             return changed.rowcount == 1
 
-    def prune(self, *, before_ms: int, keep_least: int) -> int:
+    def prune(self, *, before_ms: int, keep_least: int, stop: Callable[[], bool]) -> int:
         """Remove checkpoints older than an instant, but for the newest few of each agent."""
         removed = 0
-        while True:
+        if not self.file.path.exists():
+            return removed
+        while not stop():
             with self.file.writing() as connection:
                 old = connection.execute(_OLD, (before_ms, keep_least, PRUNED_AT_ONCE)).fetchall()
                 connection.executemany("DELETE FROM checkpoints WHERE rowid = ?", old)
@@ -162,6 +164,7 @@ class SqliteCheckpoints:
                     )
                     return removed
             removed += len(old)
+        return removed
 
     def agents(self, prefix: str = "") -> Iterator[str]:
         """Yield the agents that have checkpoints, by name."""

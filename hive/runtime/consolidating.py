@@ -66,7 +66,12 @@ def consolidator_of(app: Any) -> Consolidator:
             replies_idle_s=REPLIES_IDLE_S,
         )
 
-    return Consolidator(app.memories, app.settings.memory, clean_broker=clean_broker)
+    def prune_checkpoints(stop: Callable[[], bool]) -> int:
+        return int(app.checkpoints.prune(stop))
+
+    return Consolidator(
+        app.memories, app.settings.memory, clean_broker=clean_broker, prune_checkpoints=prune_checkpoints
+    )
 
 
 def consolidate(

@@ -45,5 +45,5 @@ def performance_audit(self: Any, agent: str, max_s: float = 240.0) -> dict[str, 
 
 @shared_task(bind=True, name="hive.consolidation.database_maintenance", queue="consolidation.database_maintenance")
 def database_maintenance(self: Any, agent: str, max_s: float = 240.0) -> dict[str, Any]:
-    """Keep the bounds, delete what has been archived long enough, check the database; returns the report."""
+    """Keep the bounds, delete what has been kept long enough, checkpoints too, check the database; returns the report."""
     return _job(self, agent, max_s)

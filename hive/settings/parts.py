@@ -240,7 +240,8 @@ class CheckpointSettings(Part):
     )
     keep_s: PositiveFloat = Field(
         2_592_000.0,
-        description="Seconds after which `hive checkpoints prune` removes one, unless it is among the newest three of its agent.",
+        description="Seconds after which consolidation's database maintenance, or `hive checkpoints prune`, removes one, unless it is "
+        "among the newest three of its agent.",
     )
     cache_s: float = Field(
         3_600.0,

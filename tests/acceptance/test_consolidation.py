@@ -10,12 +10,16 @@ from typing import Any
 
 import pytest
 
+from hive.checkpoints.store import CheckpointStore
 from hive.consolidation.report import Job
 from hive.database.contexts import Context, ContextKind
+from hive.database.sqlite_checkpoints import SqliteCheckpoints
 from hive.memory.memory import Memory
 from hive.memory.opening import open_memories
 from hive.runtime.app import Hive
+from hive.runtime.home import Home
 from hive.store.cleanup import clean
+from hive.testing.clock import ManualClock
 from tests.support.redis_server import RedisServer
 from tests.support.workers import ROOT, WorkerProcess
 
@@ -59,14 +63,22 @@ def worker(redis_server: RedisServer, environment: dict[str, str]) -> Iterator[W
         yield process.ready()
 
 
-def test_each_job_is_a_task_on_its_own_queue(redis_server: RedisServer, worker: WorkerProcess, memory: Memory) -> None:
+def test_each_job_is_a_task_on_its_own_queue(
+    redis_server: RedisServer, worker: WorkerProcess, memory: Memory, tmp_path: Path
+) -> None:
     fill(memory)
+    checkpoints = CheckpointStore(SqliteCheckpoints(Home(tmp_path).checkpoints), clock=ManualClock(wall_ms=1))
+    for number in range(5):
+        checkpoints.write("ada", {"years ago": number})
     app = Hive("caller", broker=redis_server.url, backend=redis_server.url)
     sent = [app.send_task(f"hive.consolidation.{job.value}", ("ada",), queue=job.queue) for job in Job]
     reports = [result.get(timeout=60) for result in sent]
     assert [report["job"] for report in reports] == [job.value for job in Job]
     assert {report["state"] for report in reports} == {"done"}
     assert reports[0]["dropped"] == {"rewritten": 3}
+    # But for the newest three.
+    assert reports[-1]["findings"]["checkpoints_removed"] == 2
+    assert [one.generation for one in checkpoints.list("ada").checkpoints] == [5, 4, 3]
     assert [one.kind for one in memory.contexts()] == [ContextKind.RECORD, ContextKind.SUMMARY]
     app.close()
 
@@ -91,6 +103,7 @@ def test_the_commands_search_consolidate_and_undo(environment: dict[str, str], m
     assert dry["state"] == "dry"
     assert memory.contexts() == before
     reports = hive(environment, "consolidate", "ada")
+    assert not Home(Path(environment["HIVE_HOME"])).checkpoints.exists()
     assert [report["job"] for report in reports] == [job.value for job in Job]
     found = hive(environment, "memory", "search", "ada", "which user_id", "--limit", "1")
     assert found[0]["text"] == "get_user name=Ada: user_id=u1; vip=true"
