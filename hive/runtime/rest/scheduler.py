@@ -13,6 +13,7 @@ from hive.clock import Clock, SystemClock
 from hive.consolidation.decision import Action, AgentView, Decision, Leanings, decide
 from hive.consolidation.safety import BREAKERS, Fleet, Move, Pressure, SafetyRules, Verdict, judge, open_breakers
 from hive.consolidation.stages import Mode
+from hive.database.checkpoints import DatabaseError
 from hive.errors import HiveError
 from hive.learning.idleness import INTERVAL_S, IdleChance
 from hive.resources.host import read_host
@@ -104,6 +105,20 @@ class _Notes:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Turn:
+    """A round that goes on: under which term, and where the switches stood at its begin."""
+
+    leadership: Leadership
+    term: Term
+    position: Position
+
+    def holds(self) -> bool:
+        """Extend the lead, and say whether it is this round's still: no two rounds may act at once."""
+        term = self.leadership.campaign()
+        return term is not None and term.number == self.term.number
+
+
 class RestScheduler:
     """Puts idle agents of an application to sleep and has them consolidated, as far as its switches let it.
 
@@ -170,11 +185,13 @@ class RestScheduler:
 
     def _led(self, leadership: Leadership, term: Term) -> RoundReport:
         notes, position = _Notes.read(leadership.notes()), self.switches.position()
+        turn = _Turn(leadership=leadership, term=term, position=position)
         records = self._store.agents()
         now_ms = term.now_ms
         pasts = self._learnt(records, notes.pasts, int(now_ms / 1000 / INTERVAL_S))
         judged = _judged(notes.judged, pasts.values())
-        views = [self._view(record, pasts[record.name], now_ms) for record in records]
+        loose = self._loose(records)
+        views = [self._view(record, pasts[record.name], now_ms, loose.get(record.name, 0)) for record in records]
         decisions = [decide(view, self._leanings) for view in views]
         failures_ms = _failures(notes, records, now_ms)
         fleet = Fleet(
@@ -190,8 +207,8 @@ class RestScheduler:
             decisions if position.mode is not Mode.LIVE else [one for one in decisions if position.acts_on(one.agent)]
         )
         verdicts = judge(reached, fleet, self._safety)
-        done, moves = self._act(verdicts, position, now_ms, failures_ms)
-        done |= self._release(records, position)
+        done, moves = self._act(verdicts, turn, failures_ms)
+        done |= self._release(records, turn)
         foretold = {view.agent: _foretold(pasts[view.agent], view.idle) for view in views}
         after = _Notes(
             pasts=foretold,
@@ -219,7 +236,18 @@ class RestScheduler:
             learnt[record.name] = past.seen(interval, record.messages_count)
         return learnt
 
-    def _view(self, record: AgentRecord, past: Past, now_ms: int) -> AgentView:
+    def _loose(self, records: Iterable[AgentRecord]) -> dict[str, int]:
+        """Return the tokens to consolidate of each agent; where memories cannot be read the round goes on without."""
+        found: dict[str, int] = {}
+        for record in records if self._loose_tokens else ():
+            try:
+                found[record.name] = self._loose_tokens(record.name) if self._loose_tokens else 0
+            except DatabaseError as error:
+                logger.warning("nobody is consolidated in this round, memories cannot be read: %s", error)
+                return {}
+        return found
+
+    def _view(self, record: AgentRecord, past: Past, now_ms: int, loose_tokens: int) -> AgentView:
         forecaster = past.forecaster()
         return AgentView(
             agent=record.name,
@@ -229,16 +257,17 @@ class RestScheduler:
             load=past.load(),
             running_count=len(record.running),
             waiting_count=record.waiting_count,
-            loose_tokens=self._loose_tokens(record.name) if self._loose_tokens else 0,
+            loose_tokens=loose_tokens,
             is_ours=record.reason.startswith(OURS),
         )
 
     def _act(
-        self, verdicts: Iterable[Verdict], position: Position, now_ms: int, failures_ms: dict[str, list[int]]
+        self, verdicts: Iterable[Verdict], turn: _Turn, failures_ms: dict[str, list[int]]
     ) -> tuple[dict[str, str], list[Move]]:
         """Do what is permitted; moves are those that were tried, whether they succeeded or not."""
         done: dict[str, str] = {}
         moves: list[Move] = []
+        position, now_ms = turn.position, turn.term.now_ms
         for verdict in verdicts:
             decision = verdict.decision
             if not verdict.is_permitted or position.mode is Mode.SHADOW:
@@ -251,6 +280,8 @@ class RestScheduler:
             # Read anew before each act, so that a rollback or a stop holds at once.
             if not self.switches.position().acts_on(decision.agent):
                 continue
+            if not turn.holds():
+                break
             failure = self._try(decision)
             done[decision.agent] = failure or decision.action.value
             moves.append(Move(agent=decision.agent, action=decision.action, at_ms=now_ms))
@@ -278,14 +309,14 @@ class RestScheduler:
             return str(error)
         return ""
 
-    def _release(self, records: Iterable[AgentRecord], position: Position) -> dict[str, str]:
+    def _release(self, records: Iterable[AgentRecord], turn: _Turn) -> dict[str, str]:
         """Wake whom this scheduler put to sleep and may act on no longer."""
         woken: dict[str, str] = {}
-        if position.is_stopped:
-            return woken
         for record in records:
             is_ours = record.state is AgentState.SLEEPING and record.reason.startswith(OURS)
-            if is_ours and not position.acts_on(record.name):
+            if is_ours and not turn.position.acts_on(record.name):
+                if self.switches.position().is_stopped or not turn.holds():
+                    break
                 decision = Decision(
                     agent=record.name, action=Action.WAKE, benefit=0.0, confidence=1.0, reasons=(NOT_REACHED,)
                 )

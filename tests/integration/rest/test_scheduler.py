@@ -9,6 +9,7 @@ from hive.agents.lifecycle import AgentState
 from hive.agents.sleep_policy import SleepPolicy
 from hive.consolidation.safety import Pressure
 from hive.consolidation.stages import Mode
+from hive.database.checkpoints import DatabaseError
 from hive.learning.idleness import DAY, INTERVAL_S
 from hive.memory.opening import open_memories
 from hive.runtime.rest.past import Past
@@ -192,3 +193,45 @@ def test_a_round_forgets_what_it_knew_of_forgotten_agents(app: Hive, scheduler: 
     scheduler.round()
     notes = Leadership(app.access.store, FLAG, holder="reader", hold_s=HOLD_S).notes()
     assert {name for name in notes if name.startswith(PAST)} == {f"{PAST}{name}" for name in (*QUIET[1:], *BUSY)}
+
+
+def test_a_round_acts_no_more_once_another_leads(app: Hive, scheduler: RestScheduler) -> None:
+    store = app.access.store
+    other = Leadership(store, FLAG, holder="other", hold_s=HOLD_S)
+    scheduler.switches.go(Mode.LIVE)
+    for _ in range(5):
+        scheduler.switches.advance(0, anyway=True)
+    move: Callable[..., object] = app.agents.sleeper.sleep
+
+    def outlast_the_hold(*arguments: object, **options: object) -> None:
+        move(*arguments, **options)
+        store.client.hset(other.key, "until_ms", 1)
+        assert other.campaign() is not None
+
+    app.agents.sleeper.sleep = outlast_the_hold
+    scheduler.round()
+    assert len(_asleep(app)) == 1, "two were permitted"
+
+
+def test_the_emergency_stop_holds_while_agents_are_woken_after_a_rollback(app: Hive, scheduler: RestScheduler) -> None:
+    for name in QUIET[:2]:
+        app.agents[name].sleep(f"{OURS}idle")
+    move: Callable[..., object] = app.agents.sleeper.wake
+
+    def stop_after(*arguments: object) -> None:
+        move(*arguments)
+        scheduler.switches.stop()
+
+    app.agents.sleeper.wake = stop_after
+    scheduler.round()
+    assert len(_asleep(app)) == 1
+
+
+def test_a_round_goes_on_though_memories_cannot_be_read(app: Hive) -> None:
+    app.agents["quiet-0"].sleep(f"{OURS}idle")
+
+    def away(agent: str) -> int:
+        raise DatabaseError("away")
+
+    report = RestScheduler(app, loose_tokens=away, pressure=Pressure).round()
+    assert dict(report.done or {}) == {"quiet-0": "wake"}, "whom it may act on no longer is woken"
