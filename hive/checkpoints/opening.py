@@ -2,15 +2,14 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from hive.checkpoints.checkpoint import Damage
 from hive.checkpoints.schema import StateSchema
 from hive.checkpoints.store import CheckpointStore
+from hive.database.address import database_at
 from hive.database.checkpoints import CheckpointDatabase
 from hive.database.postgres_checkpoints import PostgresCheckpoints
 from hive.database.sqlite_checkpoints import SqliteCheckpoints
-from hive.errors import SettingsError
 from hive.settings.parts import CheckpointSettings
 from hive.store.store import Store
 
@@ -46,15 +45,5 @@ def open_database(url: str | None, path: Path) -> CheckpointDatabase:
     Raises:
         SettingsError: it is another kind of address, or what it needs is not installed.
     """
-    if url is None:
-        return SqliteCheckpoints(path)
-    parts = urlsplit(url)
-    if parts.scheme in {"postgresql", "postgres"}:
-        return PostgresCheckpoints(url)
-    if parts.scheme == "sqlite" and not parts.netloc and parts.path.strip("/"):
-        # Like elsewhere: three slashes before a relative path, four before an absolute one.
-        return SqliteCheckpoints(Path(parts.path[1:]))
-    raise SettingsError(
-        f"checkpoints.database_url has the scheme {parts.scheme or 'of a path'!r}: "
-        "postgresql://user:password@host/database or sqlite:///path is meant"
-    )
+    place = database_at(url, path, "checkpoints.database_url")
+    return SqliteCheckpoints(place) if isinstance(place, Path) else PostgresCheckpoints(place)

@@ -3,10 +3,9 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
+from hive.database.address import psycopg_of, without_password
 from hive.database.archive import ArchivedLetter, ArchiveError
-from hive.errors import SettingsError
 
 if TYPE_CHECKING:
     import psycopg
@@ -50,13 +49,7 @@ class PostgresArchive:
     """
 
     def __init__(self, url: str) -> None:
-        try:
-            import psycopg  # noqa: PLC0415 - an optional dependency
-        except ImportError as error:
-            raise SettingsError(
-                "an archive in PostgreSQL needs the extra 'postgres': pip install 'agent-hive[postgres]'"
-            ) from error
-        self._psycopg = psycopg
+        self._psycopg: Any = psycopg_of("an archive in PostgreSQL")
         self._url = url
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -65,11 +58,7 @@ class PostgresArchive:
     @property
     def place(self) -> str:
         """Its address, without the password."""
-        parts = urlsplit(self._url)
-        host = parts.netloc.rpartition("@")[2]
-        user = f"{parts.username}@" if parts.username else ""
-        # Parameters may hold a password as well, or the directory of a socket.
-        return urlunsplit((parts.scheme, user + host, parts.path, "", ""))
+        return without_password(self._url)
 
     def add(self, letters: Sequence[ArchivedLetter]) -> None:
         """Keep letters; see :meth:`hive.database.archive.LetterArchive.add`."""

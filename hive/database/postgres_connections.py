@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit, urlunsplit
 
+from hive.database.address import psycopg_of, without_password
 from hive.database.checkpoints import DatabaseError
 from hive.errors import SettingsError
 
@@ -38,11 +38,7 @@ class PostgresConnections:
     """
 
     def __init__(self, url: str) -> None:
-        try:
-            import psycopg  # noqa: PLC0415 - an optional dependency
-        except ImportError as error:
-            raise SettingsError("PostgreSQL needs the extra 'postgres': pip install 'agent-hive[postgres]'") from error
-        self._psycopg = psycopg
+        self._psycopg: Any = psycopg_of("PostgreSQL")
         self._url = url
         self._inherited: list[psycopg.Connection[Any]] = []
         self._begin([])
@@ -60,11 +56,7 @@ class PostgresConnections:
     @property
     def place(self) -> str:
         """Its address, without the password."""
-        parts = urlsplit(self._url)
-        host = parts.netloc.rpartition("@")[2]
-        user = f"{parts.username}@" if parts.username else ""
-        # Parameters may hold a password as well, or the directory of a socket.
-        return urlunsplit((parts.scheme, user + host, parts.path, "", ""))
+        return without_password(self._url)
 
     @contextmanager
     def reading(self) -> Iterator["psycopg.Connection[Any]"]:
