@@ -157,6 +157,7 @@ class FleetScaler:
         if self._term is None or self._leadership is None:
             return
         try:
+            self._note_arrivals()
             self._leadership.resign()
         except BrokerGoneError as error:
             logger.warning("the lead of scaling ends by itself: %s", error)
@@ -165,12 +166,14 @@ class FleetScaler:
     def _keep_arrivals(self) -> None:
         """Have the broker keep what came in the minute that has ended, for forecasts and simulations."""
         minute = self._clock.wall_ms() // 60_000
-        if minute == self._minute:
-            return
-        before, self._minute = self._minute, minute
+        if minute != self._minute:
+            self._note_arrivals()
+            self._minute = minute
+
+    def _note_arrivals(self) -> None:
         counts = {pool.agent.name: pool.arrived() for pool in self._view.pools}
-        if before:
-            self._app.access.store.note_arrivals(before, counts)
+        if self._minute:
+            self._app.access.store.note_arrivals(self._minute, counts)
 
     def _record(self, term: Term, one: PoolDecision) -> bool:
         """Record a decision if it says anything new; whether the term goes on, as far as the broker was asked."""

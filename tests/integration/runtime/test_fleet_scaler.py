@@ -1,6 +1,7 @@
 """One scaler acts at a time, and one that has been overtaken changes nothing."""
 
 import sys
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -87,6 +88,20 @@ def test_a_scaler_that_froze_and_was_overtaken_changes_nothing(
     assert second.term is not None
     assert old is not None
     assert second.term.number > old.number
+
+
+def test_what_came_in_the_minute_in_which_a_scaler_is_stopped_is_kept(
+    made: Callable[[], tuple[Hive, FleetScaler, Recorder]],
+) -> None:
+    app, scaler, _ = made()
+    minute = app.process.clock.wall_ms() // 60_000
+    assert scaler.run_once() is not None
+    _publish(app, 50)
+    assert scaler.run_once() is not None
+    stopped = threading.Event()
+    stopped.set()
+    scaler.run(stopped)
+    assert app.access.store.arrivals(TYPE, 0) == {minute: 50}
 
 
 def test_what_an_actuator_cannot_do_is_ordered_again(
