@@ -3,6 +3,8 @@
 import json
 import re
 
+import click
+
 from hive.cli.queue import reached
 from hive.errors import InputError
 from hive.learning.series import Series
@@ -35,6 +37,10 @@ def kept_arrivals(app_path: str, agent_type: str, since: str) -> tuple[Series, f
             f"agents.{agent_type}.workers.maximum above 1"
         )
     minutes = range(min(kept), max(kept) + 1)
+    if unknown_count := len(minutes) - len(kept):
+        click.echo(
+            f"hive: in {unknown_count} of {len(minutes)} minutes nobody counted; they are taken for empty", err=True
+        )
     series = Series(name=agent_type, values=tuple(float(kept.get(minute, 0)) for minute in minutes), step_s=60.0)
     written = store.scaling_sizes().get(agent_type)
     return series, None if written is None else json.loads(written)["service_s"]

@@ -239,5 +239,9 @@ def test_what_came_to_a_hive_can_be_simulated(scaled: Scaled) -> None:
     assert shown[0]["series"] == TYPE
     assert shown[0]["arrivals"] == sum(count for minute, count in counts.items() if minute >= now - 45)
     assert shown[0]["scalers"][0]["scaler"] == "hive"
+    scaled.store.note_arrivals(now - 95, {TYPE: 1})
+    gap = scaled.home.run("simulate", "--history", TYPE, "--service-s", "0.5", "--json", "-A", APP, **environ)
+    assert json.loads(gap.stdout)[0]["arrivals"] == sum(counts.values()) + 1
+    assert "in 4 of 95 minutes nobody counted" in gap.stderr
     both = scaled.home.run("simulate", "--history", TYPE, "--arrivals", "x.csv", "-A", APP, **environ)
     assert (both.returncode != 0, "--arrivals FILE, or --history TYPE" in both.stderr) == (True, True)
