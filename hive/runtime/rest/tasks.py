@@ -53,13 +53,18 @@ def consolidated(app: Any, agent: str, *, dry_run: bool) -> dict[str, Any]:
     from hive.consolidation.report import Job  # noqa: PLC0415 - few workers ever consolidate
     from hive.runtime.consolidating import consolidate, for_a_while  # noqa: PLC0415 - as above
 
+    switches, is_over = app.rest.switches, for_a_while(LONGEST_S)
+
+    def stop() -> bool:
+        return is_over() or not switches.position().acts_on(agent)
+
     if dry_run:
         reports = consolidate(app, agent, [Job.CONTEXT_COMPACTION], dry_run=True)
-    elif not app.rest.switches.position().acts_on(agent):
+    elif not switches.position().acts_on(agent):
         return {"agent": agent, "held_back_by": "the switches"}
     else:
         with app.agents[agent].consolidating():
-            reports = consolidate(app, agent, [Job.CONTEXT_COMPACTION, Job.INDEX_UPDATE], stop=for_a_while(LONGEST_S))
+            reports = consolidate(app, agent, [Job.CONTEXT_COMPACTION, Job.INDEX_UPDATE], stop=stop)
     return {
         "agent": agent,
         "dry_run": dry_run,

@@ -10,11 +10,13 @@ from hive.agents.sleep_policy import SleepPolicy
 from hive.consolidation.safety import Pressure
 from hive.consolidation.stages import Mode
 from hive.database.checkpoints import DatabaseError
+from hive.database.contexts import Context, ContextKind
 from hive.learning.idleness import DAY, INTERVAL_S
 from hive.memory.opening import open_memories
 from hive.runtime.rest.past import Past
 from hive.runtime.rest.scheduler import HOLD_S, OURS, PAST, RestScheduler
 from hive.runtime.rest.switches import FLAG
+from hive.runtime.rest.tasks import consolidated
 from hive.settings.load import load_settings
 from hive.store.leadership import Leadership
 from tests.support.redis_server import RedisServer
@@ -235,3 +237,26 @@ def test_a_round_goes_on_though_memories_cannot_be_read(app: Hive) -> None:
 
     report = RestScheduler(app, loose_tokens=away, pressure=Pressure).round()
     assert dict(report.done or {}) == {"quiet-0": "wake"}, "whom it may act on no longer is woken"
+
+
+def test_a_rollback_ends_a_consolidation_that_goes_on(app: Hive, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings = load_settings(home=tmp_path, memory={"compact_after_s": 0.0})
+    own = Hive("rest", broker=app.conf.broker_url, settings=settings)
+    own.memory("quiet-0").append_all([Context(kind=ContextKind.MESSAGE, text=f"note {n}") for n in range(900)])
+    own.agent("quiet-0").sleep()
+    switches = own.rest.switches
+    switches.go(Mode.LIVE)
+    for _ in range(5):
+        switches.advance(0, anyway=True)
+    replace: Callable[..., list[int]] = own.memories.replace
+
+    def roll_back_after(*arguments: object, **options: object) -> list[int]:
+        written = replace(*arguments, **options)
+        switches.roll_back(0)
+        return written
+
+    monkeypatch.setattr(own.memories, "replace", roll_back_after)
+    consolidated(own, "quiet-0", dry_run=False)
+    assert own.memory("quiet-0").size().fresh_count == 500, "one slice was compacted"
+    assert own.agent("quiet-0").state is AgentState.SLEEPING
+    own.close()
