@@ -110,7 +110,11 @@ class Upkeep(Lanes):
         if not message_ids:
             return 0
         return int(
-            self.call("cancel_scheduled", self.queue_keys(queue).keys("scheduled", "scheduled:messages"), *message_ids)
+            self.call(
+                "cancel_scheduled",
+                self.queue_keys(queue).keys("scheduled", "scheduled:messages", "parked"),
+                *message_ids,
+            )
         )
 
     def bind(self, tables: Sequence[str], binding: str) -> bool:
@@ -146,7 +150,7 @@ class Upkeep(Lanes):
         """
         names = self.queue_keys(queue)
         keys = names.keys("scheduled", "scheduled:messages", "suspects", "wake", "published:0", "published:1")
-        keys += [*names.keys("unique", "unique:expiry", *FAIR), *names.ready]
+        keys += [*names.keys("unique", "unique:expiry", *FAIR, "parked"), *names.ready]
         keys += [key for lane in self.lanes(queue) for key in names.lane(lane.worker)]
         ready, scheduled, suspects, behind = self.call("purge", keys)
         return Purged(ready=ready, scheduled=scheduled, suspects=suspects, behind=behind)

@@ -169,3 +169,14 @@ def test_scripts_that_look_first_are_handed_the_keys_they_declare(store: Store) 
     assert {name: counted[name] for name in ("signal_run", "signal_agent", "agent_release")} == {
         "signal_run": 6, "signal_agent": 6, "agent_release": 4,
     }  # fmt: skip
+
+
+def test_nothing_of_a_parked_message_stays_when_it_is_revoked_or_purged(store: Store) -> None:
+    (parked,) = store.queue_keys("q").keys("parked")
+    for sequence, remove in enumerate((lambda: store.cancel_scheduled("q", ["m"]), lambda: store.purge("q")), start=1):
+        store.publish(Outgoing(queue="q", payload=b"payload", message_id="m"))
+        delivery = begin(store, sequence=sequence)
+        assert store.park("c1", delivery.id, place("event")).outcome is Outcome.DONE
+        assert store.client.zcard(parked) == 1
+        remove()
+        assert store.client.zcard(parked) == 0, "without an end, it would stay until the year 9999"
