@@ -27,6 +27,17 @@ KEEP_TASK = "hive.keep_agents"
 LONGEST = 200
 
 
+def register_keeping(app: Any) -> None:
+    """Give an application the task that does the round of all agents."""
+
+    # A function of its own: of a bound method Celery takes `self` for an argument that each call has to give.
+    @app.task(name=KEEP_TASK, shared=False)
+    def keep() -> dict[str, str]:
+        """Do the round once; returns what happened to which agent."""
+        done: dict[str, str] = app.agents.keep()
+        return done
+
+
 def agent_name(name: object) -> str:
     """Return the name of an agent if it can be one.
 

@@ -22,7 +22,7 @@ from hive.routing.snapshots import Snapshots
 from hive.runtime.access import Access
 from hive.runtime.address import results_url
 from hive.runtime.affinity import has_affinity, with_affinity
-from hive.runtime.agents import KEEP_TASK, Agent, Agents, agent_name
+from hive.runtime.agents import Agent, Agents, agent_name, register_keeping
 from hive.runtime.awaiting import Awaiting, HiveGroupResult, HiveResult
 from hive.runtime.backpressure import Backpressure, bounds_of
 from hive.runtime.call_options import require_meant
@@ -125,7 +125,7 @@ class Hive(Celery):
         self.awaiting = Awaiting(self)
         self.circuits = circuits_of(self)
         self._degrading: dict[Any, Any] = {}
-        self.task(name=KEEP_TASK, shared=False)(self.agents.keep)
+        register_keeping(self)
         rest_tasks.register(self)
         self.task(name=FALLBACK_TASK, bind=True, shared=False)(run_fallback)
         self.add_defaults(lambda: celery_settings(self.settings, self.agent_types))

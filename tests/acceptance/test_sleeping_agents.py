@@ -19,6 +19,7 @@ from hive.errors import HiveError
 from hive.guards.guard import Answer, GuardedCall
 from hive.monitoring.figures import observe_queue
 from hive.runtime.agent_guard import AgentGuard
+from hive.runtime.agents import KEEP_TASK
 from hive.runtime.durable import AGENT
 from hive.runtime.sleeping import NotDrainedError
 from tests.conftest import SEED
@@ -219,6 +220,18 @@ def test_windows_and_idleness_are_seen_to_by_a_round_that_anybody_may_do(tasks: 
     by_window.follow(SleepPolicy())
     assert tasks.app.agents.keep()["by-window"] == "awake: its window is over"
     assert (by_window.state, occupied.state) == (AgentState.AWAKE, AgentState.AWAKE)
+
+
+@pytest.mark.usefixtures("worker")
+def test_what_beat_sends_does_the_round_in_a_worker(tasks: Any) -> None:
+    agent = tasks.app.agent("kept-by-beat")
+    agent.follow(SleepPolicy(idle_s=0.001))
+
+    def rounds() -> Any:
+        return tasks.app.tasks[KEEP_TASK].delay().get(timeout=15)
+
+    assert "idle for" in eventually(lambda: rounds().get("kept-by-beat"), 15, what="it was seen to")
+    assert agent.state is AgentState.SLEEPING
 
 
 def hive(*words: str) -> str:
