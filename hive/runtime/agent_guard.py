@@ -19,6 +19,9 @@ from hive.store.lifecycles import Seen
 
 logger = logging.getLogger(__name__)
 
+#: Longest ms until a message looks again whose agent is about to sleep: it may wake it then. The term of that state is far longer.
+LOOK_AGAIN_MS = 5_000
+
 #: Threads that read checkpoints of agents that wake.
 WAKERS = 4
 
@@ -47,7 +50,7 @@ class AgentGuard:
             return RUN
         if seen.done:
             return RUN
-        wait = AgentWait(agent=agent, token=seen.token, due_ms=seen.until_ms or None)
+        wait = AgentWait(agent=agent, token=seen.token, due_ms=self._looks_again_ms(seen))
         return Verdict(answer=Answer.WAIT, guard=self.name, reason=f"agent {agent!r} is {seen.state.value}", agent=wait)
 
     def release(self, call: GuardedCall) -> None:
@@ -61,6 +64,15 @@ class AgentGuard:
     def ended(self, call: GuardedCall, error: BaseException | None) -> None:  # noqa: ARG002 - however it ended
         """Note that a message runs no longer."""
         self.release(call)
+
+    def _looks_again_ms(self, seen: Seen) -> int | None:
+        """Return when a message that waits is due if nobody releases it before; None: only then."""
+        if seen.state is not AgentState.PREPARING_SLEEP:
+            return seen.until_ms or None
+        try:
+            return min(seen.until_ms, self._app.access.store.server_time_ms() + LOOK_AGAIN_MS)
+        except BrokerGoneError:
+            return seen.until_ms
 
     def _entered(self, agent: str, call: GuardedCall) -> Seen:
         store = self._app.access.store

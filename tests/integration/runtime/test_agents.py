@@ -10,8 +10,10 @@ from hive import Hive
 from hive.agents.lifecycle import AgentState
 from hive.agents.sleep_policy import SleepPolicy
 from hive.errors import HiveError
+from hive.guards.guard import GuardedCall
+from hive.runtime.agent_guard import LOOK_AGAIN_MS, AgentGuard
 from hive.runtime.direct_run import Step
-from hive.runtime.durable import ANSWER, Durable
+from hive.runtime.durable import AGENT, ANSWER, Durable
 from hive.runtime.durable_run import Run
 from hive.settings.load import load_settings
 from hive.store.store import Store
@@ -125,3 +127,23 @@ def test_an_operators_result_is_kept_though_the_agent_is_put_to_sleep_that_momen
     assert store.step_begin(
         "c", DeliveryId(queue="q", token=request.delivery_info["hive"]["token"]), "t", "charge"
     ).result
+
+
+def test_a_message_that_comes_while_its_agent_is_put_to_sleep_does_not_wait_for_the_end_of_that_term(
+    app: Hive, store: Store
+) -> None:
+    store.agent_policy("a", SleepPolicy())
+    assert store.agent_move("a", 1, AgentState.PREPARING_SLEEP, by="a test", term_s=120).done
+    call = GuardedCall(
+        id="i",
+        task="t",
+        queue="q",
+        retries=0,
+        headers={AGENT: "a"},
+        arguments=lambda: ((), {}),
+        message_id="m",
+        where="q c 1",
+    )
+    verdict = AgentGuard(app, app.agents.sleeper).ask(call)
+    assert verdict.agent is not None
+    assert (verdict.agent.due_ms or 0) - store.server_time_ms() <= LOOK_AGAIN_MS
