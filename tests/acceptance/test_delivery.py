@@ -166,14 +166,14 @@ def _started(server: RedisServer) -> int:
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_a_stopped_worker_hands_back_what_it_has_not_started(app: Any, own_redis: RedisServer, pool: str) -> None:
     with WorkerProcess(own_redis, pool=pool, concurrency=1).ready() as first:
-        long = call(app, "nap", 5)
+        long = call(app, "nap", 15)
         waiting = [call(app, "add", n, 1) for n in range(3)]
         eventually(lambda: len(traces(own_redis)) == 1)
         first.signal(signal.SIGTERM)
         with WorkerProcess(own_redis):
-            assert [result.get(timeout=5) for result in waiting] == [1, 2, 3]
+            assert [result.get(timeout=15) for result in waiting] == [1, 2, 3]
             assert traces(own_redis, "end") == []
-            assert long.get(timeout=10)
+            assert long.get(timeout=30)
         assert first.process.wait(10) == 0
     assert len(traces(own_redis)) == 4
 

@@ -31,10 +31,14 @@ class User:
 
     def end(self, number: signal.Signals | None = None) -> int:
         """Let it go on, or send it a signal; return its exit code."""
-        if number is not None:
-            self.process.send_signal(number)
-        self.process.communicate("\n" if number is None else None, timeout=60)
-        return self.process.returncode
+        if number is None:
+            self.process.communicate("\n", timeout=60)
+            return self.process.returncode
+        # Its input stays open: an end of it would let it go on, too.
+        self.process.send_signal(number)
+        code = self.process.wait(60)
+        self.process.communicate()
+        return code
 
 
 def test_the_last_user_stops_it_even_if_the_one_who_started_it_was_killed(hive_home: HiveHome) -> None:
