@@ -33,8 +33,10 @@ def load_app(path: str = DEFAULT_APP) -> Hive:
             app.loader.import_default_modules()
             app.finalize()
     except (ImportError, AttributeError, ValueError) as exc:
+        # Celery takes an attribute that is not there for a module, and says that this one is missing.
+        why = exc.__context__ if isinstance(exc.__context__, AttributeError) else exc
         raise InputError(
-            f"the application {path!r} cannot be imported: {type(exc).__name__}: {exc}; correct that, or name another "
+            f"the application {path!r} cannot be imported: {type(why).__name__}: {why}; correct that, or name another "
             "one with --app (HIVE_APP)"
         ) from exc
     except OperationalError as exc:

@@ -81,7 +81,7 @@ def test_a_plan_survives_a_command_line() -> None:
     [
         ("no_such_module:app", "cannot be imported"),
         ("celery:Celery", r"not a hive\.Hive"),
-        ("hive:nothing", "cannot be"),
+        ("hive:nothing", "module 'hive' has no attribute 'nothing'"),
     ],
 )
 def test_what_is_no_application_is_said(path: str, sentence: str) -> None:
