@@ -31,7 +31,7 @@ class Resources(Value):
 
 
 class Concurrency(Value):
-    """Bounds of a pool's size in slots."""
+    """Bounds of a size: of a pool in slots, or of a type in workers."""
 
     minimum: NonNegativeInt = 1
     maximum: PositiveInt = 4
@@ -39,7 +39,7 @@ class Concurrency(Value):
     @model_validator(mode="after")
     def _ordered(self) -> "Concurrency":
         if self.minimum > self.maximum:
-            raise ValueError(f"concurrency.minimum ({self.minimum}) is above concurrency.maximum ({self.maximum})")
+            raise ValueError(f"minimum ({self.minimum}) is above maximum ({self.maximum})")
         return self
 
 

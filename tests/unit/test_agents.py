@@ -28,7 +28,7 @@ def test_the_settings_add_a_type_and_change_a_field() -> None:
         ({"sql_tuner": {"domain": []}}, "did you mean 'domains'"),
         ({"SQL": {}}, "lower case"),
         ({"sql_tuner": {"time_limit_s": 5}}, "must be below"),
-        ({"sql_tuner": {"concurrency": {"minimum": 5, "maximum": 2}}}, "is above"),
+        ({"sql_tuner": {"workers": {"minimum": 5, "maximum": 2}}}, r"workers: minimum \(5\) is above maximum \(2\)"),
         ({"sql_tuner": {"capabilities": [{"kind": "x", "proficiency": 2}]}}, "less than or equal to 1"),
     ],
 )
