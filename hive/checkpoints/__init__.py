@@ -51,6 +51,11 @@ has missed a write. The forgotten keep a head without checkpoints for ``keep_s``
 back on the broker. Reads look at three generations, because an agent that resumes far behind does harm that somebody
 should decide on. The seal of a header is apart from the digest of its body, so that listing reads no bodies.
 
+A write of 1 MB waits for one flush. SQLite's log is moved into its file by a thread (:mod:`hive.database.sqlite_log`), and a
+write does not write over the generation that it removes: its bytes stay in free room of the file until the next ones take it.
+``forget``, ``prune`` and ``reencrypt`` do write over what they remove. The record goes to the broker by itself and is put in its
+place by a script that does not hold it, because Lua's copies of 1 MB held up the broker for 2 ms.
+
 Bytes on disk are described in :mod:`hive.checkpoints.record`. :mod:`hive.checkpoints.langgraph` is LangGraph's
 checkpointer on a store (extra ``langgraph``); nothing else imports it.
 """
