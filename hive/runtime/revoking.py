@@ -42,7 +42,7 @@ class HiveControl(Control):
     def _cancel(self, store: Store, queue: str, ids: set[str]) -> None:
         for message, headers in tuple(_waiting(store, queue)):
             if headers.get("id") in ids and store.cancel_scheduled(queue, [message.message_id]):
-                store.end_run(headers["id"])
+                store.abandon_run(headers["id"])
                 if digest := headers.get(DIGEST_HEADER):
                     store.free_key(queue, digest, headers["id"])
                 request = Context(headers, id=headers["id"], task=headers.get("task"))

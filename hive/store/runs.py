@@ -204,6 +204,18 @@ class Runs(Caller):
         """Keep the record of a run that has ended for a last time only; whether there was one. Safe to repeat."""
         return bool(self.call("end_run", [self._run_key(task_id)], kept_ms))
 
+    def abandon_run(self, task_id: str) -> None:
+        """Forget that a run waits whose message was revoked, and keep its record for a last time. Safe to repeat.
+
+        Raises:
+            BrokerGoneError: no reply; repeat it.
+        """
+        place = self.parked_run(task_id)
+        if place is not None and place.agent:
+            with translated("abandon_run"):
+                self.client.zrem(self._agent_mailbox(place.agent, place.event)[1], task_id)
+        self.end_run(task_id)
+
     def _step_keys(self, consumer: str, id_: DeliveryId, task_id: str) -> list[str]:
         names = self.queue_keys(id_.queue)
         return [*names.keys("consumers", "counters"), names.of_consumer(consumer)[0], self._run_key(task_id)]

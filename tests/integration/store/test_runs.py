@@ -180,3 +180,14 @@ def test_nothing_of_a_parked_message_stays_when_it_is_revoked_or_purged(store: S
         assert store.client.zcard(parked) == 1
         remove()
         assert store.client.zcard(parked) == 0, "without an end, it would stay until the year 9999"
+
+
+def test_a_revoked_run_no_longer_waits_for_its_agents_signals(store: Store) -> None:
+    store.publish(MESSAGE)
+    assert store.park("c1", begin(store).id, place("approved", "a")).outcome is Outcome.DONE
+    waiters = store.layout.shared("hive:agents", "waiters", "a", "approved")
+    assert store.client.exists(waiters)
+    assert store.cancel_scheduled("q", ["m"]) == 1
+    store.abandon_run("t")
+    assert not store.client.exists(waiters), "it has no end of its own"
+    assert store.parked_run("t") is None
