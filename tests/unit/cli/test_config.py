@@ -25,7 +25,7 @@ def config(toml: str) -> Result:
     [
         ('retr = "adaptive"', "agents.code_reviewer.retr is no field .* did you mean 'retry'"),
         ('retry = "adaptve"', "no retry strategy 'adaptve'; did you mean 'adaptive'"),
-        ("concurrency = {minimum = 5, maximum = 2}", r"concurrency.minimum \(5\) is above"),
+        ("concurrency = {minimum = 5, maximum = 2}", r"minimum \(5\) is above"),
     ],
 )
 def test_it_refuses_the_table_of_an_agent_type_that_cannot_work(table: str, sentence: str) -> None:
