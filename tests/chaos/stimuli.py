@@ -280,7 +280,9 @@ STIMULI: dict[str, Stimulus] = {
     **dict.fromkeys(("breaker_report", "breaker_probe", "breaker_settle"), partial(kind, "flaky", 6, 0.1)),
     **dict.fromkeys(("retry_park", "retry_release", "retry_advance"), partial(kind, "parked", 6, 0.1)),
     **dict.fromkeys(("breaker_force", "breaker_read"), partial(operated, "breakers", alive)),
-    **dict.fromkeys(("dead_import", "dead_read", "dead_remove"), partial(operated, "transfer", letters, then="redrive")),
+    **dict.fromkeys(
+        ("dead_import", "dead_read", "dead_remove"), partial(operated, "transfer", letters, then="redrive")
+    ),
     **dict.fromkeys(("purge", "delete_queue"), partial(operated, "give_up", given_up)),
     **dict.fromkeys(("cancel_scheduled", "free_key"), partial(operated, "revoke", revoked)),
     **dict.fromkeys(("step_begin", "step_end", "park", "end_run"), partial(kind, "durable", 4, 0.0)),
