@@ -35,7 +35,7 @@ def test_every_state_can_be_reached_and_left_and_leads_back_to_awake(state: Agen
     assert reachable(state) == set(AgentState)
 
 
-@pytest.mark.parametrize("state", PASSING)
+@pytest.mark.parametrize("state", sorted(PASSING))
 def test_no_state_that_a_process_goes_through_outlasts_that_process(state: AgentState) -> None:
     for strikes in range(WAKE_ATTEMPTS):
         then = after(state, overdue(state, strikes))
