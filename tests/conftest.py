@@ -3,15 +3,23 @@
 import logging
 import os
 import random
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from celery import _state
 
 from tests.support.hive_home import HiveHome
 from tests.support.redis_server import RedisServer
 
 SEED = int(os.environ.get("HIVE_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
+
+
+def pytest_configure() -> None:
+    """A run in the background of a shell ignores Ctrl-C, and so would every command that a test starts and interrupts."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_report_header() -> str:
@@ -31,6 +39,14 @@ def _log_level() -> Iterator[None]:
     level = logging.root.level
     yield
     logging.root.setLevel(level)
+
+
+@pytest.fixture(autouse=True)
+def _current_app() -> Iterator[None]:
+    """An application that a test makes is Celery's current one, and tasks that are shared would be looked for there."""
+    before = _state._tls.current_app
+    yield
+    _state._set_current_app(before)
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hive.database.archive import ArchivedLetter, ArchiveError
+from hive.database.sqlite_log import begin_log
 
 if TYPE_CHECKING:
     import sqlite3
@@ -84,7 +85,7 @@ class SqliteArchive:
         import sqlite3  # noqa: PLC0415 - 1 MB in every worker, and few ever archive
 
         with closing(sqlite3.connect(self.path, timeout=_BUSY_S)) as connection:
-            connection.execute("PRAGMA journal_mode=WAL")
+            begin_log(connection, _BUSY_S)
             # A letter is removed from the broker after this: it must survive the machine, not only the process.
             connection.execute("PRAGMA synchronous=FULL")
             yield connection

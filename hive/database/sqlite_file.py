@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hive.database.checkpoints import DatabaseError
-from hive.database.sqlite_log import WriteAheadLog
+from hive.database.sqlite_log import WriteAheadLog, begin_log
 
 if TYPE_CHECKING:
     import sqlite3
@@ -141,7 +141,7 @@ class SqliteFile:
             # What damage has made of a text must not end the reading of the others.
             connection.text_factory = _text
             connection.execute(f"PRAGMA page_size={self._page_bytes}")
-            connection.execute("PRAGMA journal_mode=WAL")
+            begin_log(connection, BUSY_S)
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute(f"PRAGMA wal_autocheckpoint={LONG_LOG_BYTES // self._page_bytes}")
             connection.execute(f"PRAGMA journal_size_limit={LONG_LOG_BYTES}")

@@ -3,13 +3,47 @@
 import logging
 import threading
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
+from hive.clock import SystemClock
 from hive.errors import HiveError
+
+if TYPE_CHECKING:
+    import sqlite3
 
 logger = logging.getLogger(__name__)
 
 #: Bytes of the log after which it is moved into the file.
 LOG_BYTES = 1_048_576
+
+#: Seconds between two tries to begin a log while others have the file.
+AGAIN_S = 0.01
+
+
+def begin_log(connection: "sqlite3.Connection", busy_s: float) -> None:
+    """Let a file have a write-ahead log, if it has none yet. Safe to repeat.
+
+    SQLite waits for nobody here, whatever its timeout: of several who make a file at once all but one would fail.
+
+    Args:
+        connection: to the file.
+        busy_s: seconds to try for while others have the file.
+
+    Raises:
+        sqlite3.OperationalError: they had it for longer, or it cannot be used.
+    """
+    import sqlite3  # noqa: PLC0415 - 1 MB in every worker, and few ever write files
+
+    clock, pause = SystemClock(), threading.Event()
+    until_s = clock.monotonic_s() + busy_s
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode=WAL")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or clock.monotonic_s() >= until_s:
+                raise
+        pause.wait(AGAIN_S)
 
 
 class WriteAheadLog:
