@@ -171,7 +171,7 @@ def test_an_interrupt_before_the_work_is_a_sentence_and_leaves_nothing(home: Pat
     lines = (tmp_path / "said").read_text().splitlines()
     assert lines[-1] == ("hive: stopped before the work began: there is nothing to report, and nothing is left running")
     assert not (tmp_path / "hive-report").exists()
-    assert serving(home) == []
+    eventually(lambda: serving(home) == [], 5, what="nothing is left")
 
 
 @pytest.mark.slow
