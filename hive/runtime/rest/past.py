@@ -41,9 +41,8 @@ class Past:
         """Return a forecaster that has learnt it."""
         return IdlenessForecaster(self.counts)
 
-    def load(self) -> float:
-        """Return the messages of the last half hour over those of a usual one."""
-        usual = self.forecaster().usual
+    def load(self, usual: float) -> float:
+        """Return the messages of the last half hour over those of a usual one, as the forecaster tells it."""
         return sum(self.counts[-WINDOW:]) / usual if usual else 0.0
 
     def judged(self) -> bool | None:

@@ -254,7 +254,7 @@ class RestScheduler:
             state=record.state,
             idle=forecaster.chance(),
             quiet_s=max(now_ms - record.active_ms, 0) / 1000,
-            load=past.load(),
+            load=past.load(forecaster.usual),
             running_count=len(record.running),
             waiting_count=record.waiting_count,
             loose_tokens=loose_tokens,
