@@ -29,8 +29,9 @@ from hive.agents.sleep_policy import SleepPolicy  # noqa: E402
 from hive.consolidation.safety import Pressure  # noqa: E402
 from hive.consolidation.stages import Mode  # noqa: E402
 from hive.learning.idleness import DAY, INTERVAL_S, KEPT  # noqa: E402
+from hive.runtime.rest.notes import PAST  # noqa: E402
 from hive.runtime.rest.past import Past  # noqa: E402
-from hive.runtime.rest.scheduler import HOLD_S, PAST, RestScheduler  # noqa: E402
+from hive.runtime.rest.scheduler import HOLD_S, RestScheduler  # noqa: E402
 from hive.runtime.rest.switches import FLAG, Switches  # noqa: E402
 from hive.settings.load import load_settings  # noqa: E402
 from hive.store.leadership import Leadership  # noqa: E402

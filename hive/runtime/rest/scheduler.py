@@ -1,6 +1,5 @@
 """A round of the scheduler: learn, decide, judge, act, write down."""
 
-import json
 import logging
 import os
 import uuid
@@ -17,6 +16,7 @@ from hive.database.checkpoints import DatabaseError
 from hive.errors import HiveError
 from hive.learning.idleness import INTERVAL_S, IdleChance
 from hive.resources.host import read_host
+from hive.runtime.rest.notes import PAST, Counts, Notes
 from hive.runtime.rest.past import Past
 from hive.runtime.rest.switches import FLAG, Position, Switches
 from hive.settings.scheduler import SchedulerSettings
@@ -31,14 +31,9 @@ logger = logging.getLogger(__name__)
 OURS = "scheduler: "
 #: Seconds a round may take before another may begin.
 HOLD_S = 120.0
-#: Decisions that are kept for people.
-LOG_COUNT = 200
 #: Notes that are written in one step.
 PAGE = 500
-PAST = "past:"
 NOT_REACHED = "the flag does not reach it"
-
-Counts = dict[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,47 +57,6 @@ class RoundReport:
     verdicts: tuple[Verdict, ...] = ()
     done: Mapping[str, str] | None = None
     seconds: float = 0.0
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Notes:
-    """What rounds hand on to the next."""
-
-    pasts: dict[str, Past]
-    moves: tuple[Move, ...]
-    failures_ms: dict[str, list[int]]
-    judged: Counts
-    log: list[dict[str, Any]]
-    round_ms: int
-
-    @classmethod
-    def read(cls, notes: Mapping[str, bytes]) -> "_Notes":
-        def of(name: str, otherwise: Any) -> Any:
-            return json.loads(notes[name]) if name in notes else otherwise
-
-        moves = (Move(agent=agent, action=Action(action), at_ms=at_ms) for agent, action, at_ms in of("moves", []))
-        return cls(
-            pasts={
-                name.removeprefix(PAST): Past.read(text.decode())
-                for name, text in notes.items()
-                if name.startswith(PAST)
-            },
-            moves=tuple(moves),
-            failures_ms=of("failures", {}),
-            judged=of("judged", {}),
-            log=of("log", []),
-            round_ms=of("round_ms", 0),
-        )
-
-    def written(self) -> dict[str, str]:
-        return {
-            **{f"{PAST}{agent}": past.written() for agent, past in self.pasts.items()},
-            "moves": json.dumps([[move.agent, move.action.value, move.at_ms] for move in self.moves]),
-            "failures": json.dumps(self.failures_ms),
-            "judged": json.dumps(self.judged),
-            "log": json.dumps(self.log[-LOG_COUNT:]),
-            "round_ms": json.dumps(self.round_ms),
-        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,11 +134,11 @@ class RestScheduler:
         Raises:
             BrokerGoneError: no reply.
         """
-        notes = _Notes.read(Leadership(self._store, FLAG, holder="reader", hold_s=HOLD_S).notes())
+        notes = Notes.read(Leadership(self._store, FLAG, holder="reader", hold_s=HOLD_S).notes())
         return {"round_ms": notes.round_ms, "judged": notes.judged, "decisions": notes.log}
 
     def _led(self, leadership: Leadership, term: Term) -> RoundReport:
-        notes, position = _Notes.read(leadership.notes()), self.switches.position()
+        notes, position = Notes.read(leadership.notes()), self.switches.position()
         turn = _Turn(leadership=leadership, term=term, position=position)
         records = self._store.agents()
         now_ms = term.now_ms
@@ -210,7 +164,7 @@ class RestScheduler:
         done, moves = self._act(verdicts, turn, failures_ms)
         done |= self._release(records, turn)
         foretold = {view.agent: _foretold(pasts[view.agent], view.idle) for view in views}
-        after = _Notes(
+        after = Notes(
             pasts=foretold,
             moves=(*fleet.moves, *moves),
             failures_ms=failures_ms,
@@ -371,7 +325,7 @@ def _recent(moves: Iterable[Move], now_ms: int, rules: SafetyRules) -> tuple[Mov
     return tuple(move for move in moves if now_ms - move.at_ms < longest_ms)
 
 
-def _failures(notes: _Notes, records: Iterable[AgentRecord], now_ms: int) -> dict[str, list[int]]:
+def _failures(notes: Notes, records: Iterable[AgentRecord], now_ms: int) -> dict[str, list[int]]:
     """Return when something failed, of late; consolidations fail elsewhere and leave that with their agents."""
     found = {
         name: [at_ms for at_ms in notes.failures_ms.get(name, []) if now_ms - at_ms < within_ms + open_ms]
