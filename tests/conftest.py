@@ -4,13 +4,16 @@ import logging
 import os
 import random
 import signal
+import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from celery import _state
 
+from tests.support.checkpoint_sides import Sides
 from tests.support.hive_home import HiveHome
+from tests.support.postgres_server import PostgresServer
 from tests.support.redis_server import RedisServer
 
 SEED = int(os.environ.get("HIVE_TEST_SEED", "0")) or random.SystemRandom().randrange(1, 2**31)
@@ -69,6 +72,24 @@ def own_redis() -> Iterator[RedisServer]:
     server = RedisServer().start()
     yield server
     server.close()
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """One private PostgreSQL for the tests of this process; each test makes a database of its own."""
+    server = PostgresServer()
+    yield server
+    server.close()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def sides(request: pytest.FixtureRequest, tmp_path: Path, redis_server: RedisServer) -> Sides:
+    """Both sides of a checkpoint store: each kind of database, and the broker."""
+    if request.param == "postgresql":
+        url = request.getfixturevalue("postgres").database(f"db{uuid.uuid4().hex}")
+    else:
+        url = f"sqlite:///{tmp_path / 'home' / 'checkpoints.sqlite'}"
+    return Sides.fresh(url, redis_server.url)
 
 
 @pytest.fixture

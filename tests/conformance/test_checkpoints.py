@@ -4,8 +4,6 @@ import asyncio
 import base64
 import os
 import threading
-import uuid
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,24 +22,7 @@ from hive.errors import (
 )
 from hive.testing import ManualClock
 from tests.support.checkpoint_sides import Sides, broker_store
-from tests.support.postgres_server import PostgresServer
 from tests.support.redis_server import RedisServer
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    yield server
-    server.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def sides(request: pytest.FixtureRequest, tmp_path: Path, redis_server: RedisServer) -> Sides:
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres").database(f"db{uuid.uuid4().hex}")
-    else:
-        url = f"sqlite:///{tmp_path / 'home' / 'checkpoints.sqlite'}"
-    return Sides.fresh(url, redis_server.url)
 
 
 def key(name: str) -> str:

@@ -3,7 +3,7 @@
 import contextlib
 import threading
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,16 +11,8 @@ import pytest
 from hive.database import ArchivedLetter, ArchiveError, LetterArchive, open_archive
 from hive.errors import SettingsError
 from hive.settings.load import load_settings
-from tests.support.postgres_server import PostgresServer
 
 Open = Callable[[], LetterArchive]
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    yield server
-    server.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

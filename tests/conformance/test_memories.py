@@ -15,14 +15,6 @@ from hive.memory.ranking import fused
 from hive.memory.tokens import estimated_tokens
 from hive.settings.parts import MemorySettings
 from hive.testing.clock import ManualClock
-from tests.support.postgres_server import PostgresServer
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    yield server
-    server.close()
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])

@@ -2,35 +2,14 @@
 
 import random
 import threading
-import uuid
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from tests.support.checkpoint_faults import AGENT, POINTS, Writer, judged, state_of
 from tests.support.checkpoint_sides import Sides
-from tests.support.postgres_server import PostgresServer
-from tests.support.redis_server import RedisServer
 
 #: Random deaths here; ``benchmarks/checkpoints.py --kills 500`` is the full size.
 KILLS = 25
-
-
-@pytest.fixture(scope="module")
-def postgres() -> Iterator[PostgresServer]:
-    server = PostgresServer()
-    yield server
-    server.close()
-
-
-@pytest.fixture(params=["sqlite", "postgresql"])
-def sides(request: pytest.FixtureRequest, tmp_path: Path, redis_server: RedisServer) -> Sides:
-    if request.param == "postgresql":
-        url = request.getfixturevalue("postgres").database(f"db{uuid.uuid4().hex}")
-    else:
-        url = f"sqlite:///{tmp_path / 'checkpoints.sqlite'}"
-    return Sides.fresh(url, redis_server.url)
 
 
 @pytest.mark.slow
