@@ -13,8 +13,12 @@ from typing import Any
 
 from hive.checkpoints import Checkpoint, CheckpointStore, Source
 from tests.support.checkpoint_sides import Sides, broker_store
+from tests.support.eventually import eventually
 
 AGENT = "victim"
+
+#: What a writer's sessions are called in PostgreSQL.
+SESSION = "hive-test-writer"
 
 #: Every step of a write, in order; ``before`` and ``after`` are those of the script on the broker.
 POINTS = (
@@ -64,9 +68,11 @@ class Writer:
     """
 
     def __init__(self, sides: Sides, seed: int, point: str = "", number: int = 0) -> None:
+        self._sides = sides
         reading, writing = os.pipe()
         self.pid = os.fork()
         if self.pid == 0:
+            os.environ["PGAPPNAME"] = SESSION
             try:
                 _write(sides, random.Random(seed), Death(point, number), writing)
             finally:
@@ -83,10 +89,13 @@ class Writer:
         os.kill(self.pid, signal.SIGKILL)
 
     def last(self) -> tuple[int, int]:
-        """Wait for its end; return the last generation it was told is written since, 0: none, and how it ended."""
+        """Wait for its end, and the end of what it had asked for; return the last generation it was told is written since, 0: none, and how it ended."""
         with self._said as said:
             told = [int(line) for line in said if line.endswith(b"\n")]
-        return max(told, default=0), os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        # PostgreSQL carries out what a client had sent before its death.
+        eventually(lambda: not self._sides.sessions_of(SESSION), what="PostgreSQL has noticed the writer's end")
+        return max(told, default=0), code
 
 
 def _write(sides: Sides, rng: random.Random, death: Death, told: int) -> None:

@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import psycopg
+
 from hive.checkpoints import CheckpointStore
 from hive.checkpoints.opening import open_database
 from hive.database.checkpoints import FaultPoint
@@ -54,6 +56,14 @@ class Sides:
         return CheckpointStore(
             database, broker=(lambda: broker) if broker else None, settings=settings, at=at, **options
         )
+
+    def sessions_of(self, name: str) -> int:
+        """Return how many sessions of that name use the database; SQLite has none."""
+        if not self.database_url.startswith("postgresql"):
+            return 0
+        query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND application_name = %s"
+        with psycopg.connect(self.database_url, autocommit=True) as connection:
+            return int(connection.execute(query, (name,)).fetchone()[0])  # type: ignore[index]
 
     def empty_broker(self) -> None:
         """Remove what the broker has of this test."""
