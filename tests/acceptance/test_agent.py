@@ -33,7 +33,7 @@ def test_agents_with_tools_stream_their_answers_many_at_once(own_redis: RedisSer
             answers = [result.get(timeout=30) for result in results]
         finally:
             process.terminate()
-            assert process.wait(20) == 0
+            assert process.wait(60) == 0
     for count, (result, answer) in enumerate(zip(results, answers, strict=True), start=1):
         assert answer == {"answer": f"The text has {count} words.", "pieces": 4, "task": result.id}
     assert len(model.requests) == 2 * len(texts)

@@ -55,16 +55,16 @@ def listening(app: Any, kind: str) -> Iterator[list[dict[str, Any]]]:
     listener = threading.Thread(target=listen)
     listener.start()
     try:
-        assert listened.wait(10)
+        assert listened.wait(60)
         yield events
     finally:
         receivers[0].should_stop = True
-        listener.join(10)
+        listener.join(60)
 
 
 def went_on(server: RedisServer, process: WorkerProcess, neighbour: Any) -> bool:
     """Whether the neighbour came to its end, begun once only, and the worker lives."""
-    neighbour.get(timeout=20)
+    neighbour.get(timeout=60)
     return server.client().get("waits") == b"1" and process.process.poll() is None
 
 
@@ -72,10 +72,10 @@ def test_a_task_that_grows_gets_a_memory_error_and_its_neighbour_goes_on(own_red
     with worker(own_redis).ready() as process:
         neighbour = tasks.wait.delay(2)
         with pytest.raises(MemoryError):
-            tasks.grow.delay().get(timeout=20)
+            tasks.grow.delay().get(timeout=60)
         assert went_on(own_redis, process, neighbour)
         assert "MemoryError" in process.text()
-        assert tasks.plain.delay(5).get(timeout=20) == 5
+        assert tasks.plain.delay(5).get(timeout=60) == 5
 
 
 def test_what_a_task_starts_counts_and_is_killed_with_it(own_redis: RedisServer, tasks: Any) -> None:
@@ -88,7 +88,7 @@ def test_what_a_task_starts_counts_and_is_killed_with_it(own_redis: RedisServer,
         assert process.text().count(f"that runs tests.support.resource_app.grow_elsewhere[{hog.id}] is killed") == 3
         (letter,) = tasks.app.access.store.dead_letters("celery")
         assert "MB of memory, 250 MB are allowed" in letter.cause
-        eventually(lambda: len(events) == 3, 5, what="an event for each child that was killed")
+        eventually(lambda: len(events) == 3, what="an event for each child that was killed")
     assert {(event["uuid"], event["resource"], event["bound"]) for event in events} == {(hog.id, "memory", 250 << 20)}
 
 
@@ -102,13 +102,13 @@ def test_a_task_that_forks_ends_with_all_that_it_started(own_redis: RedisServer,
         assert own_redis.client().get("bombs") == b"3"
         forked = [int(pid) for pid in own_redis.client().lrange("forked", 0, -1)]  # type: ignore[union-attr]
         assert forked
-        eventually(lambda: not any(map(_runs, forked)), 10, what="all that was forked has ended")
+        eventually(lambda: not any(map(_runs, forked)), what="all that was forked has ended")
         assert f"that runs tests.support.resource_app.fork[{bomb.id}] is killed" in process.text()
 
 
 def test_a_task_is_bound_by_what_it_declares_to_need(own_redis: RedisServer, tasks: Any) -> None:
     with worker(own_redis, HIVE_WORKER_MEMORY_BOUND_MB="2000").ready():
-        assert tasks.grow_by.delay(20).get(timeout=20)
+        assert tasks.grow_by.delay(20).get(timeout=60)
         # Twice 150 MB are allowed, of the 2,000 of the worker.
         with pytest.raises(MemoryError):
             tasks.grow_by.delay(900).get(timeout=60)
@@ -117,7 +117,7 @@ def test_a_task_is_bound_by_what_it_declares_to_need(own_redis: RedisServer, tas
 def test_exclusive_tasks_queue_and_others_pass_them(own_redis: RedisServer, tasks: Any) -> None:
     with worker(own_redis).ready(), worker(own_redis).ready():
         results = [tasks.edit.delay(path, 0.2) for path in ("a", "b", "a", "b", "a")]
-        assert tasks.plain.delay(1).get(timeout=10) == 1
+        assert tasks.plain.delay(1).get(timeout=60) == 1
         for result in results:
             result.get(timeout=30)
     steps = [line.decode().split() for line in own_redis.client().lrange("edits", 0, -1)]  # type: ignore[union-attr]
@@ -138,7 +138,7 @@ def test_what_a_task_needs_is_booked_and_what_it_used_is_shown(own_redis: RedisS
     with worker(own_redis).ready(), worker(own_redis).ready() as process:
         store, host = tasks.app.access.store, host_name()
         results = [tasks.claim_host.apply_async((0.7,), queue="celery") for _ in range(3)]
-        booked = eventually(lambda: store.bookings(host), 10, what="booked")
+        booked = eventually(lambda: store.bookings(host), what="booked")
         assert len(booked) == 1
         assert next(iter(booked)) in {result.id for result in results}
         shown = resources_of(own_redis)
@@ -146,8 +146,8 @@ def test_what_a_task_needs_is_booked_and_what_it_used_is_shown(own_redis: RedisS
         assert shown["host"]["memory_mb"] > 0
         for result in results:
             result.get(timeout=30)
-        eventually(lambda: not store.bookings(host), 5, what="given back")
-        eventually(lambda: len(store.task_uses(["code_reviewer"])["code_reviewer"]) == 3, 12, what="use is reported")
+        eventually(lambda: not store.bookings(host), what="given back")
+        eventually(lambda: len(store.task_uses(["code_reviewer"])["code_reviewer"]) == 3, what="use is reported")
         shown = resources_of(own_redis)
         assert process.process.pid in {psutil.Process(one["pid"]).ppid() for one in shown["used"]}
         (advice,) = shown["advice"]

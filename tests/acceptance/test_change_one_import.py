@@ -83,7 +83,7 @@ def test_failure_and_errback(shop: ModuleType, environment: dict[str, str]) -> N
     with pytest.raises(ValueError, match="no"):
         result.get(timeout=30)
     assert result.state == "FAILURE"
-    eventually(lambda: "failed no" in notes(environment), timeout_s=20)
+    eventually(lambda: "failed no" in notes(environment))
 
 
 def test_eta_and_countdown(shop: ModuleType) -> None:
@@ -105,8 +105,7 @@ def test_inspect_and_revoke(shop: ModuleType) -> None:
     result = shop.add.apply_async((1, 1), countdown=3600)
     eventually(
         lambda: result.id in str(shop.app.control.inspect(timeout=2).scheduled()),
-        timeout_s=20,
         what="seen as scheduled",
     )
     shop.app.control.revoke(result.id)
-    eventually(lambda: result.id in str(shop.app.control.inspect(timeout=2).revoked()), timeout_s=20)
+    eventually(lambda: result.id in str(shop.app.control.inspect(timeout=2).revoked()))

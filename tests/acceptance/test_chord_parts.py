@@ -29,7 +29,7 @@ def test_a_part_that_died_with_the_claim_to_the_body_publishes_it_when_it_is_del
     claim = app.backend.get_key_for_group(body.parent.id, ".c")
     client.set(claim, "of the dead", ex=60)
     with WorkerProcess(own_redis, pool="prefork", environment=QUICK):
-        assert app.AsyncResult(body.id).get(timeout=20)[0] == 2
+        assert app.AsyncResult(body.id).get(timeout=60)[0] == 2
         assert len(traces(own_redis)) == 3
     assert client.get(claim) == b"done"
     app.close()

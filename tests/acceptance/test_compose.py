@@ -96,4 +96,4 @@ def test_every_command_line_runs(tmp_path: Path) -> None:
     finally:
         home.close()
         broker.terminate()
-        broker.wait(20)
+        broker.wait(60)

@@ -51,8 +51,8 @@ class Flavour:
     def close(self) -> None:
         self._receiver.should_stop = True
         self.process.terminate()
-        self.process.wait(30)
-        self._listener.join(5)
+        self.process.wait(60)
+        self._listener.join(60)
 
     def _listen(self) -> None:
         with self.app.connection_for_read() as connection:
@@ -134,7 +134,7 @@ def test_a_coroutine_ends_as_a_plain_task_does(flavours: dict[str, Flavour], nam
         has_ended = not coroutine if "broken" in name else any(mark in str(coroutine) for mark in ENDS)
         return has_ended and sync == coroutine
 
-    eventually(are_equal, 5, what=f"one trace of {[result.id for result in results.values()]}")
+    eventually(are_equal, what=f"one trace of {[result.id for result in results.values()]}")
 
 
 def test_links_run_with_the_result_and_errbacks_with_the_error(flavours: dict[str, Flavour]) -> None:
@@ -145,17 +145,17 @@ def test_links_run_with_the_result_and_errbacks_with_the_error(flavours: dict[st
         flavour.add.apply_async((1, 1), link=[link, flavour.add.s(20)])
         failed = flavour.fail.apply_async(link_error=flavour.record_error.s())
         with contextlib.suppress(ValueError):
-            failed.get(timeout=10)
+            failed.get(timeout=60)
         errors = eventually(lambda f=flavour, i=failed.id: [x for x in f.log.read(i) if "errback" in x])
-        seen[flavour.name] = linked.get(timeout=10), errors
+        seen[flavour.name] = linked.get(timeout=60), errors
     assert seen["async"] == seen["sync"] == (12, ["0.0 errback ValueError no"])
 
 
 def test_a_group_gives_all_results_and_children_are_recorded(flavours: dict[str, Flavour]) -> None:
     for flavour in flavours.values():
-        assert group(flavour.add.s(i, 1) for i in range(5)).delay().get(timeout=10) == [1, 2, 3, 4, 5]
+        assert group(flavour.add.s(i, 1) for i in range(5)).delay().get(timeout=60) == [1, 2, 3, 4, 5]
         spawned = flavour.spawn.delay(1)
-        child = spawned.get(timeout=10)
+        child = spawned.get(timeout=60)
         assert [result.id for result in spawned.children] == [child]
 
 
@@ -164,7 +164,7 @@ def test_started_is_stored_while_a_tracked_task_runs(flavours: dict[str, Flavour
         result = flavour.tracked.delay(1)
         eventually(lambda r=result: r.state == "STARTED")
         assert set(result.info) == {"pid", "hostname"}
-        assert result.get(timeout=10) == "slept"
+        assert result.get(timeout=60) == "slept"
 
 
 def test_a_revoked_task_ends_revoked_whether_it_waits_or_runs(flavours: dict[str, Flavour]) -> None:
@@ -190,7 +190,7 @@ def _outcome(flavour: Flavour, result: AsyncResult, case: str) -> tuple[str, str
     if case in {"ignored", "returns nothing stored"}:
         eventually(lambda: any("postrun" in line for line in flavour.log.read(result.id)))
         return "None", result.state
-    text = repr(result.get(timeout=15, propagate=False))
+    text = repr(result.get(timeout=60, propagate=False))
     text = re.sub(r"0x[0-9a-f]+|[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", "...", text)
     return text.replace(flavour.name, "flavour"), result.state
 

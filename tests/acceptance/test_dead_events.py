@@ -49,16 +49,16 @@ def test_arrivals_are_events_and_the_oldest_are_archived_and_brought_back(app: A
     listener.start()
     try:
         with WorkerProcess(own_redis, environment=environment, options=("-E",)).ready():
-            eventually(lambda: online, 10, what="the listener hears the worker")
+            eventually(lambda: online, what="the listener hears the worker")
             for number in range(COUNT):
                 own_redis.client().lpush("celery", f"no JSON {number}")
-            eventually(lambda: len(events) == COUNT, 20, what="an event for each letter")
+            eventually(lambda: len(events) == COUNT, what="an event for each letter")
             # They leave the broker once they are in the archive.
-            eventually(lambda: own_redis.client().zcard("{celery}:hive:dead") == KEPT, 20, what="the oldest leave")
+            eventually(lambda: own_redis.client().zcard("{celery}:hive:dead") == KEPT, what="the oldest leave")
             assert SqliteArchive(home.dead_letters).count("celery") == COUNT - KEPT
     finally:
         receivers[0].should_stop = True
-        listener.join(10)
+        listener.join(60)
     assert {event["reason"] for event in events} == {"not_json"}
     assert len({event["letter"] for event in events}) == COUNT
     counters = json.loads(dead("stats", "--json", server=own_redis))["queues"][0]

@@ -43,11 +43,11 @@ def call(app: Any, name: str, *args: Any, **options: Any) -> Any:
 def test_tasks_results_retries_and_canvas_work_on_every_pool(app: Any, own_redis: RedisServer, pool: str) -> None:
     with WorkerProcess(own_redis, pool=pool).ready():
         results = [call(app, "add", n, n) for n in range(50)]
-        assert [result.get(timeout=20) for result in results] == [2 * n for n in range(50)]
-        assert call(app, "again", 2, 0.1).get(timeout=20) == 2
-        assert call(app, "put_back").get(timeout=10) == "redelivered"
+        assert [result.get(timeout=60) for result in results] == [2 * n for n in range(50)]
+        assert call(app, "again", 2, 0.1).get(timeout=60) == 2
+        assert call(app, "put_back").get(timeout=60) == "redelivered"
         add = app.signature("tests.support.delivery_app.add")
-        assert (add.clone((1, 2)) | add.clone((3,)) | add.clone((4,))).apply_async().get(timeout=20) == 10
+        assert (add.clone((1, 2)) | add.clone((3,)) | add.clone((4,))).apply_async().get(timeout=60) == 10
     assert len(traces(own_redis)) == 50 + 3 + 2 + 3
 
 
@@ -57,7 +57,7 @@ def test_a_killed_worker_s_tasks_run_again_within_seconds(app: Any, own_redis: R
         eventually(lambda: len(traces(own_redis)) >= 4)
         with WorkerProcess(own_redis, concurrency=20).ready():
             first.kill()
-            assert all(result.get(timeout=20) for result in running)
+            assert all(result.get(timeout=60) for result in running)
     counts = {id_: traces(own_redis).count(id_) for id_ in traces(own_redis)}
     assert len(counts) == 40
     assert max(counts.values()) <= 2
@@ -71,25 +71,25 @@ def test_a_task_that_kills_its_worker_is_a_dead_letter_after_three_starts_and_it
     neighbours = [call(app, "add", n, 1) for n in range(30)]
     for _ in range(3):
         with WorkerProcess(own_redis, environment=QUICK) as worker:
-            worker.process.wait(30)
+            worker.process.wait(60)
     with WorkerProcess(own_redis, environment=QUICK):
-        eventually(lambda: own_redis.client().zcard("{celery}:hive:dead") == 1, 20)
-        assert [result.get(timeout=20) for result in neighbours] == [n + 1 for n in range(30)]
+        eventually(lambda: own_redis.client().zcard("{celery}:hive:dead") == 1)
+        assert [result.get(timeout=60) for result in neighbours] == [n + 1 for n in range(30)]
     assert traces(own_redis).count(killer.id) == 3
 
 
 def test_a_task_whose_process_died_is_told_that_it_is_redelivered(app: Any, own_redis: RedisServer) -> None:
     with WorkerProcess(own_redis, pool="prefork").ready():
         result = call(app, "die_once")
-        assert result.get(timeout=20) == "redelivered"
+        assert result.get(timeout=60) == "redelivered"
     assert traces(own_redis).count(result.id) == 2
 
 
 def test_a_lost_pool_child_counts_and_others_go_on(app: Any, own_redis: RedisServer) -> None:
     with WorkerProcess(own_redis, pool="prefork").ready():
         killer = call(app, "kill_process")
-        eventually(lambda: own_redis.client().zcard("{celery}:hive:dead") == 1, 20)
-        assert call(app, "add", 1, 1).get(timeout=10) == 2
+        eventually(lambda: own_redis.client().zcard("{celery}:hive:dead") == 1)
+        assert call(app, "add", 1, 1).get(timeout=60) == 2
     assert traces(own_redis).count(killer.id) == 3
 
 
@@ -103,8 +103,8 @@ def test_a_running_task_survives_the_broker_s_restart_and_is_acknowledged(
         eventually(lambda: len(traces(own_redis)) == 2)
         own_redis.restart(kill=True)
         eventually(lambda: len(traces(own_redis)) == 22, 25)
-        assert all(result.get(timeout=15) for result in naps)
-        eventually(lambda: own_redis.client().keys("*inflight*") == [], 10)
+        assert all(result.get(timeout=60) for result in naps)
+        eventually(lambda: own_redis.client().keys("*inflight*") == [])
     starts = traces(own_redis)
     assert sorted(starts) == sorted(result.id for result in naps + waiting)
 
@@ -126,7 +126,7 @@ def test_what_the_pool_has_not_begun_when_the_lease_is_lost_does_not_begin(
         own_redis.client().blpop(["lost"], 10)
         own_redis.client().rpush("end", *range(5))
         # In its next life it consumes on; what it held in the last one is nobody's until that lease ends.
-        assert [call(app, "add", n, n).get(timeout=15) for n in range(10)] == [2 * n for n in range(10)]
+        assert [call(app, "add", n, n).get(timeout=60) for n in range(10)] == [2 * n for n in range(10)]
         started = set(traces(own_redis))
         assert not [place for place, result in enumerate(waiting) if result.id in started], worker.text()
         assert worker.process.poll() is None
@@ -139,11 +139,11 @@ def test_a_task_that_never_yields_keeps_its_lease_under_gevent(app: Any, own_red
         with WorkerProcess(own_redis, environment=QUICK).ready() as other:
             assert [result.get(timeout=40) for result in results] == ["computed"] * 2
             assert "is gone" not in other.text()
-        assert [call(app, "add", n, 1).get(timeout=10) for n in range(10)] == list(range(1, 11))
-        assert call(app, "again", 2, 0.1).get(timeout=20) == 2
+        assert [call(app, "add", n, 1).get(timeout=60) for n in range(10)] == list(range(1, 11))
+        assert call(app, "again", 2, 0.1).get(timeout=60) == 2
         assert "lease lost" not in worker.text()
         worker.signal(signal.SIGTERM)
-        assert worker.process.wait(20) == 0, worker.text()[-2500:]
+        assert worker.process.wait(60) == 0, worker.text()[-2500:]
     starts = traces(own_redis)
     assert [starts.count(result.id) for result in results] == [1] * 2
 
@@ -152,9 +152,9 @@ def test_a_hard_time_limit_is_one_failure_and_nothing_is_refused(app: Any, own_r
     with WorkerProcess(own_redis, pool="prefork").ready() as worker:
         result = call(app, "too_long")
         with pytest.raises(TimeLimitExceeded):
-            result.get(timeout=20)
-        assert call(app, "add", 1, 2).get(timeout=20) == 3
-        eventually(lambda: own_redis.client().keys("*inflight*") == [], 10)
+            result.get(timeout=60)
+        assert call(app, "add", 1, 2).get(timeout=60) == 3
+        eventually(lambda: own_redis.client().keys("*inflight*") == [])
         assert "refused" not in worker.text()
     assert own_redis.client().hget("{celery}:hive:counters", "refused") is None
 
@@ -171,10 +171,10 @@ def test_a_stopped_worker_hands_back_what_it_has_not_started(app: Any, own_redis
         eventually(lambda: len(traces(own_redis)) == 1)
         first.signal(signal.SIGTERM)
         with WorkerProcess(own_redis):
-            assert [result.get(timeout=15) for result in waiting] == [1, 2, 3]
+            assert [result.get(timeout=60) for result in waiting] == [1, 2, 3]
             assert traces(own_redis, "end") == []
             assert long.get(timeout=30)
-        assert first.process.wait(10) == 0
+        assert first.process.wait(60) == 0
     assert len(traces(own_redis)) == 4
 
 
@@ -183,7 +183,7 @@ def test_without_prefetching_a_worker_takes_only_what_it_has_slots_for(app: Any,
         naps = [call(app, "nap", 0.3) for _ in range(8)]
         eventually(lambda: len(traces(own_redis)) >= 2)
         assert own_redis.client().llen("celery") >= 4
-        assert all(nap.get(timeout=20) for nap in naps)
+        assert all(nap.get(timeout=60) for nap in naps)
     assert len(traces(own_redis)) == 8
 
 
@@ -193,10 +193,10 @@ def test_what_a_frozen_worker_finishes_after_its_lease_is_refused(app: Any, own_
         eventually(lambda: len(traces(own_redis)) == 1)
         frozen.signal(signal.SIGSTOP)
         with WorkerProcess(own_redis, concurrency=1, environment=QUICK).ready() as other:
-            eventually(lambda: len(traces(own_redis)) == 2, 10)
+            eventually(lambda: len(traces(own_redis)) == 2)
             frozen.signal(signal.SIGCONT)
-            assert nap.get(timeout=10) == f"{nap.id} {other.process.pid}"
-            eventually(lambda: "no longer ours" in frozen.text(), 10)
+            assert nap.get(timeout=60) == f"{nap.id} {other.process.pid}"
+            eventually(lambda: "no longer ours" in frozen.text())
     assert int(own_redis.client().hget("{celery}:hive:counters", "refused") or 0) >= 1
 
 
@@ -205,7 +205,7 @@ def test_eta_tasks_wait_on_the_broker_and_come_on_time(app: Any, own_redis: Redi
     assert own_redis.client().zcard("{celery}:hive:scheduled") == 10
     assert own_redis.client().llen("celery") == 0
     with WorkerProcess(own_redis).ready():
-        assert [result.get(timeout=10) for result in later] == [n + 1 for n in range(10)]
+        assert [result.get(timeout=60) for result in later] == [n + 1 for n in range(10)]
 
 
 def test_consuming_goes_on_after_resets_lost_replies_and_a_black_hole(app: Any, own_redis: RedisServer) -> None:
@@ -217,13 +217,13 @@ def test_consuming_goes_on_after_resets_lost_replies_and_a_black_hole(app: Any, 
     ):
         for cut in (proxy.reset, lambda: proxy.cut_reply("EVALSHA"), lambda: proxy.cut_reply("BLPOP")):
             cut()
-            assert [call(app, "add", n, 1).get(timeout=10) for n in range(3)] == [1, 2, 3]
+            assert [call(app, "add", n, 1).get(timeout=60) for n in range(3)] == [1, 2, 3]
         proxy.black_hole()
         waiting = call(app, "add", 1, 1)
         before = worker.text().count("Connection to broker lost")
-        eventually(lambda: worker.text().count("Connection to broker lost") > before, 20)
+        eventually(lambda: worker.text().count("Connection to broker lost") > before)
         proxy.heal()
-        assert waiting.get(timeout=10) == 2
+        assert waiting.get(timeout=60) == 2
     starts = traces(own_redis)
     assert len(starts) == len(set(starts)) == 10
     assert own_redis.client().hget("{celery}:hive:counters", "deaths") is None
@@ -257,7 +257,7 @@ def test_inspect_describes_tasks_as_celery_does(app: Any, own_redis: RedisServer
         for told in (scheduled["request"], active):
             assert set(told["delivery_info"]) == {"exchange", "routing_key", "priority", "redelivered"}
         own_redis.client().rpush("end", 1)
-        running.get(timeout=10)
+        running.get(timeout=60)
 
 
 def test_a_batch_is_published_together_or_not_at_all(app: Any, own_redis: RedisServer) -> None:
@@ -268,4 +268,4 @@ def test_a_batch_is_published_together_or_not_at_all(app: Any, own_redis: RedisS
         results = [call(app, "add", n, n) for n in range(200)]
         assert own_redis.client().llen("celery") == 0
     with WorkerProcess(own_redis):
-        assert sum(result.get(timeout=20) for result in results) == 2 * sum(range(200))
+        assert sum(result.get(timeout=60) for result in results) == 2 * sum(range(200))

@@ -68,11 +68,11 @@ def test_a_run_whose_worker_is_killed_again_and_again_repeats_no_finished_step(
         with WorkerProcess(own_redis, app=APP, pool=pool, environment=QUICK) as worker:
             worker.ready()
             wanted = len(lines(own_redis, f"begun:{result.id}")) + source.randrange(1, 5)
-            eventually(partial(has_begun, own_redis, result.id, wanted), 20, what="under way again")
+            eventually(partial(has_begun, own_redis, result.id, wanted), what="under way again")
             kills += 1
     with WorkerProcess(own_redis, app=APP, pool=pool, environment=QUICK):
         wanted = len(lines(own_redis, f"begun:{result.id}")) + 1
-        eventually(partial(has_begun, own_redis, result.id, wanted), 20, what="under way again")
+        eventually(partial(has_begun, own_redis, result.id, wanted), what="under way again")
         # Nothing of the run is lost with the broker's process, and no step is repeated for that.
         own_redis.restart(kill=True)
         assert result.get(timeout=30) == sum(number * number for number in range(16))
@@ -96,10 +96,10 @@ def any_worker(request: pytest.FixtureRequest, own_redis: RedisServer, tasks: An
 
 @pytest.mark.usefixtures("any_worker")
 def test_steps_of_one_name_side_by_side_and_over_retries(own_redis: RedisServer, tasks: Any) -> None:
-    assert tasks.same_name.delay(3).get(timeout=15) == [[0, 0], [1, 1], [2, 4]]
-    assert tasks.async_steps.delay(8, 0.02).get(timeout=15) == sum(number * number for number in range(8))
+    assert tasks.same_name.delay(3).get(timeout=60) == [[0, 0], [1, 1], [2, 4]]
+    assert tasks.async_steps.delay(8, 0.02).get(timeout=60) == sum(number * number for number in range(8))
     flaky = tasks.fails_once.delay()
-    assert flaky.get(timeout=15) == "third"
+    assert flaky.get(timeout=60) == "third"
     assert len(lines(own_redis, f"bodies:{flaky.id}")) == 3
     assert lines(own_redis, f"first:{flaky.id}") == ["once"]
     assert len(lines(own_redis, f"ended:{flaky.id}")) == 3
@@ -111,20 +111,20 @@ def test_a_step_in_flight_at_a_death_is_retried_with_the_same_key_asked_about_or
     with WorkerProcess(own_redis, app=APP, pool="prefork", environment=QUICK) as worker:
         worker.ready()
         retried, asked, told, failed = (tasks.dies_in_a_step.delay(how) for how in ("retry", "ask", "ask", "fail"))
-        assert retried.get(timeout=20) == "charged"
+        assert retried.get(timeout=60) == "charged"
         keys = lines(own_redis, f"keys:{retried.id}")
         assert keys == [f"{retried.id}:charge"] * 2
         with pytest.raises(StepUnknownError):
-            failed.get(timeout=20)
-        eventually(lambda: store.parked_count("celery") == 2, 20, what="both wait for an answer")
+            failed.get(timeout=60)
+        eventually(lambda: store.parked_count("celery") == 2, what="both wait for an answer")
         for asks in (asked, told):
-            eventually(lambda asks=asks: f"hive wake {asks.id} --answer" in worker.text(), 5, what="the log asks")
+            eventually(lambda asks=asks: f"hive wake {asks.id} --answer" in worker.text(), what="the log asks")
         written = tasks.app.agents.answer(asked.id, "retry")
         assert written
-        assert asked.get(timeout=20) == "charged"
+        assert asked.get(timeout=60) == "charged"
         assert len(lines(own_redis, f"keys:{asked.id}")) == 2
         tasks.app.agents.answer(told.id, "result", {"receipt": 7})
-        assert told.get(timeout=20) == {"receipt": 7}
+        assert told.get(timeout=60) == {"receipt": 7}
         assert len(lines(own_redis, f"keys:{told.id}")) == 1
         for result in (retried, asked, told, failed):
             assert lines(own_redis, f"ended:{result.id}") == ["before"]
@@ -136,9 +136,9 @@ def test_a_sleep_outlives_worker_and_broker_without_a_slot_and_is_no_death_no_re
     with WorkerProcess(own_redis, app=APP, concurrency=1, environment=QUICK) as worker:
         worker.ready()
         sleepers = [tasks.sleeps.delay(4.0) for _ in range(20)]
-        eventually(lambda: parked(store, 20), 20, what="all are parked")
+        eventually(lambda: parked(store, 20), what="all are parked")
         # One slot, and it is free.
-        assert tasks.plain.delay(5).get(timeout=5) == 5
+        assert tasks.plain.delay(5).get(timeout=60) == 5
         assert {sleeper.state for sleeper in sleepers} <= {"PENDING", "STARTED"}
     own_redis.restart(kill=True)
     with WorkerProcess(own_redis, app=APP, concurrency=1, environment=QUICK):
@@ -156,20 +156,20 @@ def test_signals_before_and_after_a_wait_a_timeout_and_a_wake_by_hand(tasks: Any
     agents = tasks.app.agents
     early = tasks.waits.apply_async(("go",), task_id="early", countdown=1)
     agents.signal("early", "go", {"number": 1})
-    assert early.get(timeout=15) == {"number": 1}
+    assert early.get(timeout=60) == {"number": 1}
     late = tasks.waits.delay("go")
-    eventually(lambda: parked(store, 1), 15, what="it waits")
+    eventually(lambda: parked(store, 1), what="it waits")
     agents.signal(late.id, "go", [2])
-    assert late.get(timeout=15) == [2]
+    assert late.get(timeout=60) == [2]
     with pytest.raises(EventTimeoutError):
         tasks.waits.delay("go", 0.5).get(timeout=15)
     several = tasks.async_waits.apply_async(("go",), agent="waiter")
-    eventually(lambda: parked(store, 1), 15, what="it waits")
+    eventually(lambda: parked(store, 1), what="it waits")
     agent = tasks.app.agent("waiter")
     agent.signal("go", "a")
     agent.signal("go", "b")
-    assert several.get(timeout=15) == ["a", "b"]
+    assert several.get(timeout=60) == ["a", "b"]
     sleeper = tasks.sleeps.delay(86_400.0 * 30)
-    eventually(lambda: parked(store, 1), 15, what="it sleeps for a month")
+    eventually(lambda: parked(store, 1), what="it sleeps for a month")
     assert agents.wake_task(sleeper.id)
-    assert sleeper.get(timeout=15) == "woke"
+    assert sleeper.get(timeout=60) == "woke"

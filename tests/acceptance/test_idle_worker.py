@@ -35,7 +35,7 @@ def test_a_lone_worker_rests_and_is_awake_at_once(app: Any, own_redis: RedisServ
         def rests() -> bool:
             return any(json.loads(lane.load).get("rests_s") for lane in app.access.store.lanes("celery"))
 
-        eventually(rests, 10, what="it says that it rests")
+        eventually(rests, what="it says that it rests")
         before = scripts(client)
         threading.Event().wait(OVER_S)
         # A renewal and a look every 2.25 s, a claim every 3 s, a report and a look at lanes every 5 s: 1.6 a second.
@@ -46,4 +46,4 @@ def test_a_lone_worker_rests_and_is_awake_at_once(app: Any, own_redis: RedisServ
             def rested() -> list[bool]:
                 return [bool(json.loads(lane.load).get("rests_s")) for lane in app.access.store.lanes("celery")]
 
-            eventually(lambda: rested() == [False, False], 10, what="two of them report as often as all")
+            eventually(lambda: rested() == [False, False], what="two of them report as often as all")

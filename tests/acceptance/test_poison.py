@@ -106,7 +106,7 @@ def test_every_bad_payload_is_set_aside_with_the_right_reason_and_every_honest_o
     with WorkerProcess(own_redis, environment=environment, concurrency=4).ready() as worker:
         assert [result.get(timeout=60) for result in results] == honest
         dead = found(own_redis, 2 * len(rows))
-        assert call(app, "add", 1, 2).get(timeout=10) == 3
+        assert call(app, "add", 1, 2).get(timeout=60) == 3
         assert worker.text().count(" ready.") == 1, "the consumer never started anew"
 
     raw = {letter.stored.payload: letter.stored.reason for letter in dead if not letter.task}
@@ -163,13 +163,13 @@ def test_hostile_headers_and_bodies_are_set_aside_and_the_worker_goes_on(
         for raw in expected:
             own_redis.client().lpush("celery", raw)
             results.append(call(app, "echo", {"deep": [[[["in order"]]]] * 300}))
-        assert all(result.get(timeout=20)["deep"][0] == [[["in order"]]] for result in results)
+        assert all(result.get(timeout=60)["deep"][0] == [[["in order"]]] for result in results)
         dead = found(own_redis, len(expected))
         assert {letter.stored.payload: letter.stored.reason for letter in dead} == expected
         assert worker.text().count(" ready.") == 1
         # Whatever set them aside, the next look tells of each arrival.
         told = re.compile(r"new dead letters \(\w+\): (\d+)")
-        eventually(lambda: sum(map(int, told.findall(worker.text()))) == len(expected), 10)
+        eventually(lambda: sum(map(int, told.findall(worker.text()))) == len(expected))
 
 
 def test_who_waits_for_a_refused_call_gets_a_failure(
@@ -177,11 +177,11 @@ def test_who_waits_for_a_refused_call_gets_a_failure(
 ) -> None:
     with WorkerProcess(own_redis, environment=environment).ready():
         with pytest.raises(TypeError, match="missing 1 required"):
-            call(app, "add", 1).get(timeout=10)
+            call(app, "add", 1).get(timeout=60)
         with pytest.raises(TypeError, match="too many positional"):
-            call(app, "order", {"item": "tea", "quantity": 2}, 3).get(timeout=10)
+            call(app, "order", {"item": "tea", "quantity": 2}, 3).get(timeout=60)
         with pytest.raises(NotRegistered):
-            call(app, "no_such_task").get(timeout=20)
+            call(app, "no_such_task").get(timeout=60)
         reasons = [letter.stored.reason for letter in found(own_redis, 3)]
     assert sorted(reasons) == ["unknown_task", "wrong_arguments", "wrong_arguments"]
 
@@ -191,16 +191,16 @@ def test_arguments_a_model_refuses_are_poison_and_a_task_s_own_mistake_is_not(
     app: Any, own_redis: RedisServer, environment: dict[str, str], pool: str
 ) -> None:
     with WorkerProcess(own_redis, pool=pool, environment=environment).ready():
-        assert call(app, "order", {"item": "tea", "quantity": 2}).get(timeout=10) == "tea"
+        assert call(app, "order", {"item": "tea", "quantity": 2}).get(timeout=60) == "tea"
         own = call(app, "order", {"item": "tea", "quantity": 0})
         refused = call(app, "order", {"item": "tea", "quantity": "many"})
         for failed in (own, refused):
-            eventually(lambda failed=failed: failed.state == "FAILURE", 10)
+            eventually(lambda failed=failed: failed.state == "FAILURE")
         (letter,) = found(own_redis, 1)
         assert (letter.task_id, letter.stored.reason) == (refused.id, "wrong_schema")
         assert "validation error" in letter.stored.traceback
         assert letter.call == ([{"item": "tea", "quantity": "many"}], {})
-        eventually(lambda: own_redis.client().keys("*inflight*") == [], 10)
+        eventually(lambda: own_redis.client().keys("*inflight*") == [])
 
 
 def test_an_unknown_task_waits_for_a_worker_that_knows_it(
@@ -209,7 +209,7 @@ def test_an_unknown_task_waits_for_a_worker_that_knows_it(
     patient = {**environment, "HIVE_DEAD_UNKNOWN_TASK_GRACE_S": "60"}
     with WorkerProcess(own_redis, environment=patient).ready() as old:
         result = call(app, "newcomer", 41)
-        eventually(lambda: own_redis.client().zcard("{celery}:hive:scheduled") == 1, 10)
+        eventually(lambda: own_redis.client().zcard("{celery}:hive:scheduled") == 1)
         with WorkerProcess(own_redis, environment={**patient, "DELIVERY_NEWCOMER": "1"}).ready():
             assert old.process.poll() is None
             assert result.get(timeout=30) == 42
@@ -225,7 +225,7 @@ def test_what_ends_its_pool_child_three_times_is_shown_with_every_delivery(
         killer = call(app, task)
         neighbours = [call(app, "add", n, 1) for n in range(20)]
         found(own_redis, 1)
-        assert [result.get(timeout=20) for result in neighbours] == list(range(1, 21))
+        assert [result.get(timeout=60) for result in neighbours] == list(range(1, 21))
         assert traces(own_redis).count(killer.id) == 3
         shown = json.loads(hive("show", killer.id, "--json", server=own_redis))
         assert (shown["reason"], shown["task_id"]) == ("max_deliveries", killer.id)

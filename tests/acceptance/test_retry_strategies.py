@@ -41,7 +41,7 @@ class Worker:
 
     def close(self) -> None:
         self.process.terminate()
-        self.process.wait(30)
+        self.process.wait(60)
 
     def call(self, name: str, *args: Any) -> Any:
         return self.app.tasks[name].delay(*args)
@@ -73,13 +73,13 @@ def test_the_cause_decides_whether_a_task_is_tried_again(worker: Worker, kind: s
     exhausted = worker.call(f"quick{kind}", "network", 9)
     refused = worker.call(f"quick{kind}", "validation", 1)
 
-    assert network.get(timeout=15) == "done after 2"
+    assert network.get(timeout=60) == "done after 2"
     with pytest.raises(ConnectionResetError):
-        exhausted.get(timeout=15)
+        exhausted.get(timeout=60)
     assert len(worker.attempts(exhausted)) == 3
     assert "no retry, cause network: 2 retries are used up" in exhausted.traceback
     with pytest.raises(ValueError):
-        refused.get(timeout=15)
+        refused.get(timeout=60)
     assert len(worker.attempts(refused)) == 1
     assert "no retry, cause validation" in refused.traceback
 
@@ -88,11 +88,11 @@ def test_the_cause_decides_whether_a_task_is_tried_again(worker: Worker, kind: s
 def test_what_the_other_side_asks_for_is_waited(worker: Worker, kind: str) -> None:
     slow, throttled = worker.call(f"slow{kind}", "network", 2), worker.call(f"slow{kind}", "throttled", 1)
 
-    assert slow.get(timeout=15) == "done after 2"
+    assert slow.get(timeout=60) == "done after 2"
     (first, _), (second, _), (third, _) = worker.attempts(slow)
     assert second - first >= 0.39
     assert third - second >= 0.79
-    assert throttled.get(timeout=15) == "done after 1"
+    assert throttled.get(timeout=60) == "done after 1"
     (first, _), (second, _) = worker.attempts(throttled)
     assert second - first >= ThrottledError.retry_after - 0.01
 
@@ -102,13 +102,13 @@ def test_poison_and_kept_failures_are_dead_letters_with_their_cause(worker: Work
     exhausted, poison = worker.call(f"kept{kind}", "bug", 9), worker.call(f"kept{kind}", "stock", 9)
 
     with pytest.raises(KeyError):
-        exhausted.get(timeout=15)
+        exhausted.get(timeout=60)
     with pytest.raises(Exception, match="stock"):
-        poison.get(timeout=15)
+        poison.get(timeout=60)
     assert len(worker.attempts(poison)) == 1
     letters = DeadLetters(worker.app.access.store, [worker.queue])
     # The failure is told first.
-    eventually(lambda: {exhausted.id, poison.id} <= {letter.task_id for letter in letters.find()}, 5)
+    eventually(lambda: {exhausted.id, poison.id} <= {letter.task_id for letter in letters.find()})
     found = {letter.task_id: letter.stored for letter in letters.find()}
     assert found[exhausted.id].reason == "retries_exhausted"
     assert found[exhausted.id].cause.startswith("bug: KeyError")
@@ -128,7 +128,7 @@ def test_adaptive_stores_what_became_of_its_retries_for_the_fleet(worker: Worker
         done = sum(count for name, count in counts.items() if name.endswith(":done"))
         return done, sum(counts.values()) - done
 
-    eventually(lambda: counted() == (1, 3), 10, what="outcomes")
+    eventually(lambda: counted() == (1, 3), what="outcomes")
 
 
 def test_retries_keep_to_the_budget_of_their_dependency(worker: Worker) -> None:
@@ -147,17 +147,17 @@ def test_failures_of_a_dependency_wait_together_and_go_on_at_their_pace(worker: 
     results = [worker.call("calls") for _ in range(40)]
     store = worker.app.access.store
     stock = f"stock-{worker.queue}"
-    eventually(lambda: store.held_retries(stock) == 39, 20, what="held")
+    eventually(lambda: store.held_retries(stock) == 39, what="held")
 
     def calls() -> list[tuple[float, str]]:
         return [tuple(json.loads(line)) for line in worker.client.lrange(f"{worker.queue}:calls", 0, -1)]
 
-    eventually(lambda: len(calls()) >= 43, 20, what="probes")
+    eventually(lambda: len(calls()) >= 43, what="probes")
     tried = Counter(id_ for _, id_ in calls())
     assert sum(count > 1 for count in tried.values()) == 1, "one of them probes"
     worker.client.set(f"{worker.queue}:up", 1)
     for result in results:
-        result.get(timeout=20)
+        result.get(timeout=60)
 
     done = sorted({id_: at for at, id_ in calls()}.values())
     assert store.held_retries(stock) == 0
@@ -178,7 +178,7 @@ def test_every_failure_is_told_with_its_cause_and_the_grounds_of_what_follows(wo
                     drained.drain_events(timeout=0.2)
                 return len([event for event in events if event["uuid"] == result.id]) == 3
 
-            eventually(told, 15, what="events")
+            eventually(told, what="events")
     mine = [event for event in events if event["uuid"] == result.id]
     assert [(event["cause"], event["retries"]) for event in mine] == [("network", n) for n in range(3)]
     assert mine[0]["delay_s"] <= 0.1
@@ -188,6 +188,6 @@ def test_every_failure_is_told_with_its_cause_and_the_grounds_of_what_follows(wo
 
 def test_celerys_own_retries_come_first(worker: Worker) -> None:
     with pytest.raises(KeyError, match="1"):
-        worker.call("by_hand").get(timeout=15)
+        worker.call("by_hand").get(timeout=60)
     with pytest.raises(KeyError, match="1"):
-        worker.call("autoretried").get(timeout=15)
+        worker.call("autoretried").get(timeout=60)

@@ -21,7 +21,7 @@ ADD = "tests.support.delivery_app.echo"
 @pytest.fixture
 def replica(own_redis: RedisServer) -> Iterator[RedisServer]:
     server = RedisServer(arguments=["--replicaof", "127.0.0.1", str(own_redis.port)]).start()
-    eventually(lambda: server.client().info("replication")["master_link_status"] == "up", 20)
+    eventually(lambda: server.client().info("replication")["master_link_status"] == "up")
     yield server
     server.close()
 
@@ -38,10 +38,10 @@ def sentinel(own_redis: RedisServer, replica: RedisServer, tmp_path: Path) -> It
     with (tmp_path / "sentinel.log").open("wb") as log:
         process = subprocess.Popen([server_binary(), str(configuration), "--sentinel"], stdout=log, stderr=log)
     text = (tmp_path / "sentinel.log").read_text
-    eventually(lambda: f"slave 127.0.0.1:{replica.port}" in text(), 20, what="the sentinel knows the replica")
+    eventually(lambda: f"slave 127.0.0.1:{replica.port}" in text(), what="the sentinel knows the replica")
     yield port
     process.terminate()
-    process.wait(10)
+    process.wait(60)
 
 
 def test_after_a_failover_the_worker_consumes_from_the_new_master(own_redis: RedisServer, sentinel: int) -> None:
@@ -51,16 +51,16 @@ def test_after_a_failover_the_worker_consumes_from_the_new_master(own_redis: Red
     app.conf.broker_transport_options = {**app.conf.broker_transport_options, **named}
     app.conf.result_backend_transport_options = named
     with WorkerProcess(own_redis, url=url, environment={"DELIVERY_MASTER": "agents"}).ready():
-        assert [app.send_task(ADD, (n,)).get(timeout=20) for n in range(5)] == list(range(5))
+        assert [app.send_task(ADD, (n,)).get(timeout=60) for n in range(5)] == list(range(5))
         own_redis.stop(kill=True)
 
         def again() -> bool:
             """Publish once the new master takes it; a try may meet the old one."""
             try:
-                return bool(app.send_task(ADD, (7,)).get(timeout=5) == 7)
+                return bool(app.send_task(ADD, (7,)).get(timeout=10) == 7)
             except (OperationalError, NoResultError, *app.backend.connection_errors):
                 return False
 
-        eventually(again, 60, every_s=0.5, what="a task and its result over the new master")
-        assert [app.send_task(ADD, (n,)).get(timeout=20) for n in range(5)] == list(range(5))
+        eventually(again, 120, every_s=0.5, what="a task and its result over the new master")
+        assert [app.send_task(ADD, (n,)).get(timeout=60) for n in range(5)] == list(range(5))
     app.close()

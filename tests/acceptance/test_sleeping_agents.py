@@ -78,7 +78,7 @@ def test_a_message_wakes_an_agent_where_it_was_or_waits_if_its_policy_says_so(
     tasks: Any, worker: WorkerProcess
 ) -> None:
     agent, deaf = tasks.app.agent("reviewer-7"), tasks.app.agent("deaf")
-    assert tasks.plain.apply_async((1,), agent="reviewer-7").get(timeout=15) == 1
+    assert tasks.plain.apply_async((1,), agent="reviewer-7").get(timeout=60) == 1
     agent.save({"notes": [1, 2]})
     agent.sleep()
     assert agent.state is AgentState.SLEEPING
@@ -86,22 +86,22 @@ def test_a_message_wakes_an_agent_where_it_was_or_waits_if_its_policy_says_so(
         agent.sleep()
     newest = tasks.app.checkpoints.read("reviewer-7")
     assert (newest.kind, newest.state) == ("pre-sleep", {"notes": [1, 2]})
-    assert tasks.plain.apply_async((2,), agent="reviewer-7").get(timeout=15) == 2
+    assert tasks.plain.apply_async((2,), agent="reviewer-7").get(timeout=60) == 2
     assert (agent.state, agent.load(), agent.record.reason) == (AgentState.AWAKE, {"notes": [1, 2]}, "a message")
     assert tasks.app.access.store.agent_seen("reviewer-7").wakes_on_message is None, "the settings say so"
     deaf.follow(SleepPolicy(wakes_on_message=False))
     deaf.sleep()
     results = [tasks.plain.apply_async((number,), agent="deaf") for number in range(5)]
-    eventually(lambda: waiting(tasks, "deaf") == 5, 15, what="all wait")
+    eventually(lambda: waiting(tasks, "deaf") == 5, what="all wait")
     store = tasks.app.access.store
     figures = observe_queue(store, "celery")
     assert (figures.in_flight, figures.parked, deaf.state) == (0, 5, AgentState.SLEEPING)
     # What waits for one agent is in nobody's way.
-    assert tasks.plain.delay("other").get(timeout=15) == "other"
+    assert tasks.plain.delay("other").get(timeout=60) == "other"
     deaf.wake()
-    assert [result.get(timeout=15) for result in results] == list(range(5))
+    assert [result.get(timeout=60) for result in results] == list(range(5))
     assert store.stats("celery").counters.get("deaths", 0) == 0
-    eventually(lambda: not deaf.record.running and waiting(tasks, "deaf") == 0, 10, what="nothing is left behind")
+    eventually(lambda: not deaf.record.running and waiting(tasks, "deaf") == 0, what="nothing is left behind")
 
 
 def test_without_a_policy_of_its_own_the_settings_say_whether_a_message_wakes_an_agent(
@@ -116,7 +116,7 @@ def test_without_a_policy_of_its_own_the_settings_say_whether_a_message_wakes_an
             message_id="m", where="q c 1",
         )  # fmt: skip
         assert AgentGuard(app, app.agents.sleeper).ask(call).answer is Answer.WAIT
-        eventually(lambda agent=agent, state=state: agent.state is state, 10, what=state)
+        eventually(lambda agent=agent, state=state: agent.state is state, what=state)
         app.close()
 
 
@@ -125,25 +125,25 @@ def test_sleep_waits_for_what_runs_and_hands_durable_work_back_at_its_next_step(
 ) -> None:
     agent = tasks.app.agent("busy")
     short = tasks.slow.apply_async((1.0,), agent="busy")
-    eventually(lambda: count(server, "slow") == 1, 15, what="it runs")
+    eventually(lambda: count(server, "slow") == 1, what="it runs")
     with pytest.raises(NotDrainedError):
         agent.sleep(drain_s=0.1)
     assert agent.state is AgentState.AWAKE
     assert "did not end in time" in agent.record.failure
     agent.sleep()
     assert count(server, "slow-ended") == 1
-    assert short.get(timeout=5) == "slow"
+    assert short.get(timeout=60) == "slow"
     agent.wake()
     long = tasks.steps.apply_async((20, 0.1), agent="busy")
-    eventually(lambda: count(server, f"ended:{long.id}") >= 2, 15, what="under way")
+    eventually(lambda: count(server, f"ended:{long.id}") >= 2, what="under way")
     agent.follow(SleepPolicy(wakes_on_message=False))
     agent.sleep()
     done = count(server, f"ended:{long.id}")
     assert done < 20
-    eventually(lambda: waiting(tasks, "busy") == 1, 10, what="its work is parked")
+    eventually(lambda: waiting(tasks, "busy") == 1, what="its work is parked")
     assert tasks.app.access.store.stats("celery").in_flight == 0
     agent.wake()
-    assert long.get(timeout=20) == sum(number * number for number in range(20))
+    assert long.get(timeout=60) == sum(number * number for number in range(20))
     assert count(server, f"begun:{long.id}") == 20
 
 
@@ -153,12 +153,12 @@ def test_no_process_that_dies_on_the_way_leaves_an_agent_behind(tasks: Any, work
     seen = store.agent_seen("stuck")
     store.agent_move("stuck", seen.token, AgentState.PREPARING_WAKE, by="a process that dies", term_s=1.0)
     # It comes while somebody seems to wake the agent, and finds out by itself that nobody does.
-    assert tasks.plain.apply_async((1,), agent="stuck").get(timeout=15) == 1
+    assert tasks.plain.apply_async((1,), agent="stuck").get(timeout=60) == 1
     assert agent.state is AgentState.AWAKE
     assert "its process died" in agent.record.failure
     seen = store.agent_seen("stuck")
     store.agent_move("stuck", seen.token, AgentState.PREPARING_SLEEP, by="a process that dies", term_s=0.5)
-    assert tasks.plain.apply_async((2,), agent="stuck").get(timeout=15) == 2
+    assert tasks.plain.apply_async((2,), agent="stuck").get(timeout=60) == 2
     # A process that was only slow finds its move refused.
     with pytest.raises(AgentStateError):
         tasks.app.agents.sleeper._follow("stuck", seen, AgentEvent.SLEEP)
@@ -170,14 +170,14 @@ def test_an_agent_without_its_state_is_an_error_that_somebody_must_settle(tasks:
     agent.sleep()
     tasks.app.checkpoints.forget("lost")
     result = tasks.plain.apply_async((1,), agent="lost")
-    eventually(lambda: agent.state is AgentState.ERROR, 15, what="it cannot be woken")
-    eventually(lambda: waiting(tasks, "lost") == 1, 10, what="its message waits")
+    eventually(lambda: agent.state is AgentState.ERROR, what="it cannot be woken")
+    eventually(lambda: waiting(tasks, "lost") == 1, what="its message waits")
     assert "has none" in agent.record.failure
     with pytest.raises(HiveError):
         agent.wake()
     assert agent.state is AgentState.ERROR
     agent.reset()
-    assert result.get(timeout=15) == 1
+    assert result.get(timeout=60) == 1
     agent.forget()
     assert agent.record is None
 
@@ -197,7 +197,7 @@ def test_a_consolidation_that_fails_or_is_overtaken_never_keeps_an_agent_asleep(
         fail_to_consolidate(agent)
     assert (agent.state, agent.record.failure) == (AgentState.SLEEPING, "consolidation: no")
     with agent.consolidating():
-        assert tasks.plain.apply_async((1,), agent="dreamer").get(timeout=15) == 1
+        assert tasks.plain.apply_async((1,), agent="dreamer").get(timeout=60) == 1
         assert agent.state is AgentState.AWAKE
     assert agent.state is AgentState.AWAKE
 
@@ -211,7 +211,7 @@ def test_windows_and_idleness_are_seen_to_by_a_round_that_anybody_may_do(tasks: 
     by_window.follow(SleepPolicy(windows=(always,)))
     assert store.agent_enter("occupied", "m", "celery c 1").done
     # Rounds until it has been idle for a millisecond.
-    eventually(lambda: "idle" in tasks.app.agents.keep(), 5, what="the idle agent was seen")
+    eventually(lambda: "idle" in tasks.app.agents.keep(), what="the idle agent was seen")
     assert idle.state is AgentState.SLEEPING
     # The window leaves an agent awake whose last message is not a minute ago.
     assert by_window.state is AgentState.AWAKE
@@ -228,9 +228,9 @@ def test_what_beat_sends_does_the_round_in_a_worker(tasks: Any) -> None:
     agent.follow(SleepPolicy(idle_s=0.001))
 
     def rounds() -> Any:
-        return tasks.app.tasks[KEEP_TASK].delay().get(timeout=15)
+        return tasks.app.tasks[KEEP_TASK].delay().get(timeout=60)
 
-    assert "idle for" in eventually(lambda: rounds().get("kept-by-beat"), 15, what="it was seen to")
+    assert "idle for" in eventually(lambda: rounds().get("kept-by-beat"), what="it was seen to")
     assert agent.state is AgentState.SLEEPING
 
 
@@ -242,7 +242,7 @@ def hive(*words: str) -> str:
 def test_an_operator_sees_agents_puts_them_to_sleep_wakes_them_and_signals(tasks: Any, worker: WorkerProcess) -> None:
     app = ("-A", f"{APP}:app")
     tasks.app.agent("shown").save({"a": 1})
-    assert tasks.plain.apply_async((1,), agent="shown").get(timeout=15) == 1
+    assert tasks.plain.apply_async((1,), agent="shown").get(timeout=60) == 1
     assert hive("sleep", "shown", *app) == "agent shown sleeps\n"
     told = {one["name"]: one for one in json.loads(hive("agents", "--json", *app))}["shown"]
     assert (told["state"], told["reason"], told["waiting"]) == ("sleeping", "by hand", 0)
@@ -250,9 +250,9 @@ def test_an_operator_sees_agents_puts_them_to_sleep_wakes_them_and_signals(tasks
     assert "no 'sleep' there" in hive("sleep", "shown", *app)
     assert hive("wake", "shown", *app) == "agent shown is awake\n"
     result = tasks.waits.apply_async(("go",), agent="shown")
-    eventually(lambda: tasks.app.access.store.parked_run(result.id), 15, what="it waits")
+    eventually(lambda: tasks.app.access.store.parked_run(result.id), what="it waits")
     assert hive("wake", result.id, "--event", "go", "--value", "[1]", *app).endswith("woken\n")
-    assert result.get(timeout=15) == [1]
+    assert result.get(timeout=60) == [1]
     assert "no parked task" in hive("wake", "nobody", *app)
     assert "no agent 'shwon'" in hive("sleep", "shwon", *app)
     assert tasks.app.access.store.agent("shwon") is None, "a slip makes no agent"

@@ -44,7 +44,7 @@ def port(tmp_path: Path, own_redis: RedisServer) -> Iterator[int]:
     for worker in workers:
         worker.terminate()
     for worker in workers:
-        worker.wait(30)
+        worker.wait(60)
     print((tmp_path / "log").read_text())
 
 

@@ -61,7 +61,7 @@ def start(directory: Path) -> Iterator[Start]:
     for worker in workers:
         worker.terminate()
     for worker in workers:
-        worker.wait(30)
+        worker.wait(60)
     print((directory / "log").read_text())
 
 

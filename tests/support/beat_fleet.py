@@ -95,7 +95,7 @@ class BeatFleet:
         for beat in self.beats:
             beat.process.send_signal(signal.SIGCONT)
             beat.process.kill()
-            beat.process.wait(10)
+            beat.process.wait(60)
             beat.proxy.stop()
 
     def leader(self) -> Term:
@@ -158,7 +158,7 @@ class BeatFleet:
         elif fault is Fault.CUT_OFF:
             beat.proxy.heal()
         else:
-            beat.process.wait(10)
+            beat.process.wait(60)
             self._start(beat)
             asked = beat.proxy.commands["EVALSHA"]
             eventually(lambda: beat.proxy.commands["EVALSHA"] > asked, 60, what="the new beat asks")

@@ -68,17 +68,17 @@ class BreakerFleet:
 
     def __enter__(self) -> Self:
         eventually(lambda: len(list(self.folder.glob("*.log"))) == len(self.processes), 60, what="all call")
-        eventually(lambda: self.store.breaker(NAME), 10, what="one has reported")
+        eventually(lambda: self.store.breaker(NAME), what="one has reported")
         return self
 
     def __exit__(self, *error: object) -> None:
         self.control[STOP] = 1
         for process in self.processes:
             try:
-                process.wait(10)
+                process.wait(60)
             except subprocess.TimeoutExpired:
                 process.kill()
-                process.wait(10)
+                process.wait(60)
 
     @property
     def record(self) -> BreakerRecord:
@@ -110,11 +110,11 @@ class BreakerFleet:
         half_open = eventually(lambda: self.record if self.record.probes_out else None, 30, what="a probe is out")
         generation = half_open.view.generation
         hanging = (generation, "hangs")
-        process_id = eventually(lambda: next((line[1] for line in self.lines() if line[2:] == hanging), None), 10)
+        process_id = eventually(lambda: next((line[1] for line in self.lines() if line[2:] == hanging), None))
         for place, process in enumerate(self.processes):
             if process.pid == process_id:
                 process.kill()
-                process.wait(10)
+                process.wait(60)
                 self.seen.killed[generation] += 1
                 (self.folder / f"{process_id}.log").rename(self.folder / f"{process_id}.killed")
                 self.processes[place] = self._start()

@@ -8,7 +8,7 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-def eventually(condition: Callable[[], T], timeout_s: float = 10.0, every_s: float = 0.02, what: str = "") -> T:
+def eventually(condition: Callable[[], T], timeout_s: float = 60.0, every_s: float = 0.02, what: str = "") -> T:
     """Return the first true value of ``condition``; fail with what was seen last after ``timeout_s``."""
     pause = threading.Event()
     deadline = time.monotonic() + timeout_s

@@ -102,7 +102,7 @@ class HiveHome:
         for process in left:
             process.kill()
         for started in self._started:
-            started.wait(10)
+            started.wait(60)
             if started.stdout is not None:
                 started.stdout.close()
         assert not left, f"left behind: {left}"

@@ -41,7 +41,7 @@ class ModelServer:
     def __exit__(self, *_: object) -> None:
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join(5)
+        self._thread.join(60)
 
     def _handler(server) -> type[BaseHTTPRequestHandler]:  # noqa: N805 - two selves meet here
         class Handler(BaseHTTPRequestHandler):

@@ -103,7 +103,7 @@ class RedisServer:
         if self.process is None:
             return
         (self.process.kill if kill else self.process.terminate)()
-        self.process.wait(10)
+        self.process.wait(60)
         self.process = None
 
     def restart(self, *, kill: bool = False) -> None:

@@ -57,7 +57,7 @@ class WorkerProcess:
 
     def ready(self) -> "WorkerProcess":
         """Return once it consumes."""
-        eventually(lambda: " ready." in self.text() or self._fail(), 20, what="worker ready")
+        eventually(lambda: " ready." in self.text() or self._fail(), what="worker ready")
         return self
 
     def _fail(self) -> bool:
@@ -73,7 +73,7 @@ class WorkerProcess:
         """Kill it and its pool children at once, as a machine that dies does."""
         if self.process.poll() is None:
             os.killpg(self.process.pid, signal.SIGKILL)
-        self.process.wait(10)
+        self.process.wait(60)
 
     def signal(self, number: int) -> None:
         """Send a signal to the main process."""

@@ -34,11 +34,11 @@ def listening(app: Any, kind: str) -> Iterator[list[dict[str, Any]]]:
     listener = threading.Thread(target=listen)
     listener.start()
     try:
-        assert listened.wait(10)
+        assert listened.wait(60)
         yield events
     finally:
         receivers[0].should_stop = True
-        listener.join(10)
+        listener.join(60)
 
 
 def test_damage_is_an_event(hive_home: HiveHome, redis_server: RedisServer) -> None:

@@ -53,14 +53,14 @@ def test_all_processes_refuse_what_one_found_failing_and_pass_what_one_probe_fou
     with other:
         pass
     fail(one)
-    eventually(lambda: other.status.state is BreakerState.OPEN, 3, what="the other process learns of it")
+    eventually(lambda: other.status.state is BreakerState.OPEN, what="the other process learns of it")
     with pytest.raises(BreakerOpenError) as refused, other:
         raise AssertionError("the body of a refused block runs")
     assert refused.value.name == name
     assert 0 < refused.value.retry_after_s <= rules.open_s
-    eventually(lambda: _probed(one), 5, what="a probe was given and answered")
+    eventually(lambda: _probed(one), what="a probe was given and answered")
     assert one.status.state is BreakerState.CLOSED
-    eventually(lambda: other.status.state is BreakerState.CLOSED, 3)
+    eventually(lambda: other.status.state is BreakerState.CLOSED)
     with other:
         pass
 
@@ -94,10 +94,10 @@ def test_functions_and_coroutines_run_within_it_many_at_once(apps: list[Hive], n
     ended = asyncio.run(together())
     assert [str(value) for value in ended[1::2]] == ["plain"] * 5
     assert all(isinstance(value, TimeoutError) for value in ended[::2])
-    record = eventually(lambda: _reported(apps[0], name, 20), 3)
+    record = eventually(lambda: _reported(apps[0], name, 20))
     # A failure within two breakers of the same name counts for both.
     assert (record.failed_total, record.answered_total) == (10, 10)
-    eventually(lambda: isinstance(_failure(plain), BreakerOpenError), 3, what="half of the calls and more failed")
+    eventually(lambda: isinstance(_failure(plain), BreakerOpenError), what="half of the calls and more failed")
     with pytest.raises(BreakerOpenError):
         asyncio.run(coroutine(fails=False))
 
@@ -122,15 +122,15 @@ def test_a_callers_own_mistakes_open_nothing_unless_the_user_says_so(apps: list[
     strict = apps[0].breaker(name, counts_as_failure=lambda error: isinstance(error, KeyError))
     fail(strict, ConnectionError("not counted here"))
     fail(strict, KeyError("counted here"))
-    eventually(lambda: strict.status.state is BreakerState.OPEN, 3)
+    eventually(lambda: strict.status.state is BreakerState.OPEN)
 
 
 def test_what_began_before_a_breaker_opened_says_nothing_about_the_time_after(apps: list[Hive], name: str) -> None:
     breaker, circuit = apps[0].breaker(name, RULES), apps[0].circuits.circuit(name)
     late = [circuit.allow() for _ in range(10)]
     apps[0].access.store.breaker_force(name, BreakerState.OPEN, for_s=0)
-    eventually(lambda: circuit.report().state is BreakerState.OPEN, 3)
-    eventually(lambda: _probed(breaker), 5)
+    eventually(lambda: circuit.report().state is BreakerState.OPEN)
+    eventually(lambda: _probed(breaker))
     for permit in late:
         circuit.end(permit, breaker._judge(ConnectionError("late")))
     circuit.report()
@@ -148,14 +148,14 @@ def test_while_the_broker_is_away_the_process_decides_alone_and_says_so_once(
         pass
     assert breaker.status.source == "broker"
     own_redis.stop(kill=True)
-    eventually(lambda: breaker.status.source == "local", 5)
+    eventually(lambda: breaker.status.source == "local")
     assert app.circuits.local_count == 1
     fail(breaker)
-    eventually(lambda: breaker.status.state is BreakerState.OPEN, 3)
-    eventually(lambda: _probed(breaker), 5, what="its own probe")
+    eventually(lambda: breaker.status.state is BreakerState.OPEN)
+    eventually(lambda: _probed(breaker), what="its own probe")
     assert breaker.status.state is BreakerState.CLOSED
     own_redis.start()
-    eventually(lambda: breaker.status.source == "broker", 5)
+    eventually(lambda: breaker.status.source == "broker")
     app.circuits.stop()
     said = [record.message for record in caplog.records]
     assert sum("decides alone" in message for message in said) == 1
@@ -195,7 +195,7 @@ def test_a_forked_child_reports_for_itself(apps: list[Hive], name: str) -> None:
         finally:
             os._exit(0)
     os.waitpid(child, 0)
-    eventually(lambda: breaker.status.state is BreakerState.OPEN, 3, what="the parent learns of the child's failures")
+    eventually(lambda: breaker.status.state is BreakerState.OPEN, what="the parent learns of the child's failures")
 
 
 def test_rules_of_one_dependency_come_from_the_settings(redis_server: RedisServer, name: str) -> None:
@@ -217,14 +217,14 @@ def test_an_operator_opens_and_closes_by_hand(apps: list[Hive], name: str, redis
     apps[0].circuits.run_once()
     assert "did you mean" in guards("open", f"{name}x", server=redis_server, expect=2)
     assert json.loads(guards("open", name, "--json", server=redis_server))["state"] == "open"
-    eventually(lambda: breaker.status.state is BreakerState.OPEN, 3)
+    eventually(lambda: breaker.status.state is BreakerState.OPEN)
     # Opened for good: no probe is given, whatever the time.
-    eventually(lambda: breaker.status.retry_after_s > 0, 1)
+    eventually(lambda: breaker.status.retry_after_s > 0)
     assert not _probed(breaker)
     listed = json.loads(guards("list", "--json", server=redis_server))["breakers"]
     assert [(one["state"], one["probed_in_s"]) for one in listed if one["name"] == name] == [("open", None)]
     guards("close", name, server=redis_server)
-    eventually(lambda: _probed(breaker), 3)
+    eventually(lambda: _probed(breaker))
 
 
 def guards(*arguments: str, server: RedisServer, expect: int = 0) -> str:

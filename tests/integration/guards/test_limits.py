@@ -131,7 +131,7 @@ def test_while_the_broker_is_away_a_process_grants_a_fraction_or_nothing_and_say
                 limiter.release(answer)
         limiter.release(first)
         own_redis.start()
-        eventually(lambda: isinstance(limiter.reserve(limits[:1], {}), Reservation) and "is back" in caplog.text, 10)
+        eventually(lambda: isinstance(limiter.reserve(limits[:1], {}), Reservation) and "is back" in caplog.text)
     limiter.places.stop()
     assert caplog.text.count("the broker is away") == 1
     assert ("0.1 of every limit" if granted else "nothing") in caplog.text
@@ -186,8 +186,8 @@ def test_a_retry_does_not_run_in_the_place_that_its_last_attempt_gives_back(app:
     # The retry was published before its worker heard that the first attempt has ended.
     assert guard.ask(retry).answer is Answer.WAIT
     guard.ended(first, ConnectionError())
-    eventually(lambda: guard.ask(retry).answer is Answer.RUN, 5)
+    eventually(lambda: guard.ask(retry).answer is Answer.RUN)
     guard.ended(first, ConnectionError())
     assert guard.ask(other).answer is Answer.WAIT
     guard.ended(retry, None)
-    eventually(lambda: guard.ask(other).answer is Answer.RUN, 5)
+    eventually(lambda: guard.ask(other).answer is Answer.RUN)

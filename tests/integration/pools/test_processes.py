@@ -41,5 +41,5 @@ def test_processes_are_workers_of_their_own_and_one_that_dies_comes_back(
         eventually(lambda: pools().get("domain_expert-1", {"pid": victim})["pid"] != victim, 30, what="its successor")
     finally:
         process.send_signal(signal.SIGTERM)
-        assert process.wait(20) == 0
+        assert process.wait(60) == 0
     assert pools() == {}

@@ -71,7 +71,7 @@ def test_a_scaler_that_froze_and_was_overtaken_changes_nothing(
     assert second.run_once() is None
     old = first.term
     # The first one freezes: its clock stands still. Its time is over, and the second one leads.
-    eventually(second.run_once, 10, what="the other leads")
+    eventually(second.run_once, what="the other leads")
     assert other.orders == [{TYPE: 1}]
     _publish(app, 200)
     # It is back, and takes itself for the leader still. What it decides is refused before it is carried out.
@@ -117,9 +117,9 @@ def test_what_an_actuator_cannot_do_is_ordered_again(
     command = Command(f"{sys.executable} {script} type={{agent_type}} {{workers}}")
     scaler = FleetScaler(app, [app.agent_types[TYPE]], command)
     app.access.store.override_size(TYPE, 6)
-    eventually(lambda: scaler.run_once() and told.exists() and told.read_text().count("\n") > 2, 20)
+    eventually(lambda: scaler.run_once() and told.exists() and told.read_text().count("\n") > 2)
     ready.touch()
-    eventually(lambda: scaler.run_once() and scaler._ordered.get(TYPE) == 3, 20, what="the command has succeeded")
+    eventually(lambda: scaler.run_once() and scaler._ordered.get(TYPE) == 3, what="the command has succeeded")
     count = told.read_text().count("\n")
     assert set(told.read_text().splitlines()) == {f"type={TYPE} 3"}
     for _ in range(5):

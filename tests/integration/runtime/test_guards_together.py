@@ -49,7 +49,7 @@ def test_a_call_whose_fallback_has_no_value_waits_for_its_keys_turn_as_well(app:
     app.access.store.breaker_force("model", BreakerState.OPEN)
     with start_worker(app, pool="threads", concurrency=1, perform_ping_check=False):
         asks.delay("large")
-        eventually(lambda: scheduled(app), 10)
+        eventually(lambda: scheduled(app))
         (record,) = scheduled(app)
     assert record.startswith(b"0;large;1:")
 
@@ -84,9 +84,9 @@ def test_a_guard_that_fails_refuses_its_task_gives_back_and_leaves_the_worker_al
     with start_worker(app, pool="threads", concurrency=2, perform_ping_check=False):
         failed = one.delay()
         with pytest.raises(GuardRefusedError, match="no rule for one"):
-            failed.get(timeout=10)
+            failed.get(timeout=60)
         # What was given to the first, the other has; the worker's lease on it would keep it otherwise.
-        assert other.delay().get(timeout=10) == "ran"
+        assert other.delay().get(timeout=60) == "ran"
 
 
 def letters(app: Hive) -> list[Any]:
@@ -106,7 +106,7 @@ def test_who_reads_a_failure_finds_its_letter(app: Hive, monkeypatch: pytest.Mon
     with start_worker(app, pool="threads", concurrency=1, perform_ping_check=False):
         result = gives_up_alone.delay()
         with pytest.raises(KeyError):
-            result.get(timeout=10)
+            result.get(timeout=60)
         (letter,) = letters(app)
     assert letter.task_id == result.id
     assert letter.stored.reason == "retries_exhausted"
@@ -127,7 +127,7 @@ def test_what_a_task_condemns_becomes_a_letter_once_all_were_told(app: Hive) -> 
 
     with start_worker(app, pool="threads", concurrency=1, perform_ping_check=False):
         result = gives_up.apply_async(link_error=note.s())
-        eventually(lambda: letters(app), 10)
+        eventually(lambda: letters(app))
     # A worker that dies after the failure was recorded leaves its message to the next: nobody is left untold.
     assert seen == [("FAILURE", "KeyError", 0)]
     assert [letter.task_id for letter in letters(app)] == [result.id]

@@ -52,7 +52,7 @@ class Crowd:
     def present(self, steps: list[Callable[[Store], Any]]) -> list[Future[Any]]:
         """Have all steps wait for one that is under way, then let that one end."""
         self._threads.submit(self._joint.run, self._store, self._hold)
-        assert self._begun.wait(5)
+        assert self._begun.wait(60)
         futures = [self._threads.submit(self._joint.run, self._store, step) for step in steps]
         eventually(lambda: len(self._joint._waiting) == len(steps))
         self._go_on.set()
@@ -61,7 +61,7 @@ class Crowd:
 
     def _hold(self, _: Store) -> None:
         self._begun.set()
-        assert self._go_on.wait(5)
+        assert self._go_on.wait(60)
 
 
 def test_steps_that_come_meanwhile_go_together_and_each_has_its_own_outcome(

@@ -53,7 +53,7 @@ def test_a_result_never_goes_back_to_retry(app: Hive, monkeypatch: pytest.Monkey
         for task in (by_hand, by_strategy):
             ended.clear()
             result = task.delay()
-            eventually(lambda result=result: result.backend.get_task_meta(result.id)["status"] == states.FAILURE, 10)
+            eventually(lambda result=result: result.backend.get_task_meta(result.id)["status"] == states.FAILURE)
             ended.set()
             failed_twice.append(result)
     # The worker has stopped, so nobody writes any more.
@@ -83,7 +83,7 @@ def test_a_result_on_another_backend_never_goes_back_to_retry(
 
     with start_worker(app, pool="threads", concurrency=2, perform_ping_check=False):
         result = elsewhere.delay()
-        eventually(lambda: result.backend.get_task_meta(result.id)["status"] == states.SUCCESS, 10)
+        eventually(lambda: result.backend.get_task_meta(result.id)["status"] == states.SUCCESS)
         ended.set()
     assert seen == [states.PENDING, states.RETRY]
     assert result.backend.get_task_meta(result.id)["status"] == states.SUCCESS
@@ -100,8 +100,8 @@ def test_a_task_that_waits_for_its_next_attempt_says_so(app: Hive) -> None:
 
     with start_worker(app, pool="threads", concurrency=2, perform_ping_check=False):
         result, forgotten = waits.delay(), forgets.delay()
-        eventually(lambda: app.access.store.stats(app.conf.task_default_queue).scheduled == 2, 10)
-        eventually(lambda: app.access.store.stats(app.conf.task_default_queue).in_flight == 0, 10)
+        eventually(lambda: app.access.store.stats(app.conf.task_default_queue).scheduled == 2)
+        eventually(lambda: app.access.store.stats(app.conf.task_default_queue).in_flight == 0)
     assert result.state == states.RETRY
     assert isinstance(result.result, KeyError)
     assert "once" in result.traceback

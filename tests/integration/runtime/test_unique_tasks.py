@@ -59,7 +59,7 @@ def declare(app: Hive, log: Log) -> None:
     @app.task(name="done", shared=False, bind=True, unique=Unique(within_s=60))
     def done(self, number, text="same"):
         log.keys.append(self.request.idempotency_key)
-        log.gate.wait(20)
+        log.gate.wait(60)
         return number
 
     @app.task(name="timed", shared=False, unique=Unique(within_s=60, key=lambda number: number % 2, until="time"))
@@ -111,7 +111,7 @@ def test_every_way_of_calling_is_handed_the_first_result(app: Hive, work: Any, l
     assert waiting(app) == 3
     log.gate.set()
     with work():
-        assert [result.get(timeout=20) for result in (*others, *batched)] == [1] * 6 + [2, 1, 2]
+        assert [result.get(timeout=60) for result in (*others, *batched)] == [1] * 6 + [2, 1, 2]
         assert log.keys.count(first.id) == 1
         eventually(lambda: done.delay(1).id != first.id, what="the key to be free again")
 
@@ -124,7 +124,7 @@ def test_a_caller_names_its_key_and_the_task_sees_it(app: Hive, work: Any, log: 
     assert app.send_task("done", (3,), idempotency_key="order-7").id != mine.id, "another task"
     nobodys = plain.delay(5, 1)
     with work():
-        assert (mine.get(timeout=20), nobodys.get(timeout=20)) == (1, 5)
+        assert (mine.get(timeout=60), nobodys.get(timeout=60)) == (1, 5)
         log.gate.set()
     attempts = [("order-7", "order-7", retries) for retries in range(3)]
     assert [seen for seen in log.keys if seen in attempts] == attempts
@@ -151,7 +151,7 @@ def test_what_somebody_waits_for_under_its_own_id_is_always_published(app: Hive,
     steps = chain(done.s(1), app.tasks["plain"].si(4)).apply_async()
     log.gate.set()
     with work():
-        assert (members.get(timeout=20), steps.get(timeout=20), first.get(timeout=20)) == ([1, 1], 4, 1)
+        assert (members.get(timeout=60), steps.get(timeout=60), first.get(timeout=60)) == ([1, 1], 4, 1)
 
 
 def test_a_revoked_call_gives_its_key_back(app: Hive, work: Any, log: Log) -> None:
@@ -162,10 +162,10 @@ def test_a_revoked_call_gives_its_key_back(app: Hive, work: Any, log: Log) -> No
     assert ready.id != scheduled.id
     log.gate.set()
     with work():
-        ready.get(timeout=20)
+        ready.get(timeout=60)
         log.gate.clear()
         expiring = done.apply_async((7,), expires=-1)
-        assert expiring.get(timeout=20, propagate=False) is not None
+        assert expiring.get(timeout=60, propagate=False) is not None
         eventually(lambda: done.delay(7).id != expiring.id, what="the key to be free again")
 
 
@@ -180,9 +180,9 @@ def test_a_full_queue_raises_and_what_was_accepted_goes_on(app: Hive, work: Any)
     with pytest.raises(QueueFull):
         asyncio.run(plain.aapply_async((2,), queue="raises"))
     with work("raises"):
-        assert [result.get(timeout=20) for result in results] == [0, 1]
+        assert [result.get(timeout=60) for result in results] == [0, 1]
         steps = chain(plain.si(n, 1).set(queue="raises") for n in range(5))
-        assert steps.apply_async().get(timeout=20) == 4
+        assert steps.apply_async().get(timeout=60) == 4
 
 
 def test_callers_wait_for_room_and_a_loop_goes_on_meanwhile(app: Hive, work: Any) -> None:
@@ -209,8 +209,8 @@ def test_callers_wait_for_room_and_a_loop_goes_on_meanwhile(app: Hive, work: Any
     thread.join(0.1)
     assert not late
     with work("waits"):
-        thread.join(20)
-        assert [result.get(timeout=20) for result in (*blocked, *late)] == [0, 1, 2]
+        thread.join(60)
+        assert [result.get(timeout=60) for result in (*blocked, *late)] == [0, 1, 2]
 
 
 def test_what_is_shed_says_so_in_its_result(app: Hive, work: Any) -> None:
@@ -219,8 +219,8 @@ def test_what_is_shed_says_so_in_its_result(app: Hive, work: Any) -> None:
     high = [plain.apply_async((n,), queue="sheds", priority=0) for n in range(3)]
     assert waiting(app, "sheds") == 2
     with work("sheds"):
-        assert [result.get(timeout=20) for result in high[:2]] == [0, 1]
+        assert [result.get(timeout=60) for result in high[:2]] == [0, 1]
         for result in (*low, high[2]):
             with pytest.raises(DeadLetteredError) as shed:
-                result.get(timeout=20)
+                result.get(timeout=60)
             assert shed.value.reason == "shed"

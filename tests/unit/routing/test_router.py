@@ -96,13 +96,13 @@ def test_a_key_a_strategy_or_a_kind_leads_to_a_lane(known: Callable[..., Snapsho
 def test_without_a_fresh_look_a_call_goes_to_the_shared_queue_and_never_waits(known: Callable[..., Snapshots]) -> None:
     broker, clock = Broker(lane("a")), ManualClock()
     snapshots = known(broker, clock)
-    eventually(lambda: names(snapshots) == ["a"], 5, what="the thread has looked")
+    eventually(lambda: names(snapshots) == ["a"], what="the thread has looked")
     clock.advance(3.1)
     snapshots.stop()
     before = len(broker.threads)
     broker.error = BrokerGoneError("away")
     assert Router(TYPES, snapshots, clock)("t", (), {}, {}, task(routing=LeastLoaded())) == {"queue": "agent.talker"}
-    eventually(lambda: len(broker.threads) > before, 5, what="the thread looks again")
+    eventually(lambda: len(broker.threads) > before, what="the thread looks again")
     assert set(broker.threads) == {"hive-snapshots"}
 
 
@@ -121,12 +121,12 @@ def test_a_look_ends_when_nobody_wants_it(known: Callable[..., Snapshots]) -> No
     broker, clock = Broker(lane("a")), ManualClock()
     snapshots = known(broker, clock, report_every_s=0.01, fresh_s=1.0)
     snapshots.pools(["talker"])
-    eventually(lambda: len(broker.threads) > 2, 5, what="it looks again and again")
+    eventually(lambda: len(broker.threads) > 2, what="it looks again and again")
     clock.advance(WANTED_S + 1)
-    eventually(lambda: all(one.name != "hive-snapshots" for one in threading.enumerate()), 5, what="the thread ends")
+    eventually(lambda: all(one.name != "hive-snapshots" for one in threading.enumerate()), what="the thread ends")
     before = len(broker.threads)
     assert names(snapshots) == []
-    eventually(lambda: len(broker.threads) > before, 5, what="it looks again")
+    eventually(lambda: len(broker.threads) > before, what="it looks again")
 
 
 def test_a_report_is_read_as_it_was_written() -> None:

@@ -19,7 +19,7 @@ def test_no_thread_sees_a_task_before_it_has_its_settings() -> None:
         @classmethod
         def bind(cls, app: Any) -> Any:
             begun.set()
-            go_on.wait(10)
+            go_on.wait(60)
             return super().bind(app)
 
     @app.task(base=Slow, name="slow", shared=False)
@@ -29,7 +29,7 @@ def test_no_thread_sees_a_task_before_it_has_its_settings() -> None:
     first = threading.Thread(target=lambda: seen.append(slow.ignore_result))
     second = threading.Thread(target=lambda: seen.append(slow.ignore_result))
     first.start()
-    assert begun.wait(10)
+    assert begun.wait(60)
     second.start()
     second.join(0.5)
     go_on.set()
