@@ -54,7 +54,7 @@ class Sides:
 
 
 def check_names(agent: str, label: str | None) -> None:
-    """Raise ``InputError`` unless both can be names: text without NUL of up to 512 bytes, and not empty."""
+    """Raise ``InputError`` unless both can be names: text without NUL of 1 to 1,024 bytes."""
     for what, name in (("an agent", agent), ("a label", label)):
         if name is None:
             continue

@@ -1,17 +1,26 @@
-"""The only package that talks SQL: archives that outlive what Redis holds, in a file of SQLite or in PostgreSQL.
+"""The only package that talks SQL: what outlives Redis, in a file of SQLite or in PostgreSQL.
 
-Every call opens its own connection and closes it, so an archive may be used by threads, forks and several processes; a
-write has reached the disk when the call returns. What goes wrong is an ``ArchiveError``, whatever is behind it.
+* dead letters that left the broker: :class:`~hive.database.archive.LetterArchive`, setting ``dead.archive_url``
+* checkpoints of agents: :class:`~hive.database.checkpoints.CheckpointDatabase`, ``checkpoints.database_url``
+* what agents remember, what left their memories, runs of consolidation, an index of words:
+  :class:`~hive.database.memories.MemoryDatabase`, ``memory.database_url``
 
-A file of SQLite lies on the host of the worker that archived, so a fleet on several hosts has several; PostgreSQL is one
-for all of them (``dead.archive_url``).
+Guaranteed, for each of them: threads, forks and several processes may use it at once; what is written has reached the disk
+when the call returns; a change is one transaction, so a kill leaves all of it or nothing; what was kept comes back byte for
+byte. What goes wrong is an ``ArchiveError`` (dead letters) or a ``DatabaseError`` (the others), whatever is behind it.
 
-What agents remember is kept by :mod:`~hive.database.memories`, in either: contexts, the archive of those that left a memory,
-runs of consolidation, and an index of words. A step that takes contexts out and writes others in is one transaction, so a
-kill leaves all of it or nothing; texts come back byte for byte.
+Archives of dead letters open a connection for each call. The other two keep a few between calls, and their tables grow by
+steps: in :mod:`hive.database.migrations` for PostgreSQL, beside the statements for SQLite.
+
+Not guaranteed: a file of SQLite lies on one host, so a fleet on several has several; PostgreSQL is one for all of them.
+
+SQL is written out for each database rather than made from one text: what is alike is short, and what differs (locks, full
+text search, giving room back) is what has to be read. One suite of tests runs over both (``tests/conformance``).
 """
 
 from hive.database.archive import ArchivedLetter, ArchiveError, LetterArchive
+from hive.database.checkpoints import CheckpointDatabase, DatabaseError
+from hive.database.memories import MemoryConflictError, MemoryDatabase
 from hive.database.opening import open_archive
 from hive.database.postgres import PostgresArchive
 from hive.database.sqlite import SqliteArchive
@@ -19,7 +28,11 @@ from hive.database.sqlite import SqliteArchive
 __all__ = [
     "ArchiveError",
     "ArchivedLetter",
+    "CheckpointDatabase",
+    "DatabaseError",
     "LetterArchive",
+    "MemoryConflictError",
+    "MemoryDatabase",
     "PostgresArchive",
     "SqliteArchive",
     "open_archive",

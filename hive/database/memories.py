@@ -69,8 +69,7 @@ class StoredRun:
         agent: whose memory.
         job: what was done.
         started_at_ms: when.
-        state: ``running``, ``done``, ``stopped``, ``failed`` or ``undone``; one that was killed is ``running`` until it is
-            taken up again.
+        state: of :class:`hive.consolidation.report.RunState`; one that was killed is ``running`` until it is taken up again.
         report: what it did, as JSON.
     """
 

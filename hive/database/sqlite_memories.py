@@ -244,7 +244,7 @@ class SqliteMemories:
 
 
 def _is_whole(connection: "sqlite3.Connection") -> bool:
-    import sqlite3  # noqa: PLC0415 - as above
+    import sqlite3  # noqa: PLC0415 - 1 MB in every worker, and few have memories
 
     try:
         connection.execute("INSERT INTO context_words (context_words, rank) VALUES ('integrity-check', 1)")

@@ -15,8 +15,9 @@ Consolidation (:mod:`hive.consolidation`) writes shorter ones and moves the orig
 Guaranteed: what :meth:`Memory.append` returned an id for is in the memory or in the archive, whatever is killed; what comes
 back comes back byte for byte, under its old id. Contexts that only left because a bound was reached are archived without end.
 
-Search asks for any of the words and joins rankings by reciprocal rank fusion: BM25 of the words and the latest contexts, in
-the whole memory and in the source it is asked in. Ranks rather than scores are joined, so no weight has to be tuned to a data set.
+Search asks for any of the words and joins rankings by reciprocal rank fusion: how well the words fit (BM25; in PostgreSQL
+``ts_rank_cd``, which does not know how rare a word is) and the latest contexts, in the whole memory and in the source it is
+asked in. Ranks rather than scores are joined, so no weight has to be tuned to a data set.
 
 Tokens are counted by ``tiktoken`` where a model is named and its vocabulary is on this machine, else they are estimated
 (:func:`~hive.memory.tokens.estimated_tokens` says how).

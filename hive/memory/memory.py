@@ -94,7 +94,7 @@ class Memory:
     def search(self, query: str, *, limit: int = 10, source: str | None = None) -> list[Context]:
         """Return the contexts that answer a query best, best first, and count a use of each.
 
-        What is ranked high by its words (BM25) and is recent comes first; with a source, so does what belongs to it, but
+        What is ranked high by its words and is recent comes first; with a source, so does what belongs to it, but
         other sources are not left out.
 
         Args:

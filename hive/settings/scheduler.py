@@ -22,7 +22,7 @@ class SchedulerSettings(Part):
     sleeps_share: float = Field(
         0.2, gt=0, le=1, description="Share of the agents put to sleep in five minutes at most."
     )
-    consolidations_count: PositiveInt = Field(10, description="Consolidations begun in a round at most.")
+    consolidations_count: PositiveInt = Field(10, description="Consolidations begun in a minute at most.")
     cooldown_s: PositiveFloat = Field(
         600.0, description="Seconds after a move of the scheduler before the opposite one."
     )
