@@ -13,7 +13,7 @@ from hive.consolidation.rules import Rules
 from hive.database.memories import MemoryDatabase
 from hive.errors import SettingsError
 from hive.memory.memory import Memory
-from hive.memory.tokens import estimated_tokens, token_counter
+from hive.memory.tokens import token_counter
 from hive.settings.parts import MemorySettings
 
 #: Removes what nobody needs any more from the broker; told when to stop, returns how much of what went.
@@ -53,7 +53,7 @@ class Consolidator:
         self._clock = clock or SystemClock()
         self._clean_broker = clean_broker
         self._prune_checkpoints = prune_checkpoints
-        count = estimated_tokens if settings.tokenizer_model is None else token_counter(settings.tokenizer_model)
+        count = token_counter(settings.tokenizer_model)
         self._compaction = ContextCompaction(database, settings, self._clock, count, rules=rules)
 
     def consolidate(

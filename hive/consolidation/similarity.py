@@ -47,7 +47,7 @@ class NearDuplicates:
         at_least: overlap of shingles from which two texts are alike, 0..1.
     """
 
-    def __init__(self, at_least: float = 0.8) -> None:
+    def __init__(self, at_least: float) -> None:
         self._at_least = at_least
         self._texts: dict[str, frozenset[int]] = {}
         self._bands: dict[tuple[int, ...], list[str]] = defaultdict(list)

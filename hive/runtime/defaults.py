@@ -25,9 +25,6 @@ CONSOLIDATION_QUEUES = (
 #: Beat that fails over: by name, as Celery takes it, so that only beat loads it.
 BEAT_SCHEDULER = "hive.runtime.beat.scheduler:HiveScheduler"
 
-#: Longest seconds between two attempts to reach the broker again; kombu's own back-off goes to 30 s.
-RECONNECT_MAX_S = 2.0
-
 
 def celery_settings(settings: Settings, types: Mapping[str, AgentType]) -> dict[str, Any]:
     """Return Celery's settings as hive wants them; whatever a user configures wins over each.

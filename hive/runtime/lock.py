@@ -28,11 +28,6 @@ class FileLock:
             raise ValueError(f"the lock {self.path} is not held")
         return self._fd
 
-    @property
-    def is_held(self) -> bool:
-        """Whether this object holds it."""
-        return self._fd is not None
-
     def acquire(self, *, shared: bool = False, wait_s: float = 0.0) -> bool:
         """Take the lock if it is free.
 

@@ -81,9 +81,10 @@ does not refuse claims until it is reaped, for the same reason after a clock ste
 fields of one hash, so that scripts take fewer keys.
 """
 
+from hive.store.connection import never_repeating
 from hive.store.faults import BatchPublishError, BrokerFullError, BrokerGoneError
 from hive.store.keys import FORMAT_VERSION, Layout, QueueKeys
-from hive.store.server import check_server, never_repeating
+from hive.store.server import check_server
 from hive.store.store import Store
 
 __all__ = [

@@ -7,6 +7,11 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 
+def never_repeating() -> Retry:
+    """Return the retry policy the store's clients must have: none, because a reply can be lost after a script ran."""
+    return Retry(NoBackoff(), 0)
+
+
 def connect(url: str, timeout_s: float = 5.0) -> redis.Redis:
     """Return a client that decodes nothing and repeats nothing; the first command connects.
 
@@ -21,7 +26,7 @@ def connect(url: str, timeout_s: float = 5.0) -> redis.Redis:
         _plain(url),
         socket_timeout=timeout_s,
         socket_connect_timeout=timeout_s,
-        retry=Retry(NoBackoff(), 0),
+        retry=never_repeating(),
         decode_responses=False,
     )
 

@@ -5,19 +5,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import redis
-from redis.backoff import NoBackoff
-from redis.retry import Retry
 
 from hive.errors import BrokerRefusedError
 from hive.store.faults import translated
 from hive.store.values import ServerInfo
 
 OLDEST = {"redis": (7, 0), "valkey": (8, 0)}
-
-
-def never_repeating() -> Retry:
-    """Return the retry policy the store's clients must have: none, because a reply can be lost after a script ran."""
-    return Retry(NoBackoff(), 0)
 
 
 def check_server(client: redis.Redis) -> ServerInfo:

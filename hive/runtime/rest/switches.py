@@ -35,12 +35,11 @@ class Switches:
 
     Args:
         store: the broker.
-        rules: of the flag's gates.
     """
 
-    def __init__(self, store: Caller, rules: GateRules | None = None) -> None:
+    def __init__(self, store: Caller) -> None:
         self._board = Switchboard(store, FLAG)
-        self._rules = rules or GateRules()
+        self._rules = GateRules()
 
     def position(self) -> Position:
         """Return where they stand; before anybody turned one: shadow, stage 0.
