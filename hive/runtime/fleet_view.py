@@ -1,6 +1,6 @@
 """A fleet as its scaler sees it: what waits, runs and has ended, for all agent types in one look at the broker."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from hive.agents.builtin import declared_needs
@@ -19,6 +19,7 @@ from hive.scaling.share import Budget
 from hive.store.lane import LaneRecord
 from hive.store.pipelining import Pipeline
 from hive.store.scaling import QueueDemand
+from hive.store.store import Store
 
 #: Seconds of an interval of which arrivals are forecast.
 STEP_S = 60.0
@@ -54,7 +55,12 @@ class PoolWatch:
         self._is_new = True
 
     def view(
-        self, demands: Sequence[QueueDemand], lanes: Sequence[LaneRecord], workers: int, override: int | None
+        self,
+        demands: Sequence[QueueDemand],
+        lanes: Sequence[LaneRecord],
+        workers: int,
+        override: int | None,
+        stranded: int = 0,
     ) -> PoolView:
         """Return what the scaler is to see.
 
@@ -63,10 +69,11 @@ class PoolWatch:
             lanes: of its queues, with what their workers report.
             workers: that it is to have at present.
             override: slots that somebody asked for.
+            stranded: messages in lanes of the dead.
         """
         slots = workers * self.slots_each
         held = sum(one.held for one in demands)
-        waiting = sum(one.waiting for one in demands) + sum(lane.waiting for lane in lanes)
+        waiting = sum(one.waiting for one in demands) + sum(lane.waiting for lane in lanes) + stranded
         busy = min(held, slots)
         service_s = self._take(lanes)
         self._arrived = max(self._arrived, self._ended_count + held + waiting)
@@ -125,7 +132,7 @@ class FleetView:
         self._piped: tuple[Any, Any] = (None, None)
 
     def look(self, workers: Mapping[str, int | None]) -> list[PoolView]:
-        """Return all agent types at present, in two round trips.
+        """Return all agent types at present, in two round trips; in more where lanes of the dead are left.
 
         Args:
             workers: how many of each it is to have; None: as many as are there, within bounds.
@@ -143,10 +150,12 @@ class FleetView:
         waiting, laned, views = iter(demands), iter(lanes), []
         for pool in self.pools:
             own = [next(waiting) for _ in pool.queues]
-            alive = [lane for _ in pool.queues for lane in next(laned) if lane.is_alive]
+            found = [(queue, lane) for queue in pool.queues for lane in next(laned)]
+            alive = [lane for _, lane in found if lane.is_alive]
             known = workers.get(pool.agent.name)
             count = present(pool.agent, own) if known is None else known
-            views.append(pool.view(own, _each_once(alive), count, overrides.get(pool.agent.name)))
+            stranded = _stranded(store, {queue for queue, lane in found if not lane.is_alive})
+            views.append(pool.view(own, _each_once(alive), count, overrides.get(pool.agent.name), stranded))
         return views
 
 
@@ -173,6 +182,15 @@ def budget_of(app: Hive) -> Budget:
         memory_mb=scaling.memory_mb or (host.memory_mb * SHARE_OF_HOST if host is not None else None),
         cores=scaling.cores or (host.cores if host is not None else None),
     )
+
+
+def _stranded(store: Store, queues: Iterable[str]) -> int:
+    """Return how many messages wait in lanes of the dead: only a worker of their queue moves them from there."""
+    count = 0
+    for queue in queues:
+        dead = {lane.worker for lane in store.lanes(queue) if not lane.is_alive}
+        count += sum(waiting for worker, waiting in store.in_lanes(queue).items() if worker in dead)
+    return count
 
 
 def _each_once(lanes: Sequence[LaneRecord]) -> list[LaneRecord]:

@@ -32,7 +32,7 @@ class QueueDemand:
         waiting: messages that may run now: ready, behind for their key's turn, due though not promoted yet, suspects.
             Those in lanes are told by :meth:`hive.store.lanes.Lanes.lanes`.
         consumers: whose lease goes on.
-        held: messages that they hold, whether they run or wait for a slot.
+        held: messages in flight, whether they run or wait for a slot; those of dead consumers until they are returned.
         oldest_wait_s: how long the oldest of those has waited, as far as it is known.
     """
 

@@ -3,8 +3,8 @@
 -- KEYS: for each queue: scheduled ZSET, fair ZSET, fair:messages STREAM, suspects LIST, consumers ZSET, what the name of
 --   inflight:<consumer> HASH begins with, ready LIST of each priority step
 -- ARGV: 1 now ms or '', 2 number of priority steps
--- Reply: for each queue {messages that may run now, consumers whose lease goes on, messages they hold (of the first 1000 of
---   them), ms the oldest of those that may run has waited}
+-- Reply: for each queue {messages that may run now, consumers whose lease goes on, messages in flight (of 1000 consumers),
+--   ms the oldest of those that may run has waited}
 -- Cost: O(queues log scheduled + consumers)
 --include now
 local now_ms, steps, reply = clock(ARGV[1]), tonumber(ARGV[2]), {}
@@ -33,8 +33,9 @@ for first = 1, #KEYS, 6 + steps do
       waiting, oldest_ms = waiting + length, math.min(oldest_ms, since(redis.call('LINDEX', ready, -1)))
     end
   end
+  -- What the dead hold as well: if they were the last of the queue, only a worker that is started for it returns that.
   local held = 0
-  for _, consumer in ipairs(redis.call('ZRANGEBYSCORE', KEYS[first + 4], now_ms, '+inf', 'LIMIT', 0, 1000)) do
+  for _, consumer in ipairs(redis.call('ZREVRANGE', KEYS[first + 4], 0, 999)) do
     held = held + redis.call('HLEN', KEYS[first + 5] .. consumer)
   end
   reply[#reply + 1] = { waiting + due, redis.call('ZCOUNT', KEYS[first + 4], now_ms, '+inf'), held, now_ms - oldest_ms }

@@ -4,6 +4,7 @@ import sys
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,6 +16,7 @@ from hive.runtime.actuators import Command
 from hive.runtime.fleet_scaler import FleetScaler
 from hive.settings.load import load_settings
 from hive.store.store import Store
+from hive.store.values import ConsumerInfo, Outgoing
 from hive.testing import ManualClock
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
@@ -39,15 +41,15 @@ class Recorder:
 
 
 @pytest.fixture
-def made(own_redis: RedisServer) -> Callable[[], tuple[Hive, FleetScaler, Recorder]]:
-    def make() -> tuple[Hive, FleetScaler, Recorder]:
-        bounds = {"concurrency": Concurrency(minimum=1, maximum=2), "workers": Concurrency(minimum=1, maximum=9)}
+def made(own_redis: RedisServer) -> Callable[..., tuple[Hive, FleetScaler, Recorder]]:
+    def make(least: int = 1, **parts: Any) -> tuple[Hive, FleetScaler, Recorder]:
+        bounds = {"concurrency": Concurrency(minimum=1, maximum=2), "workers": Concurrency(minimum=least, maximum=9)}
         types = Registry(
             agent.model_copy(update=bounds if agent.name == TYPE else {})
             for agent in BUILTIN
             if agent.name in {TYPE, FALLBACK}
         )
-        settings = load_settings(scaling={"hold_s": HOLD_S, "memory_mb": 100_000})
+        settings = load_settings(scaling={"hold_s": HOLD_S, "memory_mb": 100_000}, **parts)
         app = Hive("fleet", broker=own_redis.url, settings=settings, agent_types=types)
         app.process.clock = ManualClock()
         recorder = Recorder()
@@ -63,7 +65,7 @@ def _publish(app: Hive, count: int) -> None:
 
 
 def test_a_scaler_that_froze_and_was_overtaken_changes_nothing(
-    made: Callable[[], tuple[Hive, FleetScaler, Recorder]],
+    made: Callable[..., tuple[Hive, FleetScaler, Recorder]],
 ) -> None:
     (app, first, acted), (_, second, other) = made(), made()
     assert [one.workers for one in first.run_once() or ()] == [1]
@@ -91,7 +93,7 @@ def test_a_scaler_that_froze_and_was_overtaken_changes_nothing(
 
 
 def test_what_came_in_the_minute_in_which_a_scaler_is_stopped_is_kept(
-    made: Callable[[], tuple[Hive, FleetScaler, Recorder]],
+    made: Callable[..., tuple[Hive, FleetScaler, Recorder]],
 ) -> None:
     app, scaler, _ = made()
     minute = app.process.clock.wall_ms() // 60_000
@@ -105,7 +107,7 @@ def test_what_came_in_the_minute_in_which_a_scaler_is_stopped_is_kept(
 
 
 def test_what_an_actuator_cannot_do_is_ordered_again(
-    made: Callable[[], tuple[Hive, FleetScaler, Recorder]], tmp_path: Path
+    made: Callable[..., tuple[Hive, FleetScaler, Recorder]], tmp_path: Path
 ) -> None:
     app, _, _ = made()
     told, ready = tmp_path / "told", tmp_path / "ready"
@@ -125,6 +127,29 @@ def test_what_an_actuator_cannot_do_is_ordered_again(
     for _ in range(5):
         scaler.run_once()
     assert told.read_text().count("\n") == count
+
+
+@pytest.mark.parametrize("left_in", ["flight", "lane"])
+def test_what_the_last_worker_of_a_type_left_behind_has_another_one_started(
+    made: Callable[..., tuple[Hive, FleetScaler, Recorder]], left_in: str
+) -> None:
+    # Nobody else looks after its queue: until there is a worker, what the dead one held stays where it is.
+    short = {"lease_s": 0.9, "renew_every_s": 0.3, "reap_every_s": 0.1}
+    app, scaler, acted = made(0, delivery=short, broker={"socket_timeout_s": 1.0, "connect_timeout_s": 1.0})
+    store: Store = app.access.store
+    queue, clock = f"agent.{TYPE}", app.process.clock
+    store.register("dead", [queue], ConsumerInfo(node="dead@host", pid=1, version="0", started_ms=0))
+    if left_in == "lane":
+        store.report_load(queue, "dead@host", "dead", b"{}")
+        store.publish(Outgoing(queue=queue, payload=b"{}", message_id="m", lane="dead@host"))
+    else:
+        _publish(app, 1)
+        assert len(store.claim("dead", [queue], sequence=1, credit=10).deliveries) == 1
+    eventually(lambda: not store.demand([queue])[0].consumers, what="its lease is over")
+    for _ in range(60):
+        scaler.run_once()
+        clock.advance(1)
+    assert acted.orders == [{TYPE: 1}]
 
 
 @pytest.mark.parametrize(
