@@ -13,6 +13,7 @@ from hive.errors import HiveError
 from hive.runtime.app import Hive
 from hive.runtime.connection import broker_facts
 from hive.runtime.home import Home
+from hive.runtime.interrupts import uninterrupted
 from hive.runtime.loading import embedded_broker
 from hive.runtime.lock import FileLock
 from hive.runtime.patience import until
@@ -229,7 +230,8 @@ class Session:
         self._tell("broker", 0, f"starting {len(missing)} pools")
         # Whoever else holds it launches too; one of the two supervisors will have the home.
         self._launching.acquire(wait_s=0.3)
-        with self._log.open("ab") as log:
+        # A process that nobody has noted would be nobody's to end.
+        with self._log.open("ab") as log, uninterrupted():
             self._log_begin_bytes = log.tell()
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "hive.runtime.headless", encode(self.app_path, plan)],

@@ -3,11 +3,14 @@
 import signal
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from hive import ensure_running
 from tests.support.eventually import eventually
-from tests.support.hive_home import ROOT, HiveHome
+from tests.support.hive_home import ROOT, SMALL, HiveHome
 
 pytestmark = pytest.mark.acceptance
 
@@ -60,6 +63,25 @@ def test_ctrl_c_stops_it(hive_home: HiveHome) -> None:
     assert user.said() == "True 5"
     assert user.end(signal.SIGINT) != 0
     assert hive_home.processes() == []
+
+
+def test_an_interrupt_while_the_supervisor_is_being_started_leaves_none(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    started = []
+
+    class Interrupted(subprocess.Popen[bytes]):
+        def __init__(self, *arguments: Any, **options: Any) -> None:
+            super().__init__(*arguments, **options)
+            started.append(self)
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setenv("HIVE_HOME", str(tmp_path / "home"))
+    with monkeypatch.context() as patch:
+        patch.setattr(subprocess, "Popen", Interrupted)
+        with pytest.raises(KeyboardInterrupt), ensure_running(SMALL):
+            raise AssertionError("it was interrupted before it served")
+    assert [process.poll() is None for process in started] == [False]
 
 
 def test_a_running_hive_is_joined_and_stays(hive_home: HiveHome) -> None:
