@@ -22,11 +22,11 @@ def uninterrupted() -> Iterator[None]:
     late: list[int] = []
     handled = {number: handler for number in INTERRUPTS if callable(handler := signal.getsignal(number))}
     for number in handled:
-        signal.signal(number, lambda arrived, _: late.append(arrived))
+        signal.signal(number, lambda came, _: late.append(came))
     try:
         yield
     finally:
         for number, handler in handled.items():
             signal.signal(number, handler)
-        for number in late:
-            signal.raise_signal(number)
+        for arrived in late:
+            signal.raise_signal(arrived)
