@@ -81,6 +81,7 @@ class Hive(Celery):
     amqp_cls = "hive.runtime.amqp:HiveAMQP"
     task_cls = "hive.runtime.task:HiveTask"
     control_cls = "hive.runtime.revoking:HiveControl"
+    events_cls = "hive.runtime.event_stream:HiveEvents"
 
     def __init__(
         self,

@@ -212,14 +212,6 @@ def _tell(consumer: Any, agent_type: str, decision: Decision) -> None:
     event = PoolScaled(
         agent_type=agent_type, scope=consumer.hostname, workers=1, override=None, term=None, decision=described
     )
-    if consumer.hub is None:
-        _send(consumer, event)
-    else:
-        # While the broker is away the dispatcher waits for it, and whoever else has an event waits for the dispatcher.
-        consumer.hub.call_soon(_send, consumer, event)
-
-
-def _send(consumer: Any, event: PoolScaled) -> None:
     dispatcher = consumer.event_dispatcher
     if dispatcher is not None and dispatcher.enabled:
         dispatcher.send(event.name, **fields_of(event))

@@ -13,6 +13,7 @@ from celery.worker.request import Request
 from hive.deadletter.poison import Poison, Reason
 from hive.runtime import control
 from hive.runtime.admission import Admission
+from hive.runtime.event_stream import SEND_S
 from hive.runtime.fence import Fence
 from hive.runtime.gate import Gate
 from hive.runtime.inspection import BROKEN, examine, invalid, undecodable
@@ -51,6 +52,13 @@ class HiveConsumer(Consumer):
         control.install()
         self.rejection = Rejection(self)
         super().__init__(self.gate.admit, **kwargs)
+
+    def connection_for_write(self, url: Any = None, heartbeat: Any = None) -> Any:
+        """Return a connection for events, which the event loop sends: it waits no longer than they may take."""
+        limits = {"socket_timeout": SEND_S, "socket_connect_timeout": SEND_S}
+        return self.ensure_connected(
+            self.app.connection_for_write(url=url, heartbeat=heartbeat, transport_options=limits)
+        )
 
     def call_soon_ack(self, p: Any, *args: Any, **kwargs: Any) -> Any:
         """Note an acknowledgement at once: it waits in the outbox, not in the event loop."""

@@ -76,6 +76,7 @@ SHARED_MODULES = (
     "hive.runtime.consuming",
     "hive.runtime.control",
     "hive.runtime.dead_results",
+    "hive.runtime.event_stream",
     "hive.runtime.garbage",
     "hive.runtime.gate",
     "hive.runtime.lanes",

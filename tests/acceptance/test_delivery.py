@@ -209,11 +209,10 @@ def test_eta_tasks_wait_on_the_broker_and_come_on_time(app: Any, own_redis: Redi
 
 
 def test_consuming_goes_on_after_resets_lost_replies_and_a_black_hole(app: Any, own_redis: RedisServer) -> None:
-    # Celery's heartbeat is sent from the event loop, which would wait in it, and say nothing, for as long as nobody answers.
-    silent = ("--without-heartbeat",)
+    # With the heartbeat, which the event loop sends: it would wait in it, and say nothing, for as long as nobody answers.
     with (
         FaultProxy("127.0.0.1", own_redis.port) as proxy,
-        WorkerProcess(own_redis, url=proxy.url, options=silent).ready() as worker,
+        WorkerProcess(own_redis, url=proxy.url).ready() as worker,
     ):
         for cut in (proxy.reset, lambda: proxy.cut_reply("EVALSHA"), lambda: proxy.cut_reply("BLPOP")):
             cut()
