@@ -30,9 +30,10 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from hive.agents.lifecycle import AgentState  # noqa: E402
-from hive.consolidation.decision import Action, AgentView, Leanings, decide  # noqa: E402
+from hive.consolidation.decision import Action, AgentView, decide  # noqa: E402
 from hive.learning import idleness  # noqa: E402
 from hive.learning.series import read_series  # noqa: E402
+from hive.settings.scheduler import SchedulerSettings  # noqa: E402
 
 APPLICATIONS = "azure-functions-2019/apps1000_invocations_per_minute.csv.gz"
 FUNCTIONS = "azure-functions-2019/functions500_invocations_per_minute.csv.gz"
@@ -129,7 +130,7 @@ def told_idle(row: Decision, seldom: Iterable[float], often: Iterable[float]) ->
     load = min(1.0, math.exp(row.features[1]) - 0.05)
     quiet_s = math.expm1(row.features[-1]) * idleness.INTERVAL_S + 0.5
     view = AgentView(agent="", state=AgentState.AWAKE, idle=idle, load=load, quiet_s=quiet_s)
-    return decide(view, Leanings()).action is Action.SLEEP
+    return decide(view, SchedulerSettings()).action is Action.SLEEP
 
 
 def judged(rows: list[Decision], told: list[bool]) -> dict[str, Any]:

@@ -16,15 +16,14 @@ from hive.cli.queue import json_option, reached
 from hive.cli.recorded import arrivals, written
 from hive.cli.screen import table_console
 from hive.cli.serving import app_option
-from hive.consolidation.decision import Leanings
-from hive.consolidation.safety import SafetyRules
 from hive.consolidation.stages import Mode
 from hive.errors import InputError
 from hive.learning.idleness import INTERVAL_S
 from hive.learning.series import Series
 from hive.runtime.loading import load_app
-from hive.runtime.rest.scheduler import RestScheduler, RoundReport, leanings_of, safety_of
+from hive.runtime.rest.scheduler import RestScheduler, RoundReport
 from hive.runtime.rest.switches import Switches
+from hive.settings.scheduler import SchedulerSettings
 from hive.simulation.sleepers import Outcome, Terms, simulate_sleep, week_of_agents
 
 #: Decisions that are shown.
@@ -100,15 +99,14 @@ def simulate(path: Path, app_path: str, *, seed: int, picture: Path | None, as_j
     Each agent goes through one recorded source day after day, from an hour of its own. The bounds are the application's
     settings ([scheduler]).
     """
-    settings = load_app(app_path).settings.scheduler
+    terms = Terms(settings=load_app(app_path).settings.scheduler)
     days = [_in_fives(series) for series in arrivals(path, given["step_s"], 100_000)]
     loads = week_of_agents(days, given["agents_count"], given["hours"], seed)
-    terms = Terms(leanings=leanings_of(settings), safety=safety_of(settings))
     with Progress(console=Console(stderr=True), transient=True) as progress:
         bar = progress.add_task("simulating", total=given["hours"] * 12)
         outcome = simulate_sleep(loads, terms, on_round=lambda _: progress.advance(bar))
     if picture is not None:
-        written(picture, _page(outcome, terms.leanings, terms.safety))
+        written(picture, _page(outcome, terms.settings))
     if as_json:
         click.echo(json.dumps({**_figures(outcome), "seed": seed, "violations": outcome.violations}, indent=2))
     else:
@@ -203,15 +201,15 @@ def _print_outcome(outcome: Outcome) -> None:
         click.echo(f"  {violation}")
 
 
-def _page(outcome: Outcome, leanings: Leanings, safety: SafetyRules) -> str:
+def _page(outcome: Outcome, settings: SchedulerSettings) -> str:
     hours = [
         (number / 12, 100 * asleep / outcome.agents_count) for number, asleep in enumerate(outcome.asleep_by_round)
     ]
-    bound = [(0.0, 100 * safety.asleep_share), (outcome.rounds_count / 12, 100 * safety.asleep_share)]
+    bound = [(0.0, 100 * settings.asleep_share), (outcome.rounds_count / 12, 100 * settings.asleep_share)]
     lines = [Line(name="asleep", points=hours), Line(name="most that may be", points=bound, colour=1)]
     notes = [
         f"Simulated: {outcome.agents_count:,} agents.",
-        f"Put to sleep from a chance of {leanings.idle_chance:.0%} of an idle half hour, woken ahead at {leanings.wake_chance:.0%}.",
+        f"Put to sleep from a chance of {settings.idle_chance:.0%} of an idle half hour, woken ahead at {settings.wake_chance:.0%}.",
         f"Safety rules crossed: {len(outcome.violations)} times.",
     ]
     figures = _figures(outcome)

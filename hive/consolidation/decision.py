@@ -10,6 +10,10 @@ from enum import StrEnum
 
 from hive.agents.lifecycle import AgentState
 from hive.learning.idleness import IdleChance
+from hive.settings.scheduler import SchedulerSettings
+
+#: Tokens not yet consolidated that count as all there can be, for the benefit.
+FULL_TOKENS = 50_000
 
 
 class Action(StrEnum):
@@ -25,27 +29,6 @@ class Action(StrEnum):
     """Leave it as it is."""
     DEFER = "defer"
     """Not enough is known; look again later."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Leanings:
-    """How readily agents are put to sleep.
-
-    Attributes:
-        idle_chance: least chance of an idle half hour at which one sleeps.
-        wake_chance: greatest chance of an idle half hour at which a sleeping one is woken ahead of its messages.
-        quiet_s: least seconds since its last message at which one sleeps.
-        benefit: least benefit of a sleep, 0..1.
-        worth_tokens: tokens not yet consolidated that are worth a run.
-        full_tokens: tokens not yet consolidated that count as all there can be, for the benefit.
-    """
-
-    idle_chance: float = 0.5
-    wake_chance: float = 0.3
-    quiet_s: float = 300.0
-    benefit: float = 0.4
-    worth_tokens: int = 5_000
-    full_tokens: int = 50_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,54 +81,54 @@ class Decision:
 WEIGHTS = (0.4, 0.2, 0.2, 0.2)
 
 
-def decide(view: AgentView, leanings: Leanings) -> Decision:
+def decide(view: AgentView, settings: SchedulerSettings) -> Decision:
     """Decide on one agent by what is known of it; nothing of the fleet is considered here (``safety.py`` does that)."""
-    parts = benefit_parts(view, leanings)
+    parts = benefit_parts(view)
     benefit = sum(weight * part for weight, part in zip(WEIGHTS, parts, strict=True))
-    action, reason = _choice(view, leanings, benefit)
+    action, reason = _choice(view, settings, benefit)
     reasons = (reason, *(_told(view) if view.idle.known else ()))
     confidence = abs(2 * view.idle.chance - 1) if view.idle.known else 0.0
     return Decision(agent=view.agent, action=action, benefit=benefit, confidence=confidence, reasons=reasons)
 
 
-def benefit_parts(view: AgentView, leanings: Leanings) -> tuple[float, float, float, float]:
+def benefit_parts(view: AgentView) -> tuple[float, float, float, float]:
     """Return what idleness, load, backlog and memory say for a sleep, each 0..1."""
     return (
         view.idle.chance,
         max(0.0, 1.0 - view.load),
         0.0 if view.waiting_count or view.running_count else 1.0,
-        min(1.0, view.loose_tokens / leanings.full_tokens),
+        min(1.0, view.loose_tokens / FULL_TOKENS),
     )
 
 
-def _choice(view: AgentView, leanings: Leanings, benefit: float) -> tuple[Action, str]:
+def _choice(view: AgentView, settings: SchedulerSettings, benefit: float) -> tuple[Action, str]:
     if view.state is AgentState.AWAKE:
-        return _of_awake(view, leanings, benefit)
+        return _of_awake(view, settings, benefit)
     if view.state is AgentState.SLEEPING:
-        return _of_sleeping(view, leanings)
+        return _of_sleeping(view, settings)
     return Action.KEEP, f"it is {view.state.value}"
 
 
-def _of_awake(view: AgentView, leanings: Leanings, benefit: float) -> tuple[Action, str]:
+def _of_awake(view: AgentView, settings: SchedulerSettings, benefit: float) -> tuple[Action, str]:
     if view.running_count or view.waiting_count:
         return Action.KEEP, f"{view.running_count} messages run and {view.waiting_count} wait"
-    if view.quiet_s < leanings.quiet_s:
+    if view.quiet_s < settings.quiet_s:
         return Action.KEEP, f"its last message was {view.quiet_s:.0f} s ago"
     if not view.idle.known:
         return Action.DEFER, "it is not known for long enough"
-    if view.idle.chance < leanings.idle_chance:
+    if view.idle.chance < settings.idle_chance:
         return Action.KEEP, "it will be needed"
-    if benefit < leanings.benefit:
-        return Action.KEEP, f"a sleep gains too little ({benefit:.2f} of {leanings.benefit:.2f})"
+    if benefit < settings.benefit:
+        return Action.KEEP, f"a sleep gains too little ({benefit:.2f} of {settings.benefit:.2f})"
     return Action.SLEEP, f"nobody is likely to need it (benefit {benefit:.2f})"
 
 
-def _of_sleeping(view: AgentView, leanings: Leanings) -> tuple[Action, str]:
+def _of_sleeping(view: AgentView, settings: SchedulerSettings) -> tuple[Action, str]:
     if not view.idle.known:
         return Action.DEFER, "it is not known for long enough"
-    if view.is_ours and view.idle.chance <= leanings.wake_chance:
+    if view.is_ours and view.idle.chance <= settings.wake_chance:
         return Action.WAKE, "it will be needed soon"
-    if view.loose_tokens >= leanings.worth_tokens and view.idle.chance >= leanings.idle_chance:
+    if view.loose_tokens >= settings.worth_tokens and view.idle.chance >= settings.idle_chance:
         return Action.CONSOLIDATE, f"{view.loose_tokens:,} tokens are not consolidated"
     return Action.KEEP, "it sleeps well"
 

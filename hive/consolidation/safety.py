@@ -5,43 +5,43 @@ it. Nothing here puts an agent to sleep that has work, and no message waits for 
 themselves, whatever is decided here.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from hive.consolidation.decision import Action, Decision
+from hive.settings.scheduler import SchedulerSettings
+
+#: Seconds within which at most ``sleeps_share`` of the agents are put to sleep.
+SLEEPS_WINDOW_S = 300.0
+#: Seconds within which at most ``consolidations_count`` consolidations begin.
+CONSOLIDATIONS_WINDOW_S = 60.0
 
 SLEEP_BREAKER = "sleep"
 CONSOLIDATION_BREAKER = "consolidation"
 
-#: Of each breaker: failures that open it, within how many ms, and for how many ms after the last of them.
-BREAKERS = {SLEEP_BREAKER: (5, 300_000, 600_000), CONSOLIDATION_BREAKER: (3, 600_000, 600_000)}
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SafetyRules:
-    """Bounds that no decision crosses.
+class BreakerRule:
+    """When failures of one kind hold back more of it.
+
+    It has no probes and no rate, unlike the breakers of :mod:`hive.resilience.breaker`: rounds are minutes apart and run in any
+    process, so all that a round knows are the instants of failures in the notes of those before it.
 
     Attributes:
-        asleep_share: at most this share of the agents is asleep.
-        awake_count: at least so many stay awake.
-        sleeps_share: at most this share of the agents is put to sleep within ``sleeps_window_s``.
-        sleeps_window_s: in seconds.
-        consolidations_count: at most so many consolidations begin within a minute.
-        cooldown_s: seconds after a move of this scheduler before the opposite one.
-        cpu_share: of the host, above which nothing is put to sleep or consolidated.
-        memory_share: of the host, likewise.
-        disk_share: of the disk that holds the checkpoints, likewise.
+        failures_count: failures that open it ...
+        within_ms: ... if no more than this lies between the first and the last of them.
+        open_ms: how long it stays open after the last.
     """
 
-    asleep_share: float = 0.3
-    awake_count: int = 2
-    sleeps_share: float = 0.2
-    sleeps_window_s: float = 300.0
-    consolidations_count: int = 10
-    cooldown_s: float = 600.0
-    cpu_share: float = 0.8
-    memory_share: float = 0.85
-    disk_share: float = 0.9
+    failures_count: int
+    within_ms: int
+    open_ms: int
+
+
+BREAKERS = {
+    SLEEP_BREAKER: BreakerRule(failures_count=5, within_ms=300_000, open_ms=600_000),
+    CONSOLIDATION_BREAKER: BreakerRule(failures_count=3, within_ms=600_000, open_ms=600_000),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,7 +76,7 @@ class Fleet:
         now_ms: milliseconds since 1970.
         agents_count: how many there are.
         asleep_count: how many of them are not awake, or about to sleep.
-        moves: of this scheduler, of the last while, oldest first; at least those within the longest rule.
+        moves: of this scheduler, oldest first; at least those of the last :func:`remembered_s`.
         pressure: on the host.
         is_stopped: somebody pressed the emergency stop.
         open_breakers: names of the breakers that are open.
@@ -106,18 +106,36 @@ class Verdict:
     reason: str = ""
 
 
-def open_breakers(failures_ms: Mapping[str, Iterable[int]], now_ms: int) -> frozenset[str]:
+def breaker_of(action: Action) -> str:
+    """Return the breaker that counts failures of an action."""
+    return CONSOLIDATION_BREAKER if action is Action.CONSOLIDATE else SLEEP_BREAKER
+
+
+def still_counting(failures_ms: Mapping[str, Iterable[int]], now_ms: int) -> dict[str, list[int]]:
+    """Return those failures of each breaker that can keep it open, or open it together with others."""
+    return {
+        name: [at_ms for at_ms in failures_ms.get(name, ()) if now_ms - at_ms < rule.within_ms + rule.open_ms]
+        for name, rule in BREAKERS.items()
+    }
+
+
+def open_breakers(failures_ms: Mapping[str, Sequence[int]], now_ms: int) -> frozenset[str]:
     """Return the breakers that are open, by the instants of what failed, each rising."""
     found = set()
-    for name, (count, within_ms, open_ms) in BREAKERS.items():
-        instants = list(failures_ms.get(name, ()))
-        for first, last in zip(instants, instants[count - 1 :], strict=False):
-            if last - first <= within_ms and now_ms - last < open_ms:
+    for name, rule in BREAKERS.items():
+        instants = failures_ms.get(name, ())
+        for first, last in zip(instants, instants[rule.failures_count - 1 :], strict=False):
+            if last - first <= rule.within_ms and now_ms - last < rule.open_ms:
                 found.add(name)
     return frozenset(found)
 
 
-def judge(decisions: Iterable[Decision], fleet: Fleet, rules: SafetyRules) -> list[Verdict]:
+def remembered_s(settings: SchedulerSettings) -> float:
+    """Return the seconds after which no rule looks at a move any more."""
+    return max(SLEEPS_WINDOW_S, CONSOLIDATIONS_WINDOW_S, settings.cooldown_s)
+
+
+def judge(decisions: Iterable[Decision], fleet: Fleet, rules: SchedulerSettings) -> list[Verdict]:
     """Return a verdict on every decision that would do something: wakes first, then by benefit, then by name."""
     order = {Action.WAKE: 0, Action.SLEEP: 1, Action.CONSOLIDATE: 2}
     acting = [decision for decision in decisions if decision.action in order]
@@ -132,7 +150,7 @@ def judge(decisions: Iterable[Decision], fleet: Fleet, rules: SafetyRules) -> li
     return verdicts
 
 
-def _forbidding(decision: Decision, fleet: Fleet, rules: SafetyRules, latest: Mapping[str, Move]) -> str:
+def _forbidding(decision: Decision, fleet: Fleet, rules: SchedulerSettings, latest: Mapping[str, Move]) -> str:
     if fleet.is_stopped:
         return "emergency stop"
     before = latest.get(decision.agent)
@@ -146,7 +164,7 @@ def _forbidding(decision: Decision, fleet: Fleet, rules: SafetyRules, latest: Ma
     return _no_sleep(fleet, rules) if decision.action is Action.SLEEP else _no_consolidation(fleet, rules)
 
 
-def _pressed(pressure: Pressure, rules: SafetyRules) -> str:
+def _pressed(pressure: Pressure, rules: SchedulerSettings) -> str:
     for name, share, bound in (
         ("CPU", pressure.cpu_share, rules.cpu_share),
         ("memory", pressure.memory_share, rules.memory_share),
@@ -157,23 +175,23 @@ def _pressed(pressure: Pressure, rules: SafetyRules) -> str:
     return ""
 
 
-def _no_sleep(fleet: Fleet, rules: SafetyRules) -> str:
+def _no_sleep(fleet: Fleet, rules: SchedulerSettings) -> str:
     if SLEEP_BREAKER in fleet.open_breakers:
         return "sleeps have failed too often (breaker open)"
     if fleet.agents_count - fleet.asleep_count - 1 < rules.awake_count:
         return f"at least {rules.awake_count} agents stay awake"
     if fleet.asleep_count + 1 > rules.asleep_share * fleet.agents_count:
         return f"at most {rules.asleep_share:.0%} of {fleet.agents_count} agents sleep"
-    recent = _recent(fleet, Action.SLEEP, rules.sleeps_window_s)
+    recent = _recent(fleet, Action.SLEEP, SLEEPS_WINDOW_S)
     if recent + 1 > rules.sleeps_share * fleet.agents_count:
-        return f"at most {rules.sleeps_share:.0%} of the agents go to sleep in {rules.sleeps_window_s:g} s"
+        return f"at most {rules.sleeps_share:.0%} of the agents go to sleep in {SLEEPS_WINDOW_S:g} s"
     return ""
 
 
-def _no_consolidation(fleet: Fleet, rules: SafetyRules) -> str:
+def _no_consolidation(fleet: Fleet, rules: SchedulerSettings) -> str:
     if CONSOLIDATION_BREAKER in fleet.open_breakers:
         return "consolidations have failed too often (breaker open)"
-    if _recent(fleet, Action.CONSOLIDATE, 60.0) >= rules.consolidations_count:
+    if _recent(fleet, Action.CONSOLIDATE, CONSOLIDATIONS_WINDOW_S) >= rules.consolidations_count:
         return f"at most {rules.consolidations_count} consolidations begin in a minute"
     return ""
 

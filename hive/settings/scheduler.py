@@ -6,7 +6,7 @@ from hive.settings.parts import Part
 
 
 class SchedulerSettings(Part):
-    """Whom the consolidation scheduler puts to sleep, and the bounds it keeps. Its mode and flag: `hive schedule`."""
+    """Whom the scheduler puts to sleep, and bounds that none of its decisions crosses. Its mode and flag: `hive schedule rest`."""
 
     idle_chance: float = Field(
         0.5, gt=0, le=1, description="Least chance of an idle half hour at which an agent is put to sleep."
@@ -27,7 +27,7 @@ class SchedulerSettings(Part):
         600.0, description="Seconds after a move of the scheduler before the opposite one."
     )
     cpu_share: float = Field(
-        0.8, gt=0, le=1, description="Load of the host's cores above which nobody is put to sleep."
+        0.8, gt=0, le=1, description="Load of the host's cores above which nobody is put to sleep or consolidated."
     )
     memory_share: float = Field(0.85, gt=0, le=1, description="Used memory of the host above which nobody is.")
     disk_share: float = Field(0.9, gt=0, le=1, description="Used space of the home's disk above which nobody is.")

@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from hive.agents.lifecycle import AgentState
-from hive.consolidation.decision import Action, AgentView, Decision, Leanings, decide
-from hive.consolidation.safety import Fleet, Move, SafetyRules, judge
+from hive.consolidation.decision import Action, AgentView, Decision, decide
+from hive.consolidation.safety import SLEEPS_WINDOW_S, Fleet, Move, judge, remembered_s
 from hive.learning.idleness import INTERVAL_S, WINDOW, IdlenessForecaster
+from hive.settings.scheduler import SchedulerSettings
 
 INTERVAL_MS = int(INTERVAL_S * 1000)
 
@@ -37,14 +38,12 @@ class Terms:
     """Under what the agents are put to sleep.
 
     Attributes:
-        leanings: of the decisions.
-        safety: bounds of the fleet.
+        settings: of the scheduler.
         message_tokens: tokens that a message adds to its agent's memory.
         kept_share: of its tokens that a consolidation leaves.
     """
 
-    leanings: Leanings = field(default_factory=Leanings)
-    safety: SafetyRules = field(default_factory=SafetyRules)
+    settings: SchedulerSettings = field(default_factory=SchedulerSettings)
     message_tokens: int = 500
     kept_share: float = 0.5
 
@@ -126,9 +125,9 @@ def simulate_sleep(loads: Iterable[Load], terms: Terms, on_round: Callable[[int]
         raise ValueError(f"agents' recordings have one length, not {sorted(lengths)}")
     (length,) = lengths
     outcome = Outcome(rounds_count=length, agents_count=len(agents))
-    watch = _Watch(len(agents), terms.safety)
+    watch = _Watch(len(agents), terms.settings)
     moves: deque[Move] = deque()
-    kept_ms = max(terms.safety.sleeps_window_s, terms.safety.cooldown_s, 60.0) * 1000
+    kept_ms = remembered_s(terms.settings) * 1000
     for number in range(length):
         now_ms = (number + 1) * INTERVAL_MS
         _arrive(agents.values(), number, terms, outcome)
@@ -167,9 +166,9 @@ def _arrive(agents: Iterable[_Agent], number: int, terms: Terms, outcome: Outcom
 
 
 def _round(agents: dict[str, _Agent], fleet: Fleet, terms: Terms, outcome: Outcome) -> list[Move]:
-    decisions: list[Decision] = [decide(agent.view(), terms.leanings) for agent in agents.values()]
+    decisions: list[Decision] = [decide(agent.view(), terms.settings) for agent in agents.values()]
     made = []
-    for verdict in judge(decisions, fleet, terms.safety):
+    for verdict in judge(decisions, fleet, terms.settings):
         if not verdict.is_permitted:
             outcome.held_back[verdict.reason] += 1
             continue
@@ -187,7 +186,7 @@ def _round(agents: dict[str, _Agent], fleet: Fleet, terms: Terms, outcome: Outco
 class _Watch:
     """Holds what was done against the rules, read anew: it shares nothing with the code that judges."""
 
-    def __init__(self, agents_count: int, rules: SafetyRules) -> None:
+    def __init__(self, agents_count: int, rules: SchedulerSettings) -> None:
         self._agents_count, self._rules = agents_count, rules
         self._sleeps_ms: deque[int] = deque()
         self._last: dict[str, Move] = {}
@@ -196,10 +195,10 @@ class _Watch:
         rules, found = self._rules, []
         slept = sum(move.action is Action.SLEEP for move in made)
         self._sleeps_ms.extend([now_ms] * slept)
-        while self._sleeps_ms and self._sleeps_ms[0] <= now_ms - rules.sleeps_window_s * 1000:
+        while self._sleeps_ms and self._sleeps_ms[0] <= now_ms - SLEEPS_WINDOW_S * 1000:
             self._sleeps_ms.popleft()
         if slept and len(self._sleeps_ms) > rules.sleeps_share * self._agents_count:
-            found.append(f"{len(self._sleeps_ms)} sleeps within {rules.sleeps_window_s:g} s at {now_ms} ms")
+            found.append(f"{len(self._sleeps_ms)} sleeps within {SLEEPS_WINDOW_S:g} s at {now_ms} ms")
         if slept and asleep > rules.asleep_share * self._agents_count:
             found.append(f"{asleep} of {self._agents_count} asleep at {now_ms} ms")
         if slept and self._agents_count - asleep < rules.awake_count:

@@ -6,15 +6,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from hive.consolidation.decision import Action
-from hive.consolidation.safety import Move
+from hive.consolidation.safety import Move, Verdict
 from hive.runtime.rest.past import Past
 
 #: Decisions that are kept for people.
 LOG_COUNT = 200
 #: Begins the name of the note about an agent.
 PAST = "past:"
-
-Counts = dict[str, int]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +31,7 @@ class Notes:
     pasts: dict[str, Past]
     moves: tuple[Move, ...]
     failures_ms: dict[str, list[int]]
-    judged: Counts
+    judged: dict[str, int]
     log: list[dict[str, Any]]
     round_ms: int
 
@@ -68,3 +66,24 @@ class Notes:
             "log": json.dumps(self.log[-LOG_COUNT:]),
             "round_ms": json.dumps(self.round_ms),
         }
+
+
+def line_of(verdict: Verdict, at_ms: int, done: Mapping[str, str]) -> dict[str, Any]:
+    """Return a decision as the log has it.
+
+    Args:
+        verdict: on it.
+        at_ms: when, milliseconds since 1970.
+        done: what was done to which agent in that round.
+    """
+    decision = verdict.decision
+    return {
+        "at_ms": at_ms,
+        "agent": decision.agent,
+        "action": decision.action.value,
+        "benefit": round(decision.benefit, 3),
+        "confidence": round(decision.confidence, 3),
+        "reasons": list(decision.reasons),
+        "held_back_by": verdict.reason,
+        "done": done.get(decision.agent, ""),
+    }

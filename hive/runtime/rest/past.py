@@ -4,10 +4,11 @@ It is kept as text beside the other notes of the scheduler, equal counts in a ro
 takes some twenty bytes.
 """
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from itertools import groupby
 
-from hive.learning.idleness import KEPT, WINDOW, IdlenessForecaster
+from hive.learning.idleness import KEPT, WINDOW, IdleChance, IdlenessForecaster
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,6 +46,12 @@ class Past:
         """Return the messages of the last half hour over those of a usual one, as the forecaster tells it."""
         return sum(self.counts[-WINDOW:]) / usual if usual else 0.0
 
+    def foretelling(self, idle: IdleChance) -> "Past":
+        """Return the past with a new foretelling, once the one before it is over."""
+        if self.foretold and self.judged() is None:
+            return self
+        return replace(self, foretold=self.interval if idle.known else 0, was_idle=idle.chance >= 0.5)
+
     def judged(self) -> bool | None:
         """Return whether what was foretold has come true; None: it is not over, or nothing was foretold."""
         if not self.foretold or self.interval < self.foretold + WINDOW:
@@ -81,3 +88,14 @@ class Past:
             foretold=int(foretold),
             was_idle=was_idle == "1",
         )
+
+
+def counted(before: Mapping[str, int], pasts: Iterable[Past]) -> dict[str, int]:
+    """Count what was foretold and is over: by what was said, and whether it came true."""
+    after = dict(before)
+    for past in pasts:
+        right = past.judged()
+        if right is not None:
+            name = f"{'idle' if past.was_idle else 'busy'}_{'right' if right else 'wrong'}"
+            after[name] = after.get(name, 0) + 1
+    return after

@@ -13,9 +13,10 @@ from hive.database.checkpoints import DatabaseError
 from hive.database.contexts import Context, ContextKind
 from hive.learning.idleness import DAY, INTERVAL_S
 from hive.memory.opening import open_memories
+from hive.runtime.rest.acts import OURS
 from hive.runtime.rest.notes import PAST
 from hive.runtime.rest.past import Past
-from hive.runtime.rest.scheduler import HOLD_S, OURS, RestScheduler
+from hive.runtime.rest.scheduler import HOLD_S, RestScheduler
 from hive.runtime.rest.switches import FLAG
 from hive.runtime.rest.tasks import consolidated
 from hive.settings.load import load_settings

@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from hive.agents.lifecycle import AgentState
-from hive.consolidation.decision import Action, AgentView, Leanings, decide
+from hive.consolidation.decision import Action, AgentView, decide
 from hive.learning.idleness import IdleChance
+from hive.settings.scheduler import SchedulerSettings
 
 IDLE, BUSY = IdleChance(chance=0.9, known=True), IdleChance(chance=0.1, known=True)
 UNKNOWN = IdleChance(chance=0.0, known=False)
@@ -33,17 +34,17 @@ ASLEEP = replace(AWAKE, state=AgentState.SLEEPING, is_ours=True)
     ],
 )
 def test_actions(view: AgentView, action: Action) -> None:
-    assert decide(view, Leanings()).action is action
+    assert decide(view, SchedulerSettings()).action is action
 
 
 def test_a_sleep_that_gains_too_little_is_not_taken() -> None:
     lukewarm = replace(AWAKE, idle=IdleChance(chance=0.55, known=True), load=1.0)
-    assert decide(lukewarm, Leanings(benefit=0.45)).action is Action.KEEP
-    assert decide(replace(lukewarm, loose_tokens=50_000), Leanings(benefit=0.45)).action is Action.SLEEP
+    assert decide(lukewarm, SchedulerSettings(benefit=0.45)).action is Action.KEEP
+    assert decide(replace(lukewarm, loose_tokens=50_000), SchedulerSettings(benefit=0.45)).action is Action.SLEEP
 
 
 def test_reasons_say_what_was_known() -> None:
-    decision = decide(replace(AWAKE, loose_tokens=1_234), Leanings())
+    decision = decide(replace(AWAKE, loose_tokens=1_234), SchedulerSettings())
     assert decision.reasons == (
         "nobody is likely to need it (benefit 0.76)",
         "chance of an idle half hour 90%",

@@ -13,13 +13,13 @@ from hive.consolidation.safety import (
     Fleet,
     Move,
     Pressure,
-    SafetyRules,
     judge,
     open_breakers,
 )
+from hive.settings.scheduler import SchedulerSettings
 
 NOW_MS = 1_000_000_000
-RULES = SafetyRules()
+RULES = SchedulerSettings()
 
 
 def decisions(action: Action, count: int) -> list[Decision]:

@@ -2,11 +2,11 @@
 
 import pytest
 
-from hive.consolidation.decision import Leanings
-from hive.consolidation.safety import SafetyRules
+from hive.settings.scheduler import SchedulerSettings
 from hive.simulation import sleepers
 from hive.simulation.sleepers import Load, Terms, simulate_sleep, week_of_agents
 
+BOUNDLESS = SchedulerSettings(asleep_share=1.0, awake_count=0, sleeps_share=1.0)
 OFFICE = [12.0 if 9 * 12 <= place < 17 * 12 else 0.0 for place in range(288)]
 QUIET = [0.0] * 288
 HOURS = 72
@@ -22,7 +22,7 @@ def test_sleeps_by_night_within_the_bounds_and_wakes_ahead() -> None:
 
 def test_what_wakes_are_missed_and_tokens_saved() -> None:
     loads = [Load(agent=f"a{place}", counts=OFFICE * 3) for place in range(4)]
-    outcome = simulate_sleep(loads, Terms(safety=SafetyRules(asleep_share=1.0, awake_count=0, sleeps_share=1.0)))
+    outcome = simulate_sleep(loads, Terms(settings=BOUNDLESS))
     assert outcome.actions["sleep"] >= 4 * 2, "each agent sleeps by night"
     assert 0 < outcome.missed_wakes_count + outcome.actions["wake"] <= outcome.actions["sleep"]
     assert outcome.missed_wakes_count <= 4 * 3, "at most one each morning"
@@ -31,11 +31,11 @@ def test_what_wakes_are_missed_and_tokens_saved() -> None:
 
 def test_the_watch_sees_rules_that_are_crossed(monkeypatch: pytest.MonkeyPatch) -> None:
     def careless(decisions, fleet, rules):
-        return judged(decisions, fleet, SafetyRules(asleep_share=1.0, awake_count=0, sleeps_share=1.0, cooldown_s=1.0))
+        return judged(decisions, fleet, BOUNDLESS.model_copy(update={"cooldown_s": 1.0}))
 
     judged = sleepers.judge
     monkeypatch.setattr(sleepers, "judge", careless)
-    outcome = simulate_sleep(week_of_agents([QUIET], 20, 6, seed=1), Terms(leanings=Leanings()))
+    outcome = simulate_sleep(week_of_agents([QUIET], 20, 6, seed=1), Terms())
     assert any("asleep at" in violation for violation in outcome.violations)
     assert any("sleeps within" in violation for violation in outcome.violations)
     assert any("awake at" in violation for violation in outcome.violations)
