@@ -50,6 +50,11 @@ def is_condemned(request: Any) -> bool:
     return _CONDEMNED in (getattr(request, "delivery_info", None) or {})
 
 
+def awaits_setting_aside(request: Any) -> bool:
+    """Whether a request's message is to become a dead letter and is none yet: a failure may be told of twice."""
+    return is_condemned(request) and request.delivery_info[_CONDEMNED] is not None
+
+
 def set_aside(app: Any, request: Any) -> None:
     """Make the dead letter of a request whose failure was told, if its task decided so. A repeat does nothing.
 
@@ -57,11 +62,9 @@ def set_aside(app: Any, request: Any) -> None:
         BrokerGoneError: the broker stayed away for ten minutes.
     """
     fence = Fence.of(request)
-    if fence is None or not is_condemned(request):
+    if fence is None or not awaits_setting_aside(request):
         return
     condemned = request.delivery_info[_CONDEMNED]
-    if condemned is None:
-        return
     request.delivery_info[_CONDEMNED] = None
     app.access.present(fence, lambda store: store.set_aside(fence.consumer, [condemned])[0])
 

@@ -12,7 +12,7 @@ from celery.result import task_join_will_block
 from kombu.utils.encoding import bytes_to_str, ensure_bytes
 
 from hive.runtime.chord_claim import free_claim
-from hive.runtime.condemning import is_condemned, set_aside, set_aside_with_result
+from hive.runtime.condemning import awaits_setting_aside, is_condemned, set_aside, set_aside_with_result
 from hive.runtime.durable_run import end_run
 from hive.runtime.fallback import MARK, keep_answer
 from hive.runtime.fence import Fence
@@ -78,7 +78,7 @@ class FencedResults:
             ttl_ms=round(expires_s * 1000) if expires_s else None,
             channel=key,
         )
-        if state == states.FAILURE and is_condemned(request) and not _follows(request):
+        if state == states.FAILURE and awaits_setting_aside(request) and not _follows(request):
             outcome = set_aside_with_result(self.app, request, fence, stored)
         else:
             write = Store.finish_with_result if _ends(state, request) else Store.store_result

@@ -131,3 +131,25 @@ def test_what_a_task_condemns_becomes_a_letter_once_all_were_told(app: Hive) -> 
     # A worker that dies after the failure was recorded leaves its message to the next: nobody is left untold.
     assert seen == [("FAILURE", "KeyError", 0)]
     assert [letter.task_id for letter in letters(app)] == [result.id]
+
+
+def test_a_failure_that_is_told_of_twice_leaves_one_letter_and_the_first_failure(app: Hive) -> None:
+    told: list[str] = []
+
+    def tell_again(self: Any, _: Exception, task_id: str, *_more: Any) -> None:
+        # As where a hard time limit ends a task that has just failed.
+        self.backend.mark_as_failure(task_id, ValueError("again"), request=self.request)
+        told.append(task_id)
+
+    retry = ImmediateRetry(max_retries=0, dead_letter=True)
+
+    @app.task(name="fails_twice", shared=False, retry=retry, on_failure=tell_again, bind=True)
+    def fails_twice(self: Any) -> None:
+        raise KeyError(self.name)
+
+    with start_worker(app, pool="threads", concurrency=1, perform_ping_check=False):
+        result = fails_twice.delay()
+        eventually(lambda: told == [result.id])
+        with pytest.raises(KeyError):
+            result.get(timeout=60)
+    assert [letter.task_id for letter in letters(app)] == [result.id]
