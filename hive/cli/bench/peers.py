@@ -41,6 +41,15 @@ PEERS["hive-threads"] = ("hive_peer", {
 """
 
 
+#: hive's workers report each task (for Flower) unless told otherwise; no peer's does, Celery's included.
+SAME_SETTINGS = "\napp.conf.worker_send_task_events = False\n"
+
+
+def adapter(celery: str) -> str:
+    """Return hive's adapter: Celery's, with the import changed and what hive does beyond its peers switched off."""
+    return celery.replace("from celery import Celery", "from hive import Hive as Celery") + SAME_SETTINGS
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """What one peer did in one round.
@@ -114,10 +123,7 @@ def rows(directory: Path, pythons: Sequence[Path], measure: str, names: Sequence
     if not program.is_file() or not celery.is_file():
         raise InputError(f"{directory} has no run.py and celery_app.py: --peers takes a directory of adapters")
     with tempfile.TemporaryDirectory(prefix="hive-bench-peers-") as scratch, private_broker() as broker:
-        source = celery.read_text(encoding="utf-8").replace(
-            "from celery import Celery", "from hive import Hive as Celery"
-        )
-        Path(scratch, "hive_peer.py").write_text(source, encoding="utf-8")
+        Path(scratch, "hive_peer.py").write_text(adapter(celery.read_text(encoding="utf-8")), encoding="utf-8")
         Path(scratch, "extra.py").write_text(EXTRA, encoding="utf-8")
         environment = {
             **os.environ,

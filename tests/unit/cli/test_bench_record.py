@@ -1,6 +1,9 @@
-import pytest
+from typing import Any
 
-from hive.cli.bench.peers import Row, standings
+import pytest
+from celery import Celery
+
+from hive.cli.bench.peers import Row, adapter, standings
 from hive.cli.bench.record import summarise
 
 
@@ -33,3 +36,12 @@ def test_a_peer_stands_against_the_better_hive_of_its_round(measure: str, ratio:
     found = {standing.name: standing for standing in standings([rows], measure)}
     assert found["peer"].hive_ratio == ratio
     assert found["absent"].median is None
+
+
+def test_hive_among_the_peers_reports_no_more_of_its_tasks_than_celery_does() -> None:
+    theirs = 'from celery import Celery\n\napp = Celery("bench", broker="redis://127.0.0.1:1/0")\n'
+    module: dict[str, Any] = {}
+    exec(adapter(theirs), module)  # noqa: S102 - as the benchmark's worker imports it
+    app = module["app"]
+    assert type(app).__name__ == "Hive"
+    assert app.conf.worker_send_task_events == Celery().conf.worker_send_task_events
