@@ -232,11 +232,14 @@ class SqliteMemories:
 
     def maintain(self) -> Iterable[str]:
         """Check the file and give room back; returns what is wrong with it."""
-        found = [str(row[0]) for row in self._rows("PRAGMA quick_check") if row[0] != "ok"]
-        if not found:
-            for statement in ("PRAGMA optimize", "VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
+        said = [str(row[0]) for row in self._rows("PRAGMA quick_check")]
+        if said == ["ok"]:
+            # By itself it reads first, and SQLite lets nobody who has read wait for another who writes.
+            with self._file.writing() as connection:
+                connection.execute("PRAGMA optimize")
+            for statement in ("VACUUM", "PRAGMA wal_checkpoint(TRUNCATE)"):
                 self._rows(statement)
-        return found
+        return [line for line in said if line != "ok"]
 
     def _rows(self, sql: str, *values: Any) -> list[Any]:
         with self._file.reading() as connection:

@@ -2,12 +2,14 @@
 
 import uuid
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import pytest
 
 from hive.database.contexts import Context, ContextKind
 from hive.database.memories import BOUNDS, MemoryConflictError, MemoryDatabase, StoredRun
+from hive.database.sqlite_memories import SqliteMemories
 from hive.errors import InputError
 from hive.memory.memory import Memory
 from hive.memory.opening import open_memories
@@ -74,6 +76,7 @@ def test_past_a_bound_the_oldest_are_archived_and_never_deleted(database: Memory
     assert [one.text for one in memory.contexts()] == [f"number {at}" for at in range(58, 128)]
     clock.advance(2_000)
     assert memory.keep_bounds() == 70
+    assert (memory.size().count, memory.size().archived_count) == (0, 128)
     assert database.expire(clock.wall_ms(), 1_000) == 0
     gone = memory.archived()
     assert len(gone) == 128
@@ -147,3 +150,19 @@ def test_a_run_is_undone_though_something_it_wrote_was_forgotten(memory: Memory,
     assert database.undo("a", "r1") == 1
     assert memory.contexts() == before
     assert memory.restore([written]) == 0
+
+
+def test_maintenance_waits_for_who_writes(tmp_path: Path) -> None:
+    written, maintained = (SqliteMemories(tmp_path / "m.sqlite") for _ in range(2))
+    maintained.append("a", [Context(kind=ContextKind.FACT, text=f"fact {number}") for number in range(50)])
+    # It has been asked for by words and by age, so its figures are wanted.
+    assert maintained.find("a", ["fact"], 3)
+    assert maintained.newest("a", 3)
+    with ThreadPoolExecutor() as pool:
+        with written._file.writing() as connection:
+            connection.execute("UPDATE contexts SET used_count = 1")
+            found = pool.submit(maintained.maintain)
+            wait([found], 0.3)
+        assert found.result(60) == []
+    written.close()
+    maintained.close()
