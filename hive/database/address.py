@@ -6,6 +6,9 @@ from urllib.parse import urlsplit, urlunsplit
 
 from hive.errors import SettingsError
 
+#: Seconds to wait for a connection to PostgreSQL.
+CONNECT_TIMEOUT_S = 10
+
 
 def database_at(url: str | None, path: Path, setting: str) -> Path | str:
     """Return where a database is: the path of an SQLite file, or the address of a PostgreSQL server.

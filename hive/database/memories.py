@@ -177,6 +177,27 @@ class MemoryDatabase(Protocol):
         """Check the database, give room back, and return what is wrong with it, nothing if all is well."""
 
 
+def gone(id_: int, agent: str) -> MemoryConflictError:
+    """Return what a step raises that would take out a context which is no longer there."""
+    return MemoryConflictError(f"context {id_} of agent {agent!r} is no longer in its memory")
+
+
+def require_undoable(run: str, later: str | None, expired_count: int) -> None:
+    """Raise ``MemoryConflictError`` unless a run can be undone.
+
+    Args:
+        run: its name.
+        later: a run that took out something which this one wrote, if there is one.
+        expired_count: contexts that it took out and whose retention has ended.
+    """
+    if later is not None:
+        raise MemoryConflictError(f"run {later} took out what run {run} wrote: undo {later} first")
+    if expired_count:
+        raise MemoryConflictError(
+            f"the retention of {expired_count} contexts that run {run} took out has ended: it cannot be undone"
+        )
+
+
 def words_query(words: Sequence[str]) -> str:
     """Return words as a query of FTS5 that any one of them meets; whatever they hold is text, never syntax."""
     return " OR ".join('"' + word.replace('"', '""') + '"' for word in words)
@@ -195,6 +216,19 @@ def context_of(row: Sequence[Any]) -> Context:
         used_count=used,
         token_count=tokens,
         subject=subject,
+    )
+
+
+def size_of(row: Sequence[Any]) -> MemorySize:
+    """Return the size of a memory from count, bytes, tokens, fresh ones, oldest and archived ones, in this order."""
+    count, size_bytes, tokens, fresh, oldest_ms, archived = map(int, row)
+    return MemorySize(
+        count=count,
+        bytes=size_bytes,
+        token_count=tokens,
+        fresh_count=fresh,
+        archived_count=archived,
+        oldest_at_ms=oldest_ms,
     )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from hive.database.address import psycopg_of, without_password
+from hive.database.address import CONNECT_TIMEOUT_S, psycopg_of, without_password
 from hive.database.archive import ArchivedLetter, ArchiveError
 
 if TYPE_CHECKING:
@@ -31,8 +31,6 @@ ON CONFLICT DO NOTHING
 
 #: Held while the table is made: two who make it at once would disturb one another.
 _SCHEMA_LOCK = 4_839_127_640_011
-
-_CONNECT_TIMEOUT_S = 10
 
 #: Letters that are read at a time.
 _PAGE = 200
@@ -111,7 +109,7 @@ class PostgresArchive:
     def _open(self) -> Iterator["psycopg.Connection[Any]"]:
         """Yield a connection in one transaction, which is committed if the block ends well."""
         try:
-            with self._psycopg.connect(self._url, connect_timeout=_CONNECT_TIMEOUT_S) as connection:
+            with self._psycopg.connect(self._url, connect_timeout=CONNECT_TIMEOUT_S) as connection:
                 yield connection
         except self._psycopg.Error as error:
             raise ArchiveError(f"the archive {self.place} cannot be used: {error}") from error

@@ -1,15 +1,14 @@
 """Connections to a PostgreSQL whose tables are up to date; needs the extra ``postgres``."""
 
-import os
 import select
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from hive.database.address import psycopg_of, without_password
+from hive.database.address import CONNECT_TIMEOUT_S, psycopg_of, without_password
 from hive.database.checkpoints import DatabaseError
+from hive.database.idle_connections import IdleConnections
 from hive.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -20,11 +19,6 @@ NEWEST_STEP = "memories_1"
 
 #: Held while tables are made or changed: two who do it at once would disturb one another.
 _STEPS_LOCK = 4_839_127_640_012
-
-_CONNECT_TIMEOUT_S = 10
-
-#: Connections that are kept for the next call.
-IDLE_CONNECTIONS = 4
 
 
 class PostgresConnections:
@@ -40,15 +34,7 @@ class PostgresConnections:
     def __init__(self, url: str) -> None:
         self._psycopg: Any = psycopg_of("PostgreSQL")
         self._url = url
-        self._inherited: list[psycopg.Connection[Any]] = []
-        self._begin([])
-
-    def _begin(self, inherited: "list[psycopg.Connection[Any]]") -> None:
-        self._pid = os.getpid()
-        self._mutex = threading.Lock()
-        self._idle: list[psycopg.Connection[Any]] = []
-        # Closing it here would end the session of the process that opened it.
-        self._inherited += inherited
+        self._idle: IdleConnections[psycopg.Connection[Any]] = IdleConnections()
 
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), (self._url,)
@@ -70,7 +56,8 @@ class PostgresConnections:
             try:
                 yield connection
             finally:
-                self._given_back(connection)
+                if not connection.closed:
+                    self._idle.give_back(connection)
         except self._psycopg.Error as error:
             raise DatabaseError(f"the database {self.place} cannot be used: {error}") from error
 
@@ -86,34 +73,18 @@ class PostgresConnections:
 
     def close(self) -> None:
         """Close the connections that nobody uses; a later call opens new ones."""
-        if self._pid == os.getpid():
-            with self._mutex:
-                idle, self._idle = self._idle, []
-            for connection in idle:
-                connection.close()
+        self._idle.close()
 
     def _taken(self) -> "psycopg.Connection[Any]":
-        if self._pid != os.getpid():
-            self._begin(self._idle)
-        while True:
-            with self._mutex:
-                connection = self._idle.pop() if self._idle else None
-            if connection is None:
-                return self._opened()
+        self._idle.leave_to_parent()
+        while (connection := self._idle.take()) is not None:
             if not _has_spoken(connection):
                 return connection
             connection.close()
-
-    def _given_back(self, connection: "psycopg.Connection[Any]") -> None:
-        if not connection.closed:
-            with self._mutex:
-                if len(self._idle) < IDLE_CONNECTIONS:
-                    self._idle.append(connection)
-                    return
-        connection.close()
+        return self._opened()
 
     def _opened(self) -> "psycopg.Connection[Any]":
-        connection = self._psycopg.connect(self._url, connect_timeout=_CONNECT_TIMEOUT_S, autocommit=True)
+        connection = self._psycopg.connect(self._url, connect_timeout=CONNECT_TIMEOUT_S, autocommit=True)
         try:
             # What is committed must survive the machine, not only the process.
             connection.execute("SET synchronous_commit TO on")
@@ -145,7 +116,7 @@ class PostgresConnections:
         config.set_main_option("script_location", str(Path(__file__).parent / "migrations").replace("%", "%%"))
         engine = sqlalchemy.create_engine(
             "postgresql+psycopg://",
-            creator=lambda: self._psycopg.connect(self._url, connect_timeout=_CONNECT_TIMEOUT_S),
+            creator=lambda: self._psycopg.connect(self._url, connect_timeout=CONNECT_TIMEOUT_S),
             poolclass=sqlalchemy.NullPool,
         )
         try:

@@ -8,12 +8,14 @@ from hive.database.memories import (
     BOUNDS,
     FORGOTTEN,
     ArchivedContext,
-    MemoryConflictError,
     MemorySize,
     StoredRun,
     archived_of,
     context_of,
+    gone,
+    require_undoable,
     run_of,
+    size_of,
 )
 from hive.database.memory_schema import COLUMNS
 from hive.database.postgres_connections import PostgresConnections
@@ -168,7 +170,7 @@ class PostgresMemories:
             for id_, reason in sorted(dropped.items()):
                 moved = connection.execute(_ARCHIVE, (agent, id_, run, str(reason), at_ms, until_ms))
                 if not moved.rowcount:
-                    raise MemoryConflictError(f"context {id_} of agent {agent!r} is no longer in its memory")
+                    raise gone(id_, agent)
             if record is not None:
                 _save_run(connection, record)
             return [_added(connection, agent, one, run) for one in drafts]
@@ -185,15 +187,10 @@ class PostgresMemories:
                 "SELECT run FROM hive_archived_contexts WHERE agent = %s AND written_by = %s AND NOT run = ANY(%s) LIMIT 1",
                 (agent, run, [run, BOUNDS, FORGOTTEN]),
             ).fetchone()
-            if later is not None:
-                raise MemoryConflictError(f"run {later[0]} took out what run {run} wrote: undo {later[0]} first")
             kept = connection.execute(
                 "SELECT expired_count FROM hive_consolidations WHERE run = %s FOR UPDATE", (run,)
             ).fetchone()
-            if kept is not None and kept[0]:
-                raise MemoryConflictError(
-                    f"the retention of {kept[0]} contexts that run {run} took out has ended: it cannot be undone"
-                )
+            require_undoable(run, later[0] if later else None, kept[0] if kept else 0)
             for table in ("hive_contexts", "hive_archived_contexts"):
                 connection.execute(f"DELETE FROM {table} WHERE agent = %s AND written_by = %s", (agent, run))  # noqa: S608
             if record is not None:
@@ -214,15 +211,8 @@ class PostgresMemories:
 
     def size(self, agent: str) -> MemorySize:
         """Return how large a memory is."""
-        [(count, size_bytes, tokens, fresh, oldest, gone)] = self._rows(_SIZE, [*COMPACTED], agent, agent)
-        return MemorySize(
-            count=count,
-            bytes=int(size_bytes),
-            token_count=int(tokens),
-            fresh_count=fresh,
-            archived_count=gone,
-            oldest_at_ms=oldest,
-        )
+        [row] = self._rows(_SIZE, [*COMPACTED], agent, agent)
+        return size_of(row)
 
     def agents(self) -> list[str]:
         """Return the names of all agents with a memory."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hive.database.archive import ArchivedLetter, ArchiveError
-from hive.database.sqlite_log import begin_log
+from hive.database.sqlite_log import BUSY_S, begin_log
 
 if TYPE_CHECKING:
     import sqlite3
@@ -22,9 +22,6 @@ CREATE TABLE IF NOT EXISTS dead_letters (
     PRIMARY KEY (queue, id)
 )
 """
-
-#: Seconds a call waits for another process that writes.
-_BUSY_S = 30.0
 
 
 class SqliteArchive:
@@ -84,8 +81,8 @@ class SqliteArchive:
     def _open(self) -> Iterator["sqlite3.Connection"]:
         import sqlite3  # noqa: PLC0415 - 1 MB in every worker, and few ever archive
 
-        with closing(sqlite3.connect(self.path, timeout=_BUSY_S)) as connection:
-            begin_log(connection, _BUSY_S)
+        with closing(sqlite3.connect(self.path, timeout=BUSY_S)) as connection:
+            begin_log(connection)
             # A letter is removed from the broker after this: it must survive the machine, not only the process.
             connection.execute("PRAGMA synchronous=FULL")
             yield connection

@@ -1,7 +1,6 @@
 """A file of SQLite that many processes use at once, with its schema in versions."""
 
 import os
-import threading
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -10,16 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from hive.database.checkpoints import DatabaseError
-from hive.database.sqlite_log import WriteAheadLog, begin_log
+from hive.database.idle_connections import IdleConnections
+from hive.database.sqlite_log import BUSY_S, WriteAheadLog, begin_log
 
 if TYPE_CHECKING:
     import sqlite3
-
-#: Seconds a call waits for another process that writes.
-BUSY_S = 30.0
-
-#: Connections that are kept for the next call.
-IDLE_CONNECTIONS = 4
 
 #: Bytes of the write-ahead log after which a writer moves it by itself: nobody else has come to it.
 LONG_LOG_BYTES = 8_388_608
@@ -46,19 +40,11 @@ class SqliteFile:
         self.path = path
         self._steps = tuple(steps)
         self._page_bytes = page_bytes
-        self._inherited: list[sqlite3.Connection] = []
-        self._begin([])
+        self._idle: IdleConnections[sqlite3.Connection] = IdleConnections()
+        self._log = WriteAheadLog(self._move_log, str(self.path))
         # SQLite's locks belong to a process, and it does not notice a fork: a child that finds the file open in its
         # memory would take the locks of its parent for its own.
         os.register_at_fork(before=partial(_close, weakref.ref(self)))
-
-    def _begin(self, inherited: "list[sqlite3.Connection]") -> None:
-        self._pid = os.getpid()
-        self._mutex = threading.Lock()
-        self._idle: list[sqlite3.Connection] = []
-        self._log = WriteAheadLog(self._move_log, str(self.path))
-        # A connection must not be closed in a fork of the process that opened it: kept, it is not collected either.
-        self._inherited += inherited
 
     def __reduce__(self) -> tuple[Callable[..., "SqliteFile"], tuple[object, ...]]:
         return _made, (self.path, self._steps, self._page_bytes)
@@ -78,7 +64,7 @@ class SqliteFile:
             try:
                 yield connection
             finally:
-                self._given_back(connection)
+                self._idle.give_back(connection)
 
     @contextmanager
     def writing(self, *, about_bytes: int = 0, erases: bool = True) -> Iterator["sqlite3.Connection"]:
@@ -104,32 +90,20 @@ class SqliteFile:
                     if connection.in_transaction:
                         connection.execute("ROLLBACK")
             finally:
-                self._given_back(connection)
+                self._idle.give_back(connection)
             self._log.grew(about_bytes + _CHANGED_PAGES * self._page_bytes)
 
     def close(self) -> None:
         """Close the connections that nobody uses; a later call opens new ones."""
-        if self._pid == os.getpid():
+        if self._idle.are_ours():
             self._log.wait()
-            with self._mutex:
-                idle, self._idle = self._idle, []
-            for connection in idle:
-                connection.close()
+        self._idle.close()
 
     def _taken(self) -> "sqlite3.Connection":
-        if self._pid != os.getpid():
-            self._begin(self._idle)
-        with self._mutex:
-            if self._idle:
-                return self._idle.pop()
-        return self._opened()
-
-    def _given_back(self, connection: "sqlite3.Connection") -> None:
-        with self._mutex:
-            if len(self._idle) < IDLE_CONNECTIONS:
-                self._idle.append(connection)
-                return
-        connection.close()
+        if self._idle.leave_to_parent():
+            self._log = WriteAheadLog(self._move_log, str(self.path))
+        connection = self._idle.take()
+        return connection if connection is not None else self._opened()
 
     def _opened(self) -> "sqlite3.Connection":
         import sqlite3  # noqa: PLC0415 - 1 MB in every worker, and not all have agents with state
@@ -141,7 +115,7 @@ class SqliteFile:
             # What damage has made of a text must not end the reading of the others.
             connection.text_factory = _text
             connection.execute(f"PRAGMA page_size={self._page_bytes}")
-            begin_log(connection, BUSY_S)
+            begin_log(connection)
             connection.execute("PRAGMA synchronous=FULL")
             connection.execute(f"PRAGMA wal_autocheckpoint={LONG_LOG_BYTES // self._page_bytes}")
             connection.execute(f"PRAGMA journal_size_limit={LONG_LOG_BYTES}")

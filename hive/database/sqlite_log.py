@@ -13,6 +13,9 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
+#: Seconds a call waits for another process that writes.
+BUSY_S = 30.0
+
 #: Bytes of the log after which it is moved into the file.
 LOG_BYTES = 1_048_576
 
@@ -20,22 +23,18 @@ LOG_BYTES = 1_048_576
 AGAIN_S = 0.01
 
 
-def begin_log(connection: "sqlite3.Connection", busy_s: float) -> None:
+def begin_log(connection: "sqlite3.Connection") -> None:
     """Let a file have a write-ahead log, if it has none yet. Safe to repeat.
 
     SQLite waits for nobody here, whatever its timeout: of several who make a file at once all but one would fail.
 
-    Args:
-        connection: to the file.
-        busy_s: seconds to try for while others have the file.
-
     Raises:
-        sqlite3.OperationalError: they had it for longer, or it cannot be used.
+        sqlite3.OperationalError: others had the file for longer than ``BUSY_S``, or it cannot be used.
     """
     import sqlite3  # noqa: PLC0415 - 1 MB in every worker, and few ever write files
 
     clock, pause = SystemClock(), threading.Event()
-    until_s = clock.monotonic_s() + busy_s
+    until_s = clock.monotonic_s() + BUSY_S
     while True:
         try:
             connection.execute("PRAGMA journal_mode=WAL")

@@ -9,12 +9,14 @@ from hive.database.memories import (
     BOUNDS,
     FORGOTTEN,
     ArchivedContext,
-    MemoryConflictError,
     MemorySize,
     StoredRun,
     archived_of,
     context_of,
+    gone,
+    require_undoable,
     run_of,
+    size_of,
     words_query,
 )
 from hive.database.memory_schema import COLUMNS, STEPS
@@ -28,6 +30,12 @@ _ARCHIVE = (
     f"INSERT INTO archived_contexts (id, agent, {COLUMNS}, written_by, run, reason, gone_at_ms, until_ms) "  # noqa: S608
     f"SELECT id, agent, {COLUMNS}, written_by, ?, ?, ?, ? FROM contexts WHERE agent = ? AND id = ?"
 )
+_SIZE = """
+SELECT count(*), ifnull(sum(length(cast(text AS BLOB))), 0), ifnull(sum(token_count), 0),
+    ifnull(sum(kind NOT IN (?1, ?2)), 0), ifnull(min(at_ms), 0),
+    (SELECT count(*) FROM archived_contexts WHERE agent = ?3)
+FROM contexts WHERE agent = ?3
+"""
 
 
 class SqliteMemories:
@@ -127,7 +135,7 @@ class SqliteMemories:
             for id_, reason in dropped.items():
                 moved = connection.execute(_ARCHIVE, (run, str(reason), at_ms, until_ms, agent, id_))
                 if not moved.rowcount:
-                    raise MemoryConflictError(f"context {id_} of agent {agent!r} is no longer in its memory")
+                    raise gone(id_, agent)
                 _remove(connection, "agent = ? AND id = ?", agent, id_)
             if record is not None:
                 _save_run(connection, record)
@@ -145,13 +153,8 @@ class SqliteMemories:
                 "SELECT run FROM archived_contexts WHERE agent = ?1 AND written_by = ?2 AND run NOT IN (?2, ?3, ?4) LIMIT 1",
                 (agent, run, BOUNDS, FORGOTTEN),
             ).fetchone()
-            if later is not None:
-                raise MemoryConflictError(f"run {later[0]} took out what run {run} wrote: undo {later[0]} first")
             kept = connection.execute("SELECT expired_count FROM consolidations WHERE run = ?", (run,)).fetchone()
-            if kept is not None and kept[0]:
-                raise MemoryConflictError(
-                    f"the retention of {kept[0]} contexts that run {run} took out has ended: it cannot be undone"
-                )
+            require_undoable(run, later[0] if later else None, kept[0] if kept else 0)
             _remove(connection, "agent = ? AND written_by = ?", agent, run)
             # What a later slice of the run replaced of an earlier one's was not there before it.
             connection.execute("DELETE FROM archived_contexts WHERE agent = ? AND written_by = ?", (agent, run))
@@ -172,23 +175,8 @@ class SqliteMemories:
 
     def size(self, agent: str) -> MemorySize:
         """Return how large a memory is."""
-        rows = self._rows(
-            "SELECT count(*), ifnull(sum(length(cast(text AS BLOB))), 0), ifnull(sum(token_count), 0), "
-            "ifnull(sum(kind NOT IN (?, ?)), 0), ifnull(min(at_ms), 0), "
-            "(SELECT count(*) FROM archived_contexts AS gone WHERE gone.agent = contexts.agent) "
-            "FROM contexts WHERE agent = ?",
-            *COMPACTED,
-            agent,
-        )
-        count, size_bytes, tokens, fresh, oldest, gone = rows[0] if rows else (0,) * 6
-        return MemorySize(
-            count=count,
-            bytes=size_bytes,
-            token_count=tokens,
-            fresh_count=fresh,
-            archived_count=gone or 0,
-            oldest_at_ms=oldest,
-        )
+        rows = self._rows(_SIZE, *COMPACTED, agent)
+        return size_of(rows[0] if rows else (0,) * 6)
 
     def agents(self) -> list[str]:
         """Return the names of all agents with a memory."""
