@@ -129,14 +129,21 @@ class Hive(Celery):
         register_keeping(self)
         rest_tasks.register(self)
         self.task(name=FALLBACK_TASK, bind=True, shared=False)(run_fallback)
-        self.add_defaults(lambda: celery_settings(self.settings, self.agent_types))
 
     def _load_config(self) -> Any:
         """Read the settings; they are at hand as Configuration from the start, or from the next ``config_from_object``."""
+        self._pending_defaults.appendleft(self._add_own_settings)
         settings = super()._load_config()
         if not isinstance(settings, Configuration):
             settings = self._conf = Configuration.of(settings)
         return settings
+
+    def _add_own_settings(self) -> dict[str, Any]:
+        """Put hive's before Celery's own: what is left to ``add_defaults`` would come before what the user configures."""
+        own = celery_settings(self.settings, self.agent_types)
+        for chain in (self._conf.__dict__["maps"], self._conf.__dict__["defaults"]):
+            chain.insert(-1, own)
+        return {}
 
     def task(self, *args: Any, **opts: Any) -> Any:
         """Declare a task, as ``Celery.task`` does, for the pool of ``agent_type`` if one is given.

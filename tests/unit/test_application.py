@@ -34,6 +34,30 @@ def test_what_the_user_configures_wins() -> None:
     assert app.conf.result_expires == 5
 
 
+class Configured:
+    """What a ``celeryconfig.py`` may say."""
+
+    broker_url = "redis://elsewhere/3"
+    timezone = "Europe/Berlin"
+    task_acks_late = False
+
+
+@pytest.mark.parametrize("is_read_before", [False, True])
+def test_what_a_configuration_object_says_wins_and_the_rest_is_hives(is_read_before: bool) -> None:
+    app = Hive("t", set_as_current=False)
+    if is_read_before:
+        assert app.conf.task_acks_late
+    seen = list[Any]()
+    app.on_after_configure.connect(lambda sender, **_: seen.append(sender.conf.timezone), weak=False)
+    app.config_from_object(Configured)
+    assert (app.conf.broker_url, app.conf.timezone) == ("redis://elsewhere/3", "Europe/Berlin")
+    assert not app.conf.task_acks_late
+    assert app.conf.task_reject_on_worker_lost
+    assert seen[-1:] == ["Europe/Berlin"]
+    app.conf.timezone = "Asia/Tokyo"
+    assert app.conf.timezone == "Asia/Tokyo"
+
+
 def test_a_task_goes_to_the_pool_of_its_agent_type() -> None:
     app = Hive("t", set_as_current=False)
 
