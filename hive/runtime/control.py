@@ -11,8 +11,8 @@ from celery.worker import control as celery_control
 from celery.worker.control import Panel, inspect_command
 
 from hive.runtime.calls import UNDECODABLE, call_of
+from hive.store.queue_values import ScheduledMessage
 from hive.store.store import Store
-from hive.store.values import ScheduledMessage
 from hive.transport import envelope
 from hive.transport.channel import Channel
 

@@ -7,8 +7,8 @@ from celery.app.control import Control
 from celery.app.task import Context
 
 from hive.runtime.unique import DIGEST_HEADER
+from hive.store.queue_values import ScheduledMessage
 from hive.store.store import Store
-from hive.store.values import ScheduledMessage
 from hive.transport import envelope
 from hive.transport.channel import Channel
 

@@ -7,7 +7,8 @@ from typing import Any
 from hive.store.caller import Caller
 from hive.store.faults import translated
 from hive.store.keys import FAIR
-from hive.store.values import Adopted, DeadLetter, Death, Released
+from hive.store.queue_values import Adopted, Released
+from hive.store.values import DeadLetter, Death
 
 RELEASE_MESSAGES = 200
 ADOPT_MESSAGES = 100

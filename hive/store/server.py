@@ -2,15 +2,32 @@
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import redis
 
 from hive.errors import BrokerRefusedError
 from hive.store.faults import translated
-from hive.store.values import ServerInfo
 
 OLDEST = {"redis": (7, 0), "valkey": (8, 0)}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerInfo:
+    """The server behind the broker's address.
+
+    Attributes:
+        name: ``redis`` or ``valkey``.
+        version: as it says itself.
+        run_id: changes with every start of the server.
+        maxmemory_policy: ``None`` where the server does not let us ask (hosted brokers).
+    """
+
+    name: str
+    version: str
+    run_id: str
+    maxmemory_policy: str | None
 
 
 def check_server(client: redis.Redis) -> ServerInfo:

@@ -7,7 +7,8 @@ from dataclasses import fields
 from hive.store.faults import translated
 from hive.store.keys import FAIR, distinct
 from hive.store.lanes import Lanes
-from hive.store.values import ConsumerInfo, ConsumerRecord, Purged, QueueStats, ScheduledMessage
+from hive.store.queue_values import Purged, QueueStats, ScheduledMessage
+from hive.store.values import ConsumerInfo, ConsumerRecord
 
 #: What ends with a queue with ``x-expires``, besides its ready lists.
 _ENDING = (
