@@ -11,6 +11,7 @@
 --include now
 --include standing
 --include dedup
+--include expire
 --include wake
 local code = standing(KEYS[1], KEYS[2], KEYS[4], ARGV[2], ARGV[3])
 if code ~= 1 then
@@ -32,8 +33,8 @@ elseif not repeated then
   redis.call('HSET', KEYS[3], ARGV[4], cjson.encode(record))
   -- The message may leave by another door (a purge), and then nobody else forgets it.
   redis.call('ZADD', KEYS[12], now_ms + ARGV[5], ARGV[4])
-  redis.call('PEXPIRE', KEYS[3], ARGV[5])
-  redis.call('PEXPIRE', KEYS[12], ARGV[5])
+  expire(KEYS[3], KEYS[12], now_ms)
+  keep_beside(KEYS[3], KEYS[12], tonumber(ARGV[5]))
 end
 if repeated then
   redis.call('HINCRBY', KEYS[7], 'deduplicated', 1)

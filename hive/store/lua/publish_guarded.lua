@@ -12,11 +12,11 @@
 --include now
 --include wake
 --include dedup
+--include expire
 --include unique
 --include bound
 --include bury
 --include shed
---include expire
 local FIRST_READY, SOON_MS = 18, 5000
 local now_ms, now_us = clock(ARGV[1])
 local limit, steps = tonumber(ARGV[4]), tonumber(ARGV[6])
@@ -64,7 +64,7 @@ local function admit(step, id, due_ms, digest, key, task_id, within_ms, until_do
   put(step, id, due_ms, mark, payload)
   if key ~= '' then
     local message_id = until_done and id or nil
-    hold(keys, key, math.max(now_ms, due_ms or 0), { task_id = task_id, message_id = message_id, within_ms = within_ms })
+    hold(keys, key, math.max(now_ms, due_ms or 0), now_ms, { task_id = task_id, message_id = message_id, within_ms = within_ms })
   end
   return { 1 }
 end

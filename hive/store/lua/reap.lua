@@ -14,6 +14,7 @@
 --include lists
 --include put_back
 --include worker
+--include expire
 --include death
 --include bury
 --include after_death

@@ -15,6 +15,7 @@
 --include lists
 --include unbury
 --include fair_mark
+--include expire
 local now_ms, kept_ms, left_bytes, steps = clock(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3]), tonumber(ARGV[4])
 local ready, moved, looked = ready_lists(10, 5, steps), 0, 0
 local keys = { counters = KEYS[1], dead = KEYS[2], records = KEYS[3], messages = KEYS[4] }
@@ -50,8 +51,7 @@ for place = 5 + steps, #ARGV do
   end
 end
 if moved > 0 then
-  redis.call('PEXPIRE', KEYS[5], kept_ms)
-  redis.call('PEXPIRE', KEYS[6], kept_ms)
+  keep_beside(KEYS[5], KEYS[6], kept_ms)
   redis.call('HINCRBY', KEYS[1], 'redriven', moved)
   wake(KEYS[7])
 end

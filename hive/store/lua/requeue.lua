@@ -24,8 +24,7 @@ local function note(token)
     local now_ms = clock(ARGV[1])
     redis.call('ZADD', KEYS[8], now_ms + ARGV[4], id)
     expire(KEYS[7], KEYS[8], now_ms)
-    redis.call('PEXPIRE', KEYS[7], ARGV[4])
-    redis.call('PEXPIRE', KEYS[8], ARGV[4])
+    keep_beside(KEYS[7], KEYS[8], tonumber(ARGV[4]))
   end
 end
 local steps, to_end = tonumber(ARGV[5]), ARGV[3] == '1'

@@ -10,6 +10,7 @@
 --include now
 --include standing
 --include wake
+--include expire
 --include unique
 local code = standing(KEYS[1], KEYS[2], KEYS[4], ARGV[2], ARGV[3])
 if code ~= 1 then
@@ -17,7 +18,7 @@ if code ~= 1 then
 end
 local now_ms, due_ms = clock(ARGV[1]), tonumber(ARGV[5])
 local keys = { unique = KEYS[10], unique_expiry = KEYS[11], deaths = KEYS[3], expiry = KEYS[12] }
-pass_on(keys, redis.call('HGET', KEYS[5], ARGV[3]), ARGV[8] == '1' and ARGV[4], math.max(now_ms, due_ms))
+pass_on(keys, redis.call('HGET', KEYS[5], ARGV[3]), ARGV[8] == '1' and ARGV[4], math.max(now_ms, due_ms), now_ms)
 forget(KEYS[4], KEYS[5], keys, ARGV[3])
 if due_ms <= now_ms and not string.find(ARGV[6], ';', 1, true) then
   redis.call('LPUSH', KEYS[9], ARGV[7])

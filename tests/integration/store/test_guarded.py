@@ -109,6 +109,19 @@ def test_a_publish_that_holds_its_key_is_a_repeat_however_late(store: Store, clo
     assert waiting(store) == 1
 
 
+@pytest.mark.parametrize("due_in_s", [0, 30 * 86_400])
+def test_a_key_outlasts_what_was_noted_of_other_messages(store: Store, clock: BrokerClock, due_in_s: int) -> None:
+    # The deaths of all messages, by which it is known which task holds a key, are one hash; one of old has set its end.
+    admit(store, message("other", None))
+    store.reject("c", run(store, "c").id, "its child was lost")
+    names = store.queue_keys("q").keys("deaths", "deaths:expiry")
+    for name in names:
+        store.client.pexpire(name, 1_000)
+    within_s = 3_600
+    admit(store, keyed("a", until_done=True, within_s=within_s, due_ms=clock.now_ms + due_in_s * 1_000))
+    assert all(store.client.pttl(name) >= (due_in_s + within_s) * 1_000 for name in names)
+
+
 @pytest.mark.parametrize("end", ["finish", "result", "retry"])
 def test_nothing_is_kept_of_a_key_until_done_once_its_message_has_ended(store: Store, end: str) -> None:
     admit(store, keyed("a", until_done=True))

@@ -10,11 +10,7 @@ local function count_death(key, expiry, id, now_ms, kept_ms, consumer, worker, h
   redis.call('HSET', key, id, cjson.encode(record))
   redis.call('ZADD', expiry, now_ms + kept_ms, id)
   -- Counts whose message left by another door (a stock worker, a purge) end here.
-  for _, old in ipairs(redis.call('ZRANGEBYSCORE', expiry, '-inf', now_ms, 'LIMIT', 0, 100)) do
-    redis.call('HDEL', key, old)
-    redis.call('ZREM', expiry, old)
-  end
-  redis.call('PEXPIRE', key, kept_ms)
-  redis.call('PEXPIRE', expiry, kept_ms)
+  expire(key, expiry, now_ms)
+  keep_beside(key, expiry, kept_ms)
   return record
 end
