@@ -7,7 +7,9 @@ sketch current when a task changes.
 """
 
 import math
+from bisect import bisect_left
 from collections.abc import Iterable
+from itertools import accumulate
 
 #: Times below a microsecond are as good as none; above a month they are counted as one.
 LEAST_S, MOST_S = 1e-6, 30 * 86_400.0
@@ -53,21 +55,23 @@ class QuantileSketch:
         Raises:
             ValueError: it is negative or not a finite number.
         """
-        if not (math.isfinite(time_s) and time_s >= 0.0):
-            raise ValueError(f"a service time is a finite number of seconds and not negative, not {time_s}")
-        held_s = min(max(time_s, LEAST_S), MOST_S)
-        self._weight *= self._growth
-        key = math.ceil(math.log(held_s) / self._log)
-        self._buckets[key] = self._buckets.get(key, 0.0) + self._weight
-        self._total += self._weight
-        self._sum += self._weight * time_s
-        if self._weight > 1e100:
-            self._rescale()
+        self.add_all((time_s,))
 
     def add_all(self, times_s: Iterable[float]) -> None:
-        """Count several times in seconds."""
+        """Count several times in seconds; one that is none raises ValueError, and those before it are counted."""
+        buckets, log, growth = self._buckets, self._log, self._growth
         for time_s in times_s:
-            self.add(time_s)
+            if not 0.0 <= time_s < math.inf:
+                raise ValueError(f"a service time is a finite number of seconds and not negative, not {time_s}")
+            held_s = LEAST_S if time_s < LEAST_S else min(time_s, MOST_S)
+            self._weight = weight = self._weight * growth
+            key = math.ceil(math.log(held_s) / log)
+            buckets[key] = buckets.get(key, 0.0) + weight
+            self._total += weight
+            self._sum += weight * time_s
+            if weight > 1e100:
+                self._rescale()
+                buckets = self._buckets
 
     def quantile_s(self, share: float) -> float:
         """Return the time in seconds that ``share`` (0..1) of them do not exceed; 0 of none."""
@@ -75,13 +79,10 @@ class QuantileSketch:
             raise ValueError(f"a share lies within 0..1, not {share}")
         if not self._total:
             return 0.0
-        rank, passed = share * self._total, 0.0
         keys = sorted(self._buckets)
-        for key in keys:
-            passed += self._buckets[key]
-            if passed >= rank:
-                return self._middle_s(key)
-        return self._middle_s(keys[-1])
+        passed = list(accumulate(map(self._buckets.__getitem__, keys)))
+        place = bisect_left(passed, share * self._total)
+        return self._middle_s(keys[min(place, len(keys) - 1)])
 
     def _middle_s(self, key: int) -> float:
         """Return the time that is off by the same share from both bounds of a bucket."""

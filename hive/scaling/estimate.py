@@ -42,9 +42,13 @@ class LoadEstimator:
     ) -> None:
         self._forecaster, self._step_s, self._lead_s = forecaster, step_s, lead_s
         self._service = QuantileSketch(memory=self.SERVICE_MEMORY)
+        self._service_s: float | None = None
+        self._service_high_s: float | None = None
         self._arrivals: deque[tuple[float, int]] = deque()
         self._interval_s = began_s
         self._counted = self._closed = 0
+        #: Of which intervals there is a forecast, (intervals closed, how many ahead), and what it says.
+        self._foreseen: tuple[tuple[int, int], tuple[float, float]] | None = None
         if began_s is not None:
             self._arrivals.append((began_s, 0))
 
@@ -72,11 +76,10 @@ class LoadEstimator:
             oldest_wait_s: age of the oldest of them.
             room: slots that resources leave.
         """
-        self._service.add_all(ended_s)
+        self._learn(ended_s)
         rate_per_s = self._rate(now_s, arrived)
         self._close(now_s, arrived)
         expected = self._expected(now_s)
-        known = self._service.count > 0
         return Observation(
             now_s=now_s,
             slots=slots,
@@ -86,10 +89,16 @@ class LoadEstimator:
             arrivals_per_s=rate_per_s,
             forecast_per_s=expected[0] if expected else None,
             forecast_high_per_s=expected[1] if expected else None,
-            service_s=self._service.mean_s if known else None,
-            service_high_s=self._service.quantile_s(0.95) if known else None,
+            service_s=self._service_s,
+            service_high_s=self._service_high_s,
             room=room,
         )
+
+    def _learn(self, ended_s: Iterable[float]) -> None:
+        ended = list(ended_s)
+        if ended:
+            self._service.add_all(ended)
+            self._service_s, self._service_high_s = self._service.mean_s, self._service.quantile_s(0.95)
 
     def _rate(self, now_s: float, arrived: int) -> float:
         self._arrivals.append((now_s, arrived))
@@ -117,5 +126,8 @@ class LoadEstimator:
         if self._forecaster is None or self._interval_s is None or not self._closed:
             return None
         last = int((now_s + self._lead_s - self._interval_s) / self._step_s) + 1
-        coming = [self._forecaster.forecast(horizon) for horizon in range(1, last + 1)]
-        return max(one.value for one in coming) / self._step_s, max(one.high for one in coming) / self._step_s
+        if self._foreseen is None or self._foreseen[0] != (self._closed, last):
+            coming = [self._forecaster.forecast(horizon) for horizon in range(1, last + 1)]
+            most, high = max(one.value for one in coming), max(one.high for one in coming)
+            self._foreseen = (self._closed, last), (most / self._step_s, high / self._step_s)
+        return self._foreseen[1]

@@ -72,13 +72,14 @@ def wanted_slots(rules: ScalingRules, seen: Observation) -> tuple[int, Reason]:
     rate = planned_rate(rules, seen)
     kept = math.exp(-rules.plan_ahead_s / service_s) if service_s > 0.0 else 0.0
     demand = seen.busy * kept + rate * service_s * (1.0 - kept)
-    steady = least_slots(demand, pace(service_s, seen.service_high_s), rules.target_wait_s, rules.late_share, bound)
-    left_s = max(rules.target_wait_s - seen.oldest_wait_s, LEAST_LEFT * rules.target_wait_s)
-    clearing = math.ceil(demand + seen.backlog * service_s / left_s - ROUNDING)
     # A slot more than there are tasks to run in the meantime would stand idle; for a task that comes later than this
     # a slot can still be started in time.
     coming = rate * max(0.0, rules.plan_ahead_s - rules.target_wait_s)
     runnable = seen.busy + seen.backlog + math.ceil(coming + 2.0 * math.sqrt(coming))
+    most, pace_s = min(bound, runnable), pace(service_s, seen.service_high_s)
+    steady = least_slots(demand, pace_s, rules.target_wait_s, rules.late_share, most)
+    left_s = max(rules.target_wait_s - seen.oldest_wait_s, LEAST_LEFT * rules.target_wait_s)
+    clearing = math.ceil(demand + seen.backlog * service_s / left_s - ROUNDING)
     wanted = min(max(steady, clearing), runnable)
     return min(max(wanted, rules.minimum), bound), Reason.BACKLOG if clearing > steady else Reason.DEMAND
 

@@ -23,11 +23,15 @@ def least_slots(demand: float, pace_s: float, target_wait_s: float, late_share: 
     """
     if demand <= 0.0:
         return 0
+    if demand >= most:
+        return most
     blocked = 1.0
-    for slots in range(1, most + 1):
-        blocked = demand * blocked / (slots + demand * blocked)
-        if slots <= demand:
-            continue
+    for slots in range(1, int(demand) + 1):
+        offered = demand * blocked
+        blocked = offered / (slots + offered)
+    for slots in range(int(demand) + 1, most + 1):
+        offered = demand * blocked
+        blocked = offered / (slots + offered)
         waiting = slots * blocked / (slots - demand * (1.0 - blocked))
         if waiting * math.exp(-(slots - demand) * target_wait_s / pace_s) <= late_share:
             return slots

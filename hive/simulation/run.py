@@ -72,12 +72,13 @@ def simulate(workload: Workload, scaler: Scaler, conditions: Conditions, tasks: 
     """
     drawn = workload.drawn() if tasks is None else tasks
     first = scaler.decide(_view(Station(conditions.first_slots), 0.0, 0))
-    station = Station(first, start_delay_s=conditions.start_delay_s)
+    station = Station(first, start_delay_s=conditions.start_delay_s, samples=scaler.samples)
     sizes = [(0.0, first)]
     now_s, arrived = 0.0, 0
-    limit_s = workload.length_s * conditions.patience
-    while now_s < limit_s and (now_s < workload.length_s or station.backlog):
-        now_s += scaler.every_s
+    length_s, every_s = workload.length_s, scaler.every_s
+    limit_s = length_s * conditions.patience
+    while now_s < limit_s and (now_s < length_s or station.backlog):
+        now_s += every_s
         upto = bisect_left(drawn.arrivals_s, now_s, arrived)
         station.arrive(zip(drawn.arrivals_s[arrived:upto], drawn.services_s[arrived:upto], strict=True))
         arrived = upto
@@ -106,13 +107,12 @@ def _view(station: Station, now_s: float, arrived: int) -> View:
 def _longest(arrivals_s: Sequence[float], waits_s: Sequence[float], step_s: float) -> list[tuple[float, float]]:
     """Return the longest wait of each interval; first come, first served, so that waits stand as arrivals do."""
     found: list[tuple[float, float]] = []
-    for arrival_s, wait_s in zip(arrivals_s, waits_s, strict=True):
-        begin_s = arrival_s // step_s * step_s
-        if found and found[-1][0] == begin_s:
-            if wait_s > found[-1][1]:
-                found[-1] = (begin_s, wait_s)
-        else:
-            found.append((begin_s, wait_s))
+    place = 0
+    while place < len(waits_s):
+        begin_s = arrivals_s[place] // step_s * step_s
+        upto = max(place + 1, bisect_left(arrivals_s, begin_s + step_s, place))
+        found.append((begin_s, max(waits_s[place:upto])))
+        place = upto
     return found
 
 

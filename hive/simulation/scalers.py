@@ -10,7 +10,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from hive.learning.arrivals import ArrivalForecaster
 from hive.learning.ensemble import Forecast
@@ -20,8 +20,7 @@ from hive.scaling.policy import ScalingState, decide
 from hive.scaling.rules import ScalingRules
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class View:
+class View(NamedTuple):
     """What a scaler is shown of a pool.
 
     Attributes:
@@ -50,6 +49,10 @@ class Scaler(Protocol):
     def every_s(self) -> float:
         """Seconds between two decisions."""
 
+    @property
+    def samples(self) -> int:
+        """Service times that it is shown at a time at most; 0: it looks at none."""
+
     def decide(self, view: View) -> int:
         """Return how many slots there should be."""
 
@@ -60,6 +63,7 @@ class FixedSize:
 
     slots: int
     every_s: float = 60.0
+    samples: int = 0
 
     def decide(self, view: View) -> int:  # noqa: ARG002 - whatever happens
         """Return the number."""
@@ -77,6 +81,7 @@ class CeleryAutoscaler:
     """
 
     every_s = 1.0
+    samples = 0
 
     def __init__(self, minimum: int, maximum: int, keepalive_s: float = 30.0, prefetch_multiplier: int = 4) -> None:
         self._minimum, self._maximum, self._keepalive_s = minimum, maximum, keepalive_s
@@ -111,6 +116,7 @@ class ListLength:
     """
 
     TOLERANCE = 0.1
+    samples = 0
 
     def __init__(
         self,
@@ -156,6 +162,7 @@ class HiveScaler:
 
     #: Seconds between two decisions unless said otherwise.
     EVERY_S = 2.0
+    samples = 50
 
     def __init__(
         self,

@@ -1,9 +1,9 @@
 """A queue and the slots that serve it: the part of a simulation that every strategy has in common."""
 
-import heapq
 from array import array
 from collections import deque
 from collections.abc import Iterable
+from heapq import heappop, heappush, heapreplace
 
 
 class Station:
@@ -17,14 +17,14 @@ class Station:
         slots: at the start, ready at time 0.
         speed: service times are divided by it.
         start_delay_s: from the order of a slot until it is ready; it is paid for from the order on.
+        samples: service times noted for one advance at most, told once their tasks have ended; 0: none is asked for.
     """
 
-    #: Service times noted for one advance at most; a policy learns them once the tasks have ended.
-    NOTED = 50
-
-    def __init__(self, slots: int = 0, *, speed: float = 1.0, start_delay_s: float = 0.0) -> None:
-        self._speed, self._start_delay_s = speed, start_delay_s
-        self._free_at_s = [0.0] * slots
+    def __init__(self, slots: int = 0, *, speed: float = 1.0, start_delay_s: float = 0.0, samples: int = 50) -> None:
+        self._speed, self._start_delay_s, self._samples = speed, start_delay_s, samples
+        self._idle = slots
+        #: When each of the other slots is free.
+        self._free_at_s: list[float] = []
         self._starting: deque[float] = deque()
         self._arrived: deque[tuple[float, float]] = deque()
         self._running: list[tuple[float, float]] = []
@@ -36,7 +36,7 @@ class Station:
     @property
     def slots(self) -> int:
         """Slots that serve or start; those that drain are not counted."""
-        return len(self._free_at_s)
+        return self._idle + len(self._free_at_s)
 
     @property
     def backlog(self) -> int:
@@ -46,10 +46,8 @@ class Station:
     @property
     def busy(self) -> int:
         """Slots that run a task now."""
-        while self._starting and self._starting[0] <= self._now_s:
-            self._starting.popleft()
-        # A slot that is still starting counts as taken in the heap, though no task runs in it.
-        return max(0, sum(1 for free_s in self._free_at_s if free_s > self._now_s) - len(self._starting))
+        # One that is still starting is not free either, though no task runs in it.
+        return len(self._free_at_s) - len(self._starting)
 
     @property
     def oldest_wait_s(self) -> float:
@@ -63,42 +61,64 @@ class Station:
     def advance(self, until_s: float) -> None:
         """Start everything that can start before an instant."""
         arrived, free, waits, speed = self._arrived, self._free_at_s, self.waits_s, self._speed
-        replace, busy_s, noted = heapq.heapreplace, 0.0, 0
-        while arrived and free:
+        busy_s, noted, idle, now_s = 0.0, 0, self._idle, self._now_s
+        while arrived:
             arrival_s, service_s = arrived[0]
-            begin_s = max(arrival_s, free[0])
+            if arrival_s >= until_s:
+                break
+            while free and free[0] <= arrival_s:
+                heappop(free)
+                idle += 1
+            # A slot that came free just now may serve what has waited for it.
+            begin_s = max(arrival_s, now_s) if idle else free[0] if free else until_s
             if begin_s >= until_s:
                 break
             arrived.popleft()
             taken_s = service_s / speed
-            replace(free, begin_s + taken_s)
+            end_s = begin_s + taken_s
+            if idle:
+                idle -= 1
+                heappush(free, end_s)
+            else:
+                heapreplace(free, end_s)
             waits.append(begin_s - arrival_s)
             busy_s += taken_s
-            if noted < self.NOTED:
+            if noted < self._samples:
                 noted += 1
-                heapq.heappush(self._running, (begin_s + taken_s, taken_s))
+                heappush(self._running, (end_s, taken_s))
+        while free and free[0] <= until_s:
+            heappop(free)
+            idle += 1
+        while self._starting and self._starting[0] <= until_s:
+            self._starting.popleft()
+        self._idle = idle
         self.busy_seconds += busy_s
-        self._pay(until_s)
-        self._now_s = until_s
+        self.slot_seconds += self.slots * max(0.0, until_s - self._paid_until_s)
+        self._paid_until_s = self._now_s = until_s
 
     def resize(self, slots: int) -> None:
         """Order or drain slots, now. Those that are free soonest go first; none stops a task that it runs."""
-        while len(self._free_at_s) > slots:
-            free_s = heapq.heappop(self._free_at_s)
-            self.slot_seconds += max(0.0, free_s - self._now_s)
+        fewer, more = self.slots - slots, slots - self.slots
+        unused = min(max(fewer, 0), self._idle)
+        self._idle -= unused
+        for _ in range(fewer - unused):
+            free_s = heappop(self._free_at_s)
+            self.slot_seconds += free_s - self._now_s
             if free_s in self._starting:
                 self._starting.remove(free_s)
+        if not self._start_delay_s:
+            self._idle += max(more, 0)
+            return
         ready_s = self._now_s + self._start_delay_s
-        for _ in range(slots - len(self._free_at_s)):
-            heapq.heappush(self._free_at_s, ready_s)
-            if self._start_delay_s:
-                self._starting.append(ready_s)
+        for _ in range(more):
+            heappush(self._free_at_s, ready_s)
+            self._starting.append(ready_s)
 
     def ended(self) -> list[float]:
         """Return service times, in seconds, of a sample of the tasks that have ended since the last call."""
         found = []
         while self._running and self._running[0][0] <= self._now_s:
-            found.append(heapq.heappop(self._running)[1])
+            found.append(heappop(self._running)[1])
         return found
 
     def give_up(self) -> int:
@@ -107,7 +127,3 @@ class Station:
         self.waits_s.extend(self._now_s - arrival_s for arrival_s, _ in self._arrived)
         self._arrived.clear()
         return count
-
-    def _pay(self, until_s: float) -> None:
-        self.slot_seconds += len(self._free_at_s) * max(0.0, until_s - self._paid_until_s)
-        self._paid_until_s = until_s

@@ -1,7 +1,6 @@
 """Scalers in a simulation: the baselines do what they document, hive's policy what it promises; runs repeat."""
 
 import math
-from dataclasses import replace
 
 import pytest
 
@@ -30,27 +29,27 @@ TIMER = Series(name="timer", values=tuple(60.0 * (minute % 10 == 0) for minute i
 
 def test_celery_s_autoscaler_grows_to_what_is_reserved_and_shrinks_only_after_quiet() -> None:
     scaler = CeleryAutoscaler(1, 10, keepalive_s=30.0)
-    assert scaler.decide(replace(IDLE, backlog=100, arrived=100)) == 10
-    busy = replace(IDLE, slots=10, busy=3, arrived=101)
-    assert scaler.decide(replace(busy, now_s=20.0)) == 10, "a task came in just now"
-    assert scaler.decide(replace(busy, now_s=49.0)) == 10
-    assert scaler.decide(replace(busy, now_s=51.0)) == 3
-    assert scaler.decide(replace(IDLE, slots=3, now_s=90.0, arrived=101)) == 1
+    assert scaler.decide(IDLE._replace(backlog=100, arrived=100)) == 10
+    busy = IDLE._replace(slots=10, busy=3, arrived=101)
+    assert scaler.decide(busy._replace(now_s=20.0)) == 10, "a task came in just now"
+    assert scaler.decide(busy._replace(now_s=49.0)) == 10
+    assert scaler.decide(busy._replace(now_s=51.0)) == 3
+    assert scaler.decide(IDLE._replace(slots=3, now_s=90.0, arrived=101)) == 1
 
 
 def test_celery_sees_no_more_than_it_may_reserve() -> None:
     scaler = CeleryAutoscaler(1, 2, prefetch_multiplier=1)
-    assert scaler.decide(replace(IDLE, backlog=1_000)) == 2
+    assert scaler.decide(IDLE._replace(backlog=1_000)) == 2
 
 
 def test_list_length_follows_the_list_and_waits_for_its_window() -> None:
     scaler = ListLength(0, 10, target=5.0, window_s=60.0)
-    assert scaler.decide(replace(IDLE, backlog=12)) == 3
-    assert scaler.decide(replace(IDLE, slots=3, now_s=30.0)) == 3
-    assert scaler.decide(replace(IDLE, slots=3, now_s=61.0)) == 0
-    assert scaler.decide(replace(IDLE, slots=4, now_s=90.0, backlog=21)) == 4, "within the tolerance"
-    assert ListLength(0, 10, target=1.0).decide(replace(IDLE, busy=7)) == 0, "of Celery's lists running tasks are gone"
-    assert ListLength(0, 10, target=1.0, counts_running=True).decide(replace(IDLE, busy=7)) == 7
+    assert scaler.decide(IDLE._replace(backlog=12)) == 3
+    assert scaler.decide(IDLE._replace(slots=3, now_s=30.0)) == 3
+    assert scaler.decide(IDLE._replace(slots=3, now_s=61.0)) == 0
+    assert scaler.decide(IDLE._replace(slots=4, now_s=90.0, backlog=21)) == 4, "within the tolerance"
+    assert ListLength(0, 10, target=1.0).decide(IDLE._replace(busy=7)) == 0, "of Celery's lists running tasks are gone"
+    assert ListLength(0, 10, target=1.0, counts_running=True).decide(IDLE._replace(busy=7)) == 7
 
 
 def run(scaler: FixedSize | HiveScaler | CeleryAutoscaler, service_s: float = 5.0, seed: int = 1) -> Outcome:
