@@ -1,6 +1,7 @@
 """The performance audit: how well a memory serves, measured on itself."""
 
 import json
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from hive.clock import Clock
@@ -44,6 +45,24 @@ def audit(agent: str, database: MemoryDatabase, clock: Clock) -> dict[str, Any]:
         "search_ms_max": round(times_ms[-1], 3) if times_ms else 0.0,
     }
     return {**found, "advice": _advice(found)}
+
+
+def audit_all(
+    agents: Sequence[str], database: MemoryDatabase, clock: Clock, stop: Callable[[], bool]
+) -> dict[str, Any]:
+    """Return how many memories were audited, and the advice for those that need some; stops between two of them.
+
+    Raises:
+        DatabaseError: the database cannot be read.
+    """
+    advice: dict[str, list[str]] = {}
+    count = 0
+    for agent in agents:
+        if stop():
+            break
+        advice[agent] = audit(agent, database, clock)["advice"]
+        count += 1
+    return {"agents_audited": count, "advice": {agent: words for agent, words in advice.items() if words}}
 
 
 def _timed(agent: str, context: Context, database: MemoryDatabase, clock: Clock) -> float:

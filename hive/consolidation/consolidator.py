@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from hive.clock import Clock, SystemClock
-from hive.consolidation.audit import audit
+from hive.consolidation.audit import audit, audit_all
 from hive.consolidation.context_compaction import ContextCompaction
 from hive.consolidation.report import Job, Report, RunState
 from hive.consolidation.rules import Rules
@@ -24,6 +24,8 @@ CheckpointPruning = Callable[[Callable[[], bool]], int]
 
 #: Archived contexts that are deleted in one step.
 EXPIRE_BATCH = 1_000
+
+DAY_MS = 86_400_000
 
 
 class Consolidator:
@@ -58,7 +60,7 @@ class Consolidator:
 
     def consolidate(
         self,
-        agent: str,
+        agent: str | None,
         jobs: Sequence[Job] = tuple(Job),
         *,
         stop: Callable[[], bool] = lambda: False,
@@ -69,7 +71,8 @@ class Consolidator:
         It may be stopped, killed and repeated at any time: what was done stays done, and a repeat does the rest.
 
         Args:
-            agent: whose memory; it need not sleep, what it works with now is too fresh to be touched.
+            agent: whose memory; it need not sleep, what it works with now is too fresh to be touched. None: of all agents,
+                each compacted by itself, all other jobs done once for all.
             jobs: which, in any order.
             stop: asked between steps of all jobs.
             dry_run: whether to change nothing and say what would be done; jobs that have nothing to say are left out.
@@ -85,7 +88,9 @@ class Consolidator:
             if job not in jobs or (reports and stop()):
                 continue
             if job is Job.CONTEXT_COMPACTION:
-                reports.append(self._compaction.run(agent, stop, dry_run=dry_run))
+                for one in self._agents(agent):
+                    if not (reports and stop()):
+                        reports.append(self._compaction.run(one, stop, dry_run=dry_run))
             elif not dry_run:
                 reports.append(self._done(agent, job, stop))
         return reports
@@ -94,9 +99,17 @@ class Consolidator:
         """Undo a run of compaction; see :meth:`hive.consolidation.context_compaction.ContextCompaction.undo`."""
         return self._compaction.undo(agent, run)
 
-    def _done(self, agent: str, job: Job, stop: Callable[[], bool]) -> Report:
+    def _agents(self, agent: str | None) -> list[str]:
+        """Return whose memories are meant; of all, another is the first each day, should the time not do for the last."""
+        if agent is not None:
+            return [agent]
+        agents = sorted(self._database.agents())
+        first = self._clock.wall_ms() // DAY_MS % max(1, len(agents))
+        return agents[first:] + agents[:first]
+
+    def _done(self, agent: str | None, job: Job, stop: Callable[[], bool]) -> Report:
         now_ms = self._clock.wall_ms()
-        report = Report(run=f"{now_ms}-{secrets.token_hex(4)}", agent=agent, job=job, started_at_ms=now_ms)
+        report = Report(run=f"{now_ms}-{secrets.token_hex(4)}", agent=agent or "", job=job, started_at_ms=now_ms)
         findings: dict[str, Any]
         match job:
             case Job.INDEX_UPDATE:
@@ -104,9 +117,13 @@ class Consolidator:
             case Job.BROKER_CLEANUP:
                 findings = self._broker(stop)
             case Job.PERFORMANCE_AUDIT:
-                findings = audit(agent, self._database, self._clock)
+                findings = (
+                    audit_all(self._agents(None), self._database, self._clock, stop)
+                    if agent is None
+                    else audit(agent, self._database, self._clock)
+                )
             case _:
-                findings = self._maintenance(agent, stop)
+                findings = self._maintenance(self._agents(agent), stop)
         state = RunState.STOPPED if stop() else RunState.DONE
         report = replace(report, state=state, findings=findings)
         self._database.save_run(report.stored())
@@ -117,8 +134,9 @@ class Consolidator:
             raise SettingsError("cleaning the broker needs an application: use `hive consolidate` or hive's tasks")
         return self._clean_broker(stop)
 
-    def _maintenance(self, agent: str, stop: Callable[[], bool]) -> dict[str, Any]:
-        bounded = Memory(agent, self._database, settings=self._settings, clock=self._clock).keep_bounds()
+    def _maintenance(self, agents: Sequence[str], stop: Callable[[], bool]) -> dict[str, Any]:
+        memories = (Memory(agent, self._database, settings=self._settings, clock=self._clock) for agent in agents)
+        bounded = sum(memory.keep_bounds() for memory in memories if not stop())
         expired, last = 0, EXPIRE_BATCH
         while last == EXPIRE_BATCH and not stop():
             last = self._database.expire(self._clock.wall_ms(), EXPIRE_BATCH)

@@ -49,7 +49,7 @@ class Report:
 
     Attributes:
         run: its name; ``hive consolidate AGENT --undo RUN`` takes it.
-        agent: whose memory.
+        agent: whose memory; empty: those of all agents.
         job: what was done.
         started_at_ms: when.
         state: how far it came.

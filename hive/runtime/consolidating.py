@@ -76,13 +76,13 @@ def consolidator_of(app: Any) -> Consolidator:
 
 def consolidate(
     app: Any,
-    agent: str,
+    agent: str | None,
     jobs: Sequence[Job] = tuple(Job),
     *,
     stop: Callable[[], bool] = lambda: False,
     dry_run: bool = False,
 ) -> list[Report]:
-    """Do jobs of consolidation for an agent in this process; see :meth:`Consolidator.consolidate`."""
+    """Do jobs of consolidation for an agent, or for all, in this process; see :meth:`Consolidator.consolidate`."""
     return consolidator_of(app).consolidate(agent, jobs, stop=stop, dry_run=dry_run)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from celery.schedules import crontab
 from kombu import Exchange, Queue
 
 from hive.agents.types import AgentType
@@ -21,6 +22,16 @@ CONSOLIDATION_QUEUES = (
     "consolidation.performance_audit",
     "consolidation.database_maintenance",
 )
+
+#: Which of them are upkeep, for all agents at once, and when: minute, hour and day of week in the application's time zone.
+UPKEEP = {
+    "consolidation.broker_cleanup": ("20", "2", "*"),
+    "consolidation.database_maintenance": ("40", "3", "*"),
+    "consolidation.performance_audit": ("40", "4", "0"),
+}
+
+#: Seconds after which upkeep that no worker took is left to the next time.
+UPKEEP_EXPIRES_S = 43_200.0
 
 #: Beat that fails over: by name, as Celery takes it, so that only beat loads it.
 BEAT_SCHEDULER = "hive.runtime.beat.scheduler:HiveScheduler"
@@ -52,6 +63,21 @@ def celery_settings(settings: Settings, types: Mapping[str, AgentType]) -> dict[
         "beat_scheduler": BEAT_SCHEDULER,
         "enable_utc": True,
         "timezone": "UTC",
+    }
+
+
+def upkeep_entries() -> dict[str, dict[str, Any]]:
+    """Return entries for ``beat_schedule`` that keep results, archives and databases from growing for ever.
+
+    Their tasks are those of :data:`CONSOLIDATION`, which the application must import; its workers take their queues.
+    """
+    return {
+        queue.removeprefix("consolidation.").replace("_", " "): {
+            "task": f"hive.{queue}",
+            "schedule": crontab(minute=minute, hour=hour, day_of_week=weekday),
+            "options": {"queue": queue, "expires": UPKEEP_EXPIRES_S},
+        }
+        for queue, (minute, hour, weekday) in UPKEEP.items()
     }
 
 

@@ -17,6 +17,7 @@ from hive.database.sqlite_checkpoints import SqliteCheckpoints
 from hive.memory.memory import Memory
 from hive.memory.opening import open_memories
 from hive.runtime.app import Hive
+from hive.runtime.defaults import upkeep_entries
 from hive.runtime.home import Home
 from hive.store.cleanup import clean
 from hive.testing.clock import ManualClock
@@ -80,6 +81,21 @@ def test_each_job_is_a_task_on_its_own_queue(
     assert reports[-1]["findings"]["checkpoints_removed"] == 2
     assert [one.generation for one in checkpoints.list("ada").checkpoints] == [5, 4, 3]
     assert [one.kind for one in memory.contexts()] == [ContextKind.RECORD, ContextKind.SUMMARY]
+    app.close()
+
+
+def test_upkeep_is_done_for_all_agents_as_beat_asks_for_it(
+    redis_server: RedisServer, worker: WorkerProcess, memory: Memory, environment: dict[str, str]
+) -> None:
+    fill(memory)
+    app = Hive("caller", broker=redis_server.url, backend=redis_server.url)
+    sent = [app.send_task(entry["task"], **entry["options"]) for entry in upkeep_entries().values()]
+    reports = [result.get(timeout=60) for result in sent]
+    assert {(report["agent"], report["state"]) for report in reports} == {("", "done")}
+    audited = next(report for report in reports if report["job"] == Job.PERFORMANCE_AUDIT)
+    assert audited["findings"]["agents_audited"] == 1
+    kept = hive(environment, "consolidate", "--all", "--runs")
+    assert {report["run"] for report in reports} == {report["run"] for report in kept}
     app.close()
 
 

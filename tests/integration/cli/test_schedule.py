@@ -1,8 +1,10 @@
 """``hive schedule``: what operators type, on a real broker."""
 
 import json
+import shutil
 import sys
 import uuid
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -12,7 +14,10 @@ from click.testing import CliRunner
 from hive import Hive, load_settings
 from hive.cli.main import cli
 from hive.errors import InputError
+from hive.runtime.beat.scheduler import HiveScheduler
+from hive.runtime.default import build
 from tests.support.redis_server import RedisServer
+from tests.support.workers import ROOT
 
 
 @pytest.fixture
@@ -99,3 +104,33 @@ def test_an_advance_that_is_refused_leaves_the_mode_and_keeps_nobody_from_the_em
     assert (shown["mode"], shown["flag"]["stage"], shown["stopped"]) == ("shadow", 1, True)
     with pytest.raises(InputError, match="--anyway says how to --advance"):
         hive("rest", "--anyway")
+
+
+@pytest.mark.parametrize("is_configured", [True, False])
+def test_upkeep_is_in_the_schedule_of_the_default_application(
+    redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, is_configured: bool
+) -> None:
+    if is_configured:
+        shutil.copy(ROOT / "celeryconfig.py", tmp_path)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delitem(sys.modules, "celeryconfig", raising=False)
+    monkeypatch.setenv("HIVE_BROKER_URL", redis_server.url)
+    monkeypatch.setenv("HIVE_BROKER_KEY_PREFIX", f"upkeep{uuid.uuid4().hex[:8]}-")
+    monkeypatch.setenv("HIVE_APP", "upkeep_app:app")
+    app = build()
+    monkeypatch.setitem(sys.modules, "upkeep_app", SimpleNamespace(app=app))
+    beat = HiveScheduler(app)
+    beat.tick()
+    beat.close()
+    done = CliRunner().invoke(cli, ["schedule", "list", "--json"])
+    monkeypatch.delitem(sys.modules, "celeryconfig", raising=False)
+    entries = {entry["name"]: entry["task"] for entry in json.loads(done.stdout)["entries"]}
+    assert (
+        entries.items()
+        >= {
+            "broker cleanup": "hive.consolidation.broker_cleanup",
+            "database maintenance": "hive.consolidation.database_maintenance",
+            "performance audit": "hive.consolidation.performance_audit",
+        }.items()
+    )
+    assert ("keep agents" in entries) == is_configured

@@ -239,6 +239,27 @@ def test_all_jobs_run_in_order_of_priority(tmp_path: Path) -> None:
         consolidator(database).consolidate("a", [Job.BROKER_CLEANUP])
 
 
+def test_of_all_agents_each_is_compacted_and_the_rest_is_done_once(tmp_path: Path) -> None:
+    database = filled(tmp_path / "m.sqlite")
+    database.append("b", [Context(kind=ContextKind.MESSAGE, author="user", text=f"News {n}.") for n in range(5)])
+    settings = SETTINGS.model_copy(update={"max_count": 3})
+    whole = Consolidator(database, settings, clock=ManualClock(wall_ms=NOW_S * 1000))
+    jobs = [Job.CONTEXT_COMPACTION, Job.PERFORMANCE_AUDIT, Job.DATABASE_MAINTENANCE]
+    reports = whole.consolidate(None, jobs)
+    assert sorted((report.agent, report.job) for report in reports[:2]) == [
+        ("a", Job.CONTEXT_COMPACTION),
+        ("b", Job.CONTEXT_COMPACTION),
+    ]
+    audit, maintenance = reports[2:]
+    assert (audit.agent, audit.findings["agents_audited"]) == ("", 2)
+    assert maintenance.findings["archived_by_bounds"] > 0
+    assert [database.size(agent).count <= 3 for agent in ("a", "b")] == [True, True]
+    assert [run.run for run in database.runs("")] == [maintenance.run, audit.run]
+    # Told to stop at once: begun with nobody.
+    [report] = whole.consolidate(None, [Job.PERFORMANCE_AUDIT], stop=lambda: True)
+    assert (report.state, report.findings["agents_audited"]) == (RunState.STOPPED, 0)
+
+
 def test_an_index_that_does_not_fit_its_texts_is_built_anew(tmp_path: Path) -> None:
     database = filled(tmp_path / "m.sqlite")
     with sqlite3.connect(tmp_path / "m.sqlite") as connection:

@@ -17,6 +17,9 @@ from hive.errors import InputError
         ("wake a --anew --event go", "one of --event, --answer and --anew"),
         ("consolidate a --undo 1-a --dry-run", "one of --dry-run, --runs and --undo"),
         ("consolidate a --runs --dry-run", "one of --dry-run, --runs and --undo"),
+        ("consolidate", "an AGENT or --all"),
+        ("consolidate a --all", "an AGENT or --all"),
+        ("consolidate --all --undo 1-a", "wants the AGENT"),
         ("autoscale --json", "--json comes with --once"),
     ],
 )
