@@ -11,10 +11,8 @@ from typing import NoReturn
 
 from hive.runtime.app import Hive
 from hive.runtime.loading import load_app
+from hive.runtime.part_plan import SCALER
 from hive.runtime.serve import BOOTSTRAP, serve
-
-#: The first word of what runs the scaler of whole workers.
-SCALER = "autoscale"
 
 #: Names the pipes that a supervisor hands to a fresh interpreter: "<lifeline>,<readiness>".
 PIPES_VARIABLE = "HIVE_CHILD_PIPES"

@@ -10,7 +10,8 @@ from hive.clock import Clock
 from hive.runtime.app import Hive
 from hive.runtime.home import Home
 from hive.runtime.inbox import Inbox
-from hive.runtime.part import Part, PartPlan
+from hive.runtime.part import Part
+from hive.runtime.part_plan import PartPlan
 from hive.runtime.restart import Backoff
 from hive.runtime.state import PartReport, PartState
 

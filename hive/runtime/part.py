@@ -7,36 +7,15 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from hive.runtime.app import Hive
 from hive.runtime.child import PIPES_VARIABLE, run_forked
+from hive.runtime.part_plan import PartPlan
 from hive.runtime.restart import Backoff
 from hive.runtime.serve import BOOTSTRAP, DRAIN, needs_patching
 from hive.runtime.state import PartReport, PartState
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PartPlan:
-    """What to run.
-
-    Attributes:
-        name: an agent type, ``beat`` or ``flower``.
-        arguments: Celery's, as :mod:`hive.runtime.celery_arguments` builds them.
-        slots: of a pool.
-        queues: which a pool consumes.
-        environ: further variables of its process.
-        port: on which it answers once it serves, where it cannot say so itself.
-    """
-
-    name: str
-    arguments: tuple[str, ...]
-    slots: int = 0
-    queues: tuple[str, ...] = ()
-    environ: tuple[tuple[str, str], ...] = ()
-    port: int | None = None
 
 
 class Part:

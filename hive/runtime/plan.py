@@ -8,11 +8,10 @@ from hive.agents.builtin import FALLBACK
 from hive.agents.types import AgentType
 from hive.runtime.app import Hive
 from hive.runtime.celery_arguments import beat_arguments, flower_arguments, slots_within, worker_arguments
-from hive.runtime.child import SCALER
 from hive.runtime.defaults import CONSOLIDATION, CONSOLIDATION_QUEUES
 from hive.runtime.flower import BASIC_AUTH, flower_environ
 from hive.runtime.home import Home
-from hive.runtime.part import PartPlan
+from hive.runtime.part_plan import SCALER, PartPlan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

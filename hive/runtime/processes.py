@@ -14,7 +14,7 @@ from hive.runtime.app import Hive
 from hive.runtime.crew import Crew
 from hive.runtime.home import Home
 from hive.runtime.inbox import Inbox
-from hive.runtime.part import PartPlan
+from hive.runtime.part_plan import PartPlan
 from hive.runtime.supervisor import SHARED_MODULES
 
 #: Longest seconds between two looks at what sends no signal.

@@ -8,7 +8,8 @@ import pytest
 from hive import Hive
 from hive.agents import load_registry
 from hive.runtime.celery_arguments import worker_arguments
-from hive.runtime.part import Part, PartPlan
+from hive.runtime.part import Part
+from hive.runtime.part_plan import PartPlan
 from hive.runtime.restart import Backoff
 from hive.runtime.state import PartState
 from tests.support.hive_home import ROOT, SMALL
