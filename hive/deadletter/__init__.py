@@ -26,8 +26,8 @@ Guaranteed:
 
 Not guaranteed: that a redriven task runs. Its deadline and the retries it has had are part of its bytes: past the one
 it ends at once, of the others it has what is left, unless it is redriven afresh (:mod:`hive.deadletter.history`). The
-event of an arrival is sent again if a worker dies between telling and saying so. A letter that a worker had in hand
-when it died, and that goes past the bounds within that half minute, is archived untold. A task that refuses its own
+event of an arrival is sent again if a worker dies between telling and saying so. A letter is archived only once
+everybody who waits was told: while a result backend is away, those past the bounds stay. A task that refuses its own
 arguments tells of it itself; where its worker dies right between, only the letter tells. The archive lies on the host
 of the worker that archived. Letters of identical bytes that name no message share a history.
 

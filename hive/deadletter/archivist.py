@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterable, Sequence
 
+from hive.clock import Clock, SystemClock
 from hive.database.archive import ArchivedLetter, ArchiveError, LetterArchive
 from hive.settings.parts import DeadSettings
 from hive.store.condemned import Arrival, Arrivals
@@ -23,6 +24,9 @@ GATHER_S = 0.2
 
 #: Bytes of letters that one batch holds in memory, about.
 ARCHIVE_BYTES = 8_388_608
+
+#: Letters of the archive that are deleted in one step.
+EXPIRE_LETTERS = 1_000
 
 
 class Archivist:
@@ -106,9 +110,10 @@ class Archivist:
         for queue in self._queues():
             seen = self._tell(store, queue)
             for _ in range(BATCHES):
-                if not self._is_past(seen.count, seen.bytes, seen.oldest_age_s):
+                count = self._archive_batch(store, seen)
+                archived += count
+                if not count:
                     break
-                archived += self._archive_batch(store, seen)
                 seen = store.dead_arrivals(queue, 0)
         return archived
 
@@ -130,19 +135,48 @@ class Archivist:
         )
 
     def _archive_batch(self, store: Store, seen: Arrivals) -> int:
+        """Archive the oldest that have been told of; who waits for the others is told by what is on the broker."""
+        if not self._is_past(seen.count, seen.bytes, seen.oldest_age_s):
+            return 0
         now_ms = store.server_time_ms()
         count, size_bytes, held_bytes = seen.count, seen.bytes, 0
         chosen: list[DeadLetter] = []
-        for letter in store.dead_read(seen.queue, store.dead_ids(seen.queue, limit=BATCH_LETTERS)):
+        oldest = store.dead_ids(seen.queue, limit=BATCH_LETTERS)
+        untold = store.dead_untold(seen.queue, oldest)
+        for letter in store.dead_read(seen.queue, [id_ for id_ in oldest if id_ not in untold]):
             if held_bytes > ARCHIVE_BYTES or not self._is_past(count, size_bytes, (now_ms - letter.at_ms) / 1000):
                 break
             chosen.append(letter)
             count, size_bytes = count - 1, size_bytes - len(letter.payload)
             held_bytes += len(letter.payload)
+        if not chosen:
+            return 0
         self._archive.add([_archived(letter) for letter in chosen])
         removed = store.dead_remove(seen.queue, [letter.id for letter in chosen], "archived")
         logger.warning("%d dead letters of queue %r went to %s", removed, seen.queue, self._archive.place)
         return removed
+
+
+def expire_letters(
+    archive: LetterArchive, settings: DeadSettings, stop: Callable[[], bool], clock: Clock | None = None
+) -> int:
+    """Delete from the archive what was set aside longer ago than it is kept; returns how many letters went.
+
+    Args:
+        archive: where they lie.
+        settings: how long.
+        stop: asked between steps of some letters; a repeat does the rest.
+        clock: of the instant it is now.
+
+    Raises:
+        ArchiveError: it cannot be written; some may have been deleted.
+    """
+    before_ms = (clock or SystemClock()).wall_ms() - round(settings.archive_keep_s * 1000)
+    deleted, last = 0, EXPIRE_LETTERS
+    while last == EXPIRE_LETTERS and not stop():
+        last = archive.expire(before_ms, EXPIRE_LETTERS)
+        deleted += last
+    return deleted
 
 
 def _archived(letter: DeadLetter) -> ArchivedLetter:

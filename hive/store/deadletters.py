@@ -126,6 +126,14 @@ class DeadLetters(Caller):
             arrived=tuple(arrived),
         )
 
+    def dead_untold(self, queue: str, ids: Sequence[str]) -> set[str]:
+        """Return those of the ids of which nobody has noted yet that everybody who waits was told."""
+        if not ids:
+            return set()
+        with translated("dead_untold"):
+            scores = self.client.zmscore(self.queue_keys(queue).key("dead", "untold"), ids)
+        return {id_ for id_, score in zip(ids, scores, strict=True) if score is not None}
+
     def dead_told(self, queue: str, ids: Sequence[str]) -> int:
         """Note that everybody who waits for these dead letters was told; returns how many nobody had noted before."""
         key = self.queue_keys(queue).keys("dead:untold")

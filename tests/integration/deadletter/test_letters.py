@@ -343,10 +343,38 @@ def test_an_archive_that_cannot_be_written_leaves_the_letters_on_the_broker(stor
     bury(store, claim(store, "c"), "c")
     (tmp_path / "file").write_text("no directory")
     archive = SqliteArchive(tmp_path / "file" / "letters.sqlite")
-    archivist = Archivist(lambda: store, lambda: ["q"], archive, DeadSettings(max_count=1), lambda *_: [])
+    archivist = Archivist(
+        lambda: store,
+        lambda: ["q"],
+        archive,
+        DeadSettings(max_count=1),
+        lambda _, arrivals: [one.id for one in arrivals],
+    )
     with pytest.raises(ArchiveError):
         archivist.run_once()
     assert store.dead_count("q") == 3
+
+
+def test_what_nobody_was_told_of_is_not_archived(store: Store, clock: Clock, tmp_path: Path) -> None:
+    publish(store, range(3))
+    for id_ in claim(store, "c"):
+        clock.now_ms += 1_000
+        bury(store, [id_], "c")
+    archive = SqliteArchive(tmp_path / "home" / "letters.sqlite")
+    is_away, told = [True], list[str]()
+
+    def tell(_: str, arrivals: Sequence[Arrival]) -> list[str]:
+        # The result backend is away from the second letter on: who waits for that one would wait for ever.
+        told.extend(arrival.id for arrival in arrivals[: 1 if is_away[0] else None])
+        return told
+
+    archivist = Archivist(lambda: store, lambda: ["q"], archive, DeadSettings(max_count=1), tell)
+    assert archivist.run_once() == 1
+    assert (store.dead_count("q"), len(told)) == (2, 1)
+    is_away[0] = False
+    clock.now_ms += 60_000
+    assert archivist.run_once() == 1
+    assert (store.dead_count("q"), len(set(told)), archive.count("q")) == (1, 3, 2)
 
 
 def test_a_grace_time_begins_once_and_counts_nothing(store: Store, clock: Clock) -> None:
