@@ -4,6 +4,7 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+import grimp
 import pytest
 
 ROOT = Path(__file__).parents[2]
@@ -86,3 +87,15 @@ def test_inside_hive_nobody_imports_from_a_package_root() -> None:
             and any(f"{node.module}.{alias.name}" not in modules for alias in node.names)
         ]
     assert offenders == []
+
+
+def test_modules_import_one_another_in_no_circle() -> None:
+    graph = grimp.build_graph("hive", "workers", cache_dir=None)
+    left = {module: graph.find_modules_directly_imported_by(module) for module in graph.modules}
+    while outermost := left.keys() - set().union(*left.values()):
+        for module in outermost:
+            del left[module]
+    while innermost := {module for module, imported in left.items() if not imported & left.keys()}:
+        for module in innermost:
+            del left[module]
+    assert sorted(left) == [], "imports within functions count as well: they hide a circle, and do not break it"
