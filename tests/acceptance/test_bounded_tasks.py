@@ -5,17 +5,14 @@ import json
 import os
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import psutil
 import pytest
-from celery.events import EventReceiver
 
 from hive.resources.host import host_name
 from tests.support.eventually import eventually
+from tests.support.listening import listening
 from tests.support.redis_server import RedisServer
 from tests.support.workers import WorkerProcess
 
@@ -37,29 +34,6 @@ def tasks(own_redis: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Any:
 def worker(server: RedisServer, concurrency: int = 2, **more: str) -> WorkerProcess:
     environment = {**BOUNDS, **more}
     return WorkerProcess(server, pool="prefork", concurrency=concurrency, app=APP, environment=environment)
-
-
-@contextmanager
-def listening(app: Any, kind: str) -> Iterator[list[dict[str, Any]]]:
-    """Collect the events of a kind."""
-    events: list[dict[str, Any]] = []
-    listened = threading.Event()
-    receivers: list[EventReceiver] = []
-
-    def listen() -> None:
-        with app.connection_for_read() as connection:
-            receivers.append(app.events.Receiver(connection, handlers={kind: events.append}))
-            listened.set()
-            receivers[0].capture(wakeup=False)
-
-    listener = threading.Thread(target=listen)
-    listener.start()
-    try:
-        assert listened.wait(60)
-        yield events
-    finally:
-        receivers[0].should_stop = True
-        listener.join(60)
 
 
 def went_on(server: RedisServer, process: WorkerProcess, neighbour: Any) -> bool:

@@ -99,13 +99,13 @@ def test_beat(environment: dict[str, str]) -> None:
 
 
 def test_inspect_and_revoke(shop: ModuleType) -> None:
-    inspect = shop.app.control.inspect(timeout=5)
+    inspect = shop.app.control.inspect(timeout=30, limit=1)
     assert list(inspect.ping().values()) == [{"ok": "pong"}]
     assert "shop.add" in next(iter(inspect.registered().values()))
     result = shop.add.apply_async((1, 1), countdown=3600)
     eventually(
-        lambda: result.id in str(shop.app.control.inspect(timeout=2).scheduled()),
+        lambda: result.id in str(shop.app.control.inspect(timeout=30, limit=1).scheduled()),
         what="seen as scheduled",
     )
     shop.app.control.revoke(result.id)
-    eventually(lambda: result.id in str(shop.app.control.inspect(timeout=2).revoked()))
+    eventually(lambda: result.id in str(shop.app.control.inspect(timeout=30, limit=1).revoked()))

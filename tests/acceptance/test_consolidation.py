@@ -12,6 +12,7 @@ import pytest
 
 from hive.checkpoints.store import CheckpointStore
 from hive.consolidation.report import Job
+from hive.database import ArchivedLetter, open_archive
 from hive.database.contexts import Context, ContextKind
 from hive.database.sqlite_checkpoints import SqliteCheckpoints
 from hive.memory.memory import Memory
@@ -88,12 +89,15 @@ def test_upkeep_is_done_for_all_agents_as_beat_asks_for_it(
     redis_server: RedisServer, worker: WorkerProcess, memory: Memory, environment: dict[str, str]
 ) -> None:
     fill(memory)
+    archive = open_archive(None, Home(Path(environment["HIVE_HOME"])).dead_letters)
+    archive.add([ArchivedLetter(queue="q", id="1-1", at_ms=1, priority=0, record=b"{}", payload=b"")])
     app = Hive("caller", broker=redis_server.url, backend=redis_server.url)
     sent = [app.send_task(entry["task"], **entry["options"]) for entry in upkeep_entries().values()]
     reports = [result.get(timeout=60) for result in sent]
     assert {(report["agent"], report["state"]) for report in reports} == {("", "done")}
     audited = next(report for report in reports if report["job"] == Job.PERFORMANCE_AUDIT)
     assert audited["findings"]["agents_audited"] == 1
+    assert archive.count() == 0
     kept = hive(environment, "consolidate", "--all", "--runs")
     assert {report["run"] for report in reports} == {report["run"] for report in kept}
     app.close()

@@ -73,7 +73,7 @@ def flavours() -> Iterator[dict[str, Flavour]]:
         for flavour in both.values():
             stack.callback(flavour.close)
         for flavour in both.values():
-            eventually(flavour.ready, 30, what=f"worker {flavour.name}")
+            eventually(flavour.ready, what=f"worker {flavour.name}")
         yield both
 
 
@@ -173,7 +173,7 @@ def test_a_revoked_task_ends_revoked_whether_it_waits_or_runs(flavours: dict[str
         running = flavour.sleep_on.delay(30)
         eventually(lambda f=flavour, r=running: "0.0 began" in f.log.read(r.id))
         flavour.app.control.revoke(running.id, terminate=True)
-        later = flavour.add.apply_async((1, 1), countdown=1)
+        later = flavour.add.apply_async((1, 1), countdown=60)
         flavour.app.control.revoke(later.id)
         expired = flavour.add.apply_async((1, 1), countdown=0.5, expires=0.1)
         states = {}

@@ -3,17 +3,16 @@
 import json
 import subprocess
 import sys
-import threading
 from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from celery.events import EventReceiver
 
 from hive import Hive
 from hive.database import SqliteArchive
 from hive.runtime.home import Home
 from tests.support.eventually import eventually
+from tests.support.listening import listening
 from tests.support.redis_server import RedisServer
 from tests.support.workers import ROOT, WorkerProcess
 
@@ -35,30 +34,16 @@ def test_arrivals_are_events_and_the_oldest_are_archived_and_brought_back(app: A
     environment = {
         "HIVE_HOME": str(home.path), "HIVE_DEAD_WATCH_EVERY_S": "0.2", "HIVE_DEAD_MAX_COUNT": str(KEPT),
     }  # fmt: skip
-    events: list[dict[str, Any]] = []
-    online: list[dict[str, Any]] = []
-    receivers: list[EventReceiver] = []
-
-    def listen() -> None:
-        with app.connection_for_read() as connection:
-            handlers = {"hive-dead-letter": events.append, "worker-online": online.append}
-            receivers.append(app.events.Receiver(connection, handlers=handlers))
-            receivers[0].capture(wakeup=False)
-
-    listener = threading.Thread(target=listen)
-    listener.start()
-    try:
-        with WorkerProcess(own_redis, environment=environment, options=("-E",)).ready():
-            eventually(lambda: online, what="the listener hears the worker")
-            for number in range(COUNT):
-                own_redis.client().lpush("celery", f"no JSON {number}")
-            eventually(lambda: len(events) == COUNT, what="an event for each letter")
-            # They leave the broker once they are in the archive.
-            eventually(lambda: own_redis.client().zcard("{celery}:hive:dead") == KEPT, what="the oldest leave")
-            assert SqliteArchive(home.dead_letters).count("celery") == COUNT - KEPT
-    finally:
-        receivers[0].should_stop = True
-        listener.join(60)
+    with (
+        listening(app, "hive-dead-letter") as events,
+        WorkerProcess(own_redis, environment=environment, options=("-E",)).ready(),
+    ):
+        for number in range(COUNT):
+            own_redis.client().lpush("celery", f"no JSON {number}")
+        eventually(lambda: len(events) == COUNT, what="an event for each letter")
+        # They leave the broker once they are in the archive.
+        eventually(lambda: own_redis.client().zcard("{celery}:hive:dead") == KEPT, what="the oldest leave")
+        assert SqliteArchive(home.dead_letters).count("celery") == COUNT - KEPT
     assert {event["reason"] for event in events} == {"not_json"}
     assert len({event["letter"] for event in events}) == COUNT
     counters = json.loads(dead("stats", "--json", server=own_redis))["queues"][0]

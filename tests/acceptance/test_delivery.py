@@ -231,7 +231,7 @@ def test_consuming_goes_on_after_resets_lost_replies_and_a_black_hole(app: Any, 
 def test_a_revoked_task_that_waits_on_the_broker_never_starts(app: Any, own_redis: RedisServer) -> None:
     with WorkerProcess(own_redis).ready() as worker:
         later = call(app, "add", 1, 1, countdown=5)
-        (listed,) = app.control.inspect(timeout=1).scheduled().values()
+        (listed,) = app.control.inspect(timeout=30, limit=1).scheduled().values()
         assert [entry["request"]["id"] for entry in listed] == [later.id]
         later.revoke()
         eventually(lambda: "flagged as revoked" in worker.text())
@@ -247,7 +247,7 @@ def test_inspect_describes_tasks_as_celery_does(app: Any, own_redis: RedisServer
         later = call(app, "add", 1, [2], eta=at)
         running = call(app, "wait_for", "end")
         eventually(lambda: traces(own_redis))
-        inspect = app.control.inspect(timeout=1)
+        inspect = app.control.inspect(timeout=30, limit=1)
         ((scheduled,),) = inspect.scheduled().values()
         assert (scheduled["eta"], scheduled["request"]["id"]) == (at.isoformat(), later.id)
         assert (scheduled["request"]["args"], scheduled["request"]["kwargs"]) == ([1, [2]], {})

@@ -135,14 +135,14 @@ def test_a_sleep_outlives_worker_and_broker_without_a_slot_and_is_no_death_no_re
 ) -> None:
     with WorkerProcess(own_redis, app=APP, concurrency=1, environment=QUICK) as worker:
         worker.ready()
-        sleepers = [tasks.sleeps.delay(4.0) for _ in range(20)]
+        sleepers = [tasks.sleeps.delay(6.0) for _ in range(20)]
         eventually(lambda: parked(store, 20), what="all are parked")
         # One slot, and it is free.
         assert tasks.plain.delay(5).get(timeout=60) == 5
         assert {sleeper.state for sleeper in sleepers} <= {"PENDING", "STARTED"}
     own_redis.restart(kill=True)
     with WorkerProcess(own_redis, app=APP, concurrency=1, environment=QUICK):
-        assert [sleeper.get(timeout=30) for sleeper in sleepers] == ["woke"] * 20
+        assert [sleeper.get(timeout=60) for sleeper in sleepers] == ["woke"] * 20
     for sleeper in sleepers:
         assert lines(own_redis, f"ended:{sleeper.id}") == ["before", "after"]
     figures = tasks.app.access.store.stats("celery")

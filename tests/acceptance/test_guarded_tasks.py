@@ -2,7 +2,6 @@
 
 import importlib
 import sys
-import threading
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +13,7 @@ from hive.errors import BreakerOpenError, DeadlineExceededError
 from hive.guards import Fallback
 from hive.resilience.breaker import BreakerState
 from tests.support.eventually import eventually
+from tests.support.listening import listening
 from tests.support.redis_server import RedisServer
 from tests.support.workers import WorkerProcess, traces
 
@@ -61,6 +61,8 @@ def test_a_task_whose_breaker_is_open_waits_without_a_start_until_the_dependency
         failed = [tasks.call_flaky.delay(number) for number in range(4)]
         eventually(lambda: all(result.failed() for result in failed))
         eventually(lambda: store.breaker("flaky").view.state is BreakerState.OPEN)
+        # Held open until all wait, however long that takes.
+        store.breaker_force("flaky", BreakerState.OPEN)
         client.delete("trace")
         waiting = [tasks.call_flaky.delay(number) for number in range(20)]
         eventually(lambda: store.stats("celery").scheduled == len(waiting), what="all wait in the scheduled set")
@@ -68,9 +70,11 @@ def test_a_task_whose_breaker_is_open_waits_without_a_start_until_the_dependency
         assert tasks.plain.delay("free").get(timeout=60) == "free"
         assert len(traces(server)) == 1
         # The dependency is still down when the probe time comes: what probes fails, the rest waits on.
-        eventually(lambda: store.breaker("flaky").opened_total >= 2)
-        probes = store.breaker("flaky").probes_total
-        assert 1 <= probes <= 2 * (store.breaker("flaky").opened_total - 1)
+        opened, probed = store.breaker("flaky").opened_total, store.breaker("flaky").probes_total
+        store.breaker_force("flaky", BreakerState.OPEN, for_s=0)
+        eventually(lambda: store.breaker("flaky").opened_total > opened + 1)
+        seen = store.breaker("flaky")
+        assert 1 <= seen.probes_total - probed <= 2 * (seen.opened_total - opened)
         client.delete("flaky:down")
         eventually(lambda: all(result.ready() for result in waiting), what="all done after it answers again")
     done = [result for result in waiting if result.successful()]
@@ -187,33 +191,23 @@ def _degraded(task: Any, word: str) -> Any:
 
 
 def test_refusals_and_turns_are_events(server: RedisServer, tasks: Any) -> None:
-    store, seen, receivers = tasks.app.access.store, [], []
+    store = tasks.app.access.store
     store.breaker_force("flaky", BreakerState.CLOSED)
-
-    def listen() -> None:
-        with tasks.app.connection_for_read() as connection:
-            handlers = dict.fromkeys(("hive-guard", "hive-breaker", "worker-online", "task-succeeded"), seen.append)
-            receivers.append(tasks.app.events.Receiver(connection, handlers=handlers))
-            receivers[0].capture(wakeup=False)
 
     def of(kind: str) -> list[dict[str, Any]]:
         return [event for event in seen if event["type"] == kind]
 
-    listener = threading.Thread(target=listen)
-    listener.start()
-    try:
-        with WorkerProcess(server, app=APP, options=(*QUEUES, "-E"), environment=RULES).ready():
-            eventually(lambda: of("worker-online"), what="the listener hears the worker")
-            tasks.ask_flaky.delay("first").get(timeout=60)
-            store.breaker_force("flaky", BreakerState.OPEN)
-            eventually(lambda: of("hive-breaker"))
-            refused, waits = tasks.ask_flaky.delay("second"), tasks.call_flaky.delay(1)
-            eventually(lambda: len(of("hive-guard")) >= 2)
-            store.breaker_force("flaky", BreakerState.CLOSED)
-            assert (refused.get(timeout=60), waits.get(timeout=60)) == ("nothing known", 1)
-    finally:
-        receivers[0].should_stop = True
-        listener.join(60)
+    with (
+        listening(tasks.app, "hive-guard", "hive-breaker") as seen,
+        WorkerProcess(server, app=APP, options=(*QUEUES, "-E"), environment=RULES).ready(),
+    ):
+        tasks.ask_flaky.delay("first").get(timeout=60)
+        store.breaker_force("flaky", BreakerState.OPEN)
+        eventually(lambda: of("hive-breaker"))
+        refused, waits = tasks.ask_flaky.delay("second"), tasks.call_flaky.delay(1)
+        eventually(lambda: len(of("hive-guard")) >= 2)
+        store.breaker_force("flaky", BreakerState.CLOSED)
+        assert (refused.get(timeout=60), waits.get(timeout=60)) == ("nothing known", 1)
     turned = of("hive-breaker")[0]
     assert (turned["breaker"], turned["state"], turned["source"]) == ("flaky", "open", "broker")
     actions = {event["uuid"]: (event["action"], event["guard"], event["queue"]) for event in of("hive-guard")}

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import subprocess
+from pathlib import Path
 
 import psutil
 import pytest
@@ -106,16 +107,16 @@ def test_a_killed_supervisor_leaves_no_pool_behind(running: HiveHome) -> None:
     assert running.processes() == []
 
 
-def test_down_ends_a_hive_that_has_just_been_launched(hive_home: HiveHome) -> None:
-    starts = hive_home.start("hive", "up", "--detach")
+def test_down_ends_a_hive_that_has_just_been_launched(hive_home: HiveHome, tmp_path: Path) -> None:
+    go = tmp_path / "go"
+    starts = hive_home.start("hive", "up", "--detach", HIVE_APP="tests.support.slow_hive:app", SLOW_HIVE_GO=str(go))
     launched = eventually(
-        lambda: next((one for one in hive_home.processes() if "hive.runtime.headless" in one.cmdline()), None), 40
+        lambda: next((one for one in hive_home.processes() if "hive.runtime.headless" in one.cmdline()), None)
     )
-    launched.suspend()
     down = hive_home.start("hive", "down")
     with pytest.raises(subprocess.TimeoutExpired):
         down.wait(3)
-    launched.resume()
+    go.touch()
     output, _ = down.communicate(timeout=60)
     assert f"ended supervisor (process {launched.pid})" in output
     output, _ = starts.communicate(timeout=60)

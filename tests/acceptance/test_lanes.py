@@ -124,7 +124,7 @@ def test_operators_see_what_waits_in_lanes_and_why_a_call_goes_there(server: Red
     run = CliRunner().invoke
     with worker(server, "a@t").ready():
         know(tasks, "a@t")
-        held = tasks.talk.apply_async((3.0,), affinity="k")
+        held = tasks.talk.apply_async((120.0,), affinity="k")
         eventually(lambda: held.id in traces(server), what="the worker is busy")
         for _ in range(5):
             tasks.talk.apply_async(affinity="k")
@@ -132,7 +132,7 @@ def test_operators_see_what_waits_in_lanes_and_why_a_call_goes_there(server: Red
         assert (listed[0]["in_lanes"], listed[0]["ready"]) == (5, 0)
         ask = ["route", f"{APP}.talk", "--affinity", "k", "--app", APP, "--json"]
         loads = lambda: [one["load"] for one in json.loads(run(cli, ask).stdout)["candidates"]]  # noqa: E731
-        eventually(lambda: loads() == [6.0], 2.5, what="its report of six tasks")
+        eventually(lambda: loads() == [6.0], what="its report of six tasks")
         told = json.loads(run(cli, ask).stdout)
         assert (told["queue"], told["worker"], told["strategy"]) == (QUEUE, "a@t", "affinity")
         assert [one["worker"] for one in told["candidates"]] == ["a@t"]

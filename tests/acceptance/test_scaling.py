@@ -4,11 +4,11 @@ import json
 import os
 import signal
 import subprocess
-import threading
 import urllib.error
 import urllib.request
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -18,6 +18,7 @@ from hive import Hive
 from hive.store.store import Store
 from tests.support.eventually import eventually
 from tests.support.hive_home import HiveHome
+from tests.support.listening import listening
 from tests.support.redis_server import RedisServer, free_port
 
 pytestmark = pytest.mark.acceptance
@@ -34,8 +35,7 @@ class Scaled:
         self.app = Hive("scaled", broker=server.url, backend=server.url)
         self.sent = 0
         self.events: list[dict[str, Any]] = []
-        self._listener: threading.Thread | None = None
-        self._receiver: Any = None
+        self._listening = ExitStack()
 
     @property
     def store(self) -> Store:
@@ -58,26 +58,14 @@ class Scaled:
                 self.app.send_task(name, (seconds,), queue=QUEUE, ignore_result=True)
         self.sent += count
 
-    def listen(self) -> None:
-        """Gather the events of scalers from now on."""
-        listening = threading.Event()
-
-        def capture() -> None:
-            with self.app.connection_for_read() as connection:
-                self._receiver = self.app.events.Receiver(connection, handlers={"hive-scaled": self.events.append})
-                listening.set()
-                self._receiver.capture(wakeup=False)
-
-        self._listener = threading.Thread(target=capture)
-        self._listener.start()
-        assert listening.wait(60)
-
     def close(self) -> None:
-        if self._listener is not None:
-            self._receiver.should_stop = True
-            self._listener.join(60)
+        self._listening.close()
         self.client.close()
         self.app.close()
+
+    def listen(self) -> None:
+        """Gather the events of scalers from now on."""
+        self.events = self._listening.enter_context(listening(self.app, "hive-scaled"))
 
     def look(self, slots: int | None) -> None:
         """Ask for a number of slots, and have workers look at once."""
@@ -86,7 +74,7 @@ class Scaled:
 
     def sizes(self) -> list[int]:
         """Return the slots of the only worker, as it says itself."""
-        stats = self.app.control.inspect(timeout=2.0, limit=1).stats() or {}
+        stats = self.app.control.inspect(timeout=10.0, limit=1).stats() or {}
         return sorted(int(one["autoscaler"]["current"]) for one in stats.values())
 
     def consumers(self) -> int:

@@ -96,7 +96,7 @@ print([result.get(timeout=60) for result in results])
 def test_both_work_on_one_queue_and_each_message_once(start: Start) -> None:
     start("hive")
     start("stock")
-    both = "print(len(app.control.inspect(timeout=2).ping() or ()))"
+    both = "print(len(app.control.inspect(timeout=10, limit=2).ping() or ()))"
     eventually(lambda: call("stock", both) == "2", 60, 0.5, "a stock client sees both workers")
     assert call("hive", both) == "2"
     for side, first in (("hive", 0), ("stock", 100)):

@@ -9,8 +9,11 @@ from pathlib import Path
 import pytest
 
 from hive.database import ArchivedLetter, ArchiveError, LetterArchive, open_archive
+from hive.deadletter.archivist import expire_letters
 from hive.errors import SettingsError
 from hive.settings.load import load_settings
+from hive.settings.parts import DeadSettings
+from hive.testing import ManualClock
 
 Open = Callable[[], LetterArchive]
 
@@ -56,6 +59,18 @@ def test_what_is_there_already_stays_as_it_is(opened: Open) -> None:
     opened().add([letter(1, at_ms=1)])
     opened().add([letter(1, at_ms=2), letter(2)])
     assert [(one.id, one.at_ms) for one in opened().letters("q")] == [("1", 1), ("2", 2)]
+
+
+def test_what_was_kept_long_enough_is_deleted_the_oldest_first(opened: Open) -> None:
+    assert opened().expire(10, 5) == 0
+    settings, clock = DeadSettings(max_age_s=1, archive_keep_s=2), ManualClock(wall_ms=7_000)
+    opened().add([letter(number, at_ms=number * 1_000, queue=f"q{number % 2}") for number in (6, 2, 4, 3, 5)])
+    assert opened().expire(5_000, 1) == 1
+    assert [one.id for one in opened().letters("q0")] == ["4", "6"]
+    assert expire_letters(opened(), settings, lambda: True, clock) == 0
+    assert expire_letters(opened(), settings, lambda: False, clock) == 2
+    assert expire_letters(opened(), settings, lambda: False, clock) == 0
+    assert sorted(one.id for queue in ("q0", "q1") for one in opened().letters(queue)) == ["5", "6"]
 
 
 def test_all_letters_of_a_call_are_kept_or_none(opened: Open) -> None:

@@ -79,11 +79,11 @@ def die_once(self: Any) -> str:
 
 @app.task(bind=True)
 def die_beside_a_helper(self: Any) -> str:
-    """Die at once, and leave a forked process behind that holds all that it had open, for ten seconds."""
+    """Die at once, and leave a forked process behind that holds all that it had open, for a minute."""
     trace(self.request, "start")
     if not self.request.delivery_info["redelivered"]:
         if not os.fork():
-            threading.Event().wait(10)
+            threading.Event().wait(60)
             os._exit(0)
         os.kill(os.getpid(), signal.SIGKILL)
     return "redelivered"

@@ -4,41 +4,13 @@ import base64
 import json
 import os
 import sqlite3
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from typing import Any
-
-from celery.events import EventReceiver
 
 from hive import Hive, load_settings
 from hive.checkpoints import Kind
 from tests.support.eventually import eventually
 from tests.support.hive_home import HiveHome
+from tests.support.listening import listening
 from tests.support.redis_server import RedisServer
-
-
-@contextmanager
-def listening(app: Any, kind: str) -> Iterator[list[dict[str, Any]]]:
-    """Collect the events of a kind."""
-    events: list[dict[str, Any]] = []
-    listened = threading.Event()
-    receivers: list[EventReceiver] = []
-
-    def listen() -> None:
-        with app.connection_for_read() as connection:
-            receivers.append(app.events.Receiver(connection, handlers={kind: events.append}))
-            listened.set()
-            receivers[0].capture(wakeup=False)
-
-    listener = threading.Thread(target=listen)
-    listener.start()
-    try:
-        assert listened.wait(60)
-        yield events
-    finally:
-        receivers[0].should_stop = True
-        listener.join(60)
 
 
 def test_damage_is_an_event(hive_home: HiveHome, redis_server: RedisServer) -> None:
@@ -51,8 +23,7 @@ def test_damage_is_an_event(hive_home: HiveHome, redis_server: RedisServer) -> N
         found = app.checkpoints.read("reviewer-9")
         assert found is not None
         assert (found.state, len(found.damaged)) == ({"n": 1}, 1)
-        # It is told of at every read; the first may come before somebody listens.
-        eventually(lambda: app.checkpoints.read("reviewer-9") and events, what="the event")
+        eventually(lambda: events, what="the event")
     assert (events[0]["agent"], events[0]["source"], events[0]["generation"]) == ("reviewer-9", "database", None)
     app.close()
 

@@ -51,18 +51,18 @@ class Worker:
         return self.app.tasks[name]
 
     def ping(self) -> bool:
-        return bool(self.app.control.ping([f"{self.queue}@pool"], timeout=0.5))
+        return bool(self.app.control.ping([f"{self.queue}@pool"], timeout=1))
 
     def notes(self, word: str, result: AsyncResult | None = None) -> list[list[Any]]:
         found = [json.loads(line) for line in self.client.lrange(f"{self.queue}:notes", 0, -1)]
         return [note for note in found if note[1] == word and (result is None or note[2] == result.id)]
 
-    def noted(self, word: str, result: AsyncResult, timeout_s: float = 10) -> float:
+    def noted(self, word: str, result: AsyncResult, timeout_s: float = 60) -> float:
         """Wait for a note and return when it was made, in monotonic seconds."""
         return float(eventually(lambda: self.notes(word, result), timeout_s, what=f"{word} {result.id}")[0][0])
 
     def pool(self) -> dict[str, Any]:
-        stats = self.app.control.inspect([f"{self.queue}@pool"], timeout=1).stats()
+        stats = self.app.control.inspect([f"{self.queue}@pool"], timeout=10).stats()
         return dict(stats[f"{self.queue}@pool"]["pool"]) if stats else {}
 
     def close(self) -> None:

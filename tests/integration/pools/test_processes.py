@@ -29,7 +29,7 @@ def test_processes_are_workers_of_their_own_and_one_that_dies_comes_back(
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
 
     def pools() -> dict[str, dict]:
-        found = app.control.inspect(timeout=0.5).stats() or {}
+        found = app.control.inspect(timeout=2, limit=2).stats() or {}
         return {name.split("@")[0]: stats for name, stats in found.items()}
 
     try:

@@ -15,6 +15,8 @@ from hive.errors import SettingsError
 from hive.runtime.actuators import Command
 from hive.runtime.fleet_scaler import FleetScaler
 from hive.settings.load import load_settings
+from hive.store.leadership import Leadership
+from hive.store.scaling import SCALING
 from hive.store.store import Store
 from hive.store.values import ConsumerInfo, Outgoing
 from hive.testing import ManualClock
@@ -127,6 +129,44 @@ def test_what_an_actuator_cannot_do_is_ordered_again(
     for _ in range(5):
         scaler.run_once()
     assert told.read_text().count("\n") == count
+
+
+def test_what_was_recorded_before_a_freeze_is_not_carried_out_after_it(
+    made: Callable[..., tuple[Hive, FleetScaler, Recorder]],
+) -> None:
+    app, scaler, acted = made()
+    assert scaler.run_once() is not None
+    acted.orders.clear()
+    _publish(app, 200)
+    store: Store = app.access.store
+    other = Leadership(store, SCALING, "other", 60)
+
+    def freeze(step: str, when: str) -> None:
+        if (step, when) == ("record_scaling", "after"):
+            store.at = None
+            app.process.clock.advance(2 * HOLD_S)
+            eventually(other.campaign, what="the other leads")
+
+    store.at = freeze
+    assert scaler.run_once() is None
+    assert (acted.orders, acted.stood_by) == ([], 1)
+
+
+def test_sizes_of_a_scaler_that_was_killed_are_given_up_where_another_took_over(
+    made: Callable[..., tuple[Hive, FleetScaler, Recorder]],
+) -> None:
+    app, restarted, acted = made()
+    assert Leadership(app.access.store, SCALING, "elsewhere", 60).campaign() is not None
+    # What supervises the killed one has started it again, and still has the workers that were ordered. It may be about to
+    # lead again: the lead of the killed one has not ended yet, as far as it knows.
+    for _ in range(3):
+        assert restarted.run_once() is None
+        app.process.clock.advance(HOLD_S / 2)
+    assert acted.stood_by == 0
+    for _ in range(3):
+        app.process.clock.advance(2 * HOLD_S)
+        assert restarted.run_once() is None
+    assert (acted.stood_by, acted.orders) == (1, [])
 
 
 @pytest.mark.parametrize("left_in", ["flight", "lane"])
