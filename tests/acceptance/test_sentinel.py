@@ -57,7 +57,7 @@ def test_after_a_failover_the_worker_consumes_from_the_new_master(own_redis: Red
         def again() -> bool:
             """Publish once the new master takes it; a try may meet the old one."""
             try:
-                return bool(app.send_task(ADD, (7,)).get(timeout=10) == 7)
+                return bool(app.send_task(ADD, (7,)).get(timeout=8) == 7)
             except (OperationalError, NoResultError, *app.backend.connection_errors):
                 return False
 

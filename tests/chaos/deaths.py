@@ -26,7 +26,9 @@ def killed_workers(run: Run, server: RedisServer) -> Report:
         last_s = max(effect.at_s for effect in fleet.ledger.of("f"))
         verdict = fleet.ledger.verdict(ended=fleet.faulted, dead=fleet.dead())
     return Report(
-        verdict=verdict, figures={"done_after_s": last_s - restarted_s, "kills": kills}, bounds={"done_after_s": 15}
+        verdict=verdict,
+        figures={"done_after_s": last_s - restarted_s, "kills": kills},
+        bounds={"done_after_s": run.pick(40, 15)},
     )
 
 
@@ -53,7 +55,7 @@ def reclaimed(run: Run, server: RedisServer) -> Report:
             fleet.terminate(second)
         verdict = fleet.ledger.verdict(ended=fleet.faulted, dead=fleet.dead())
     figures = {"p50_s": quantile(delays, 0.5), "p99_s": quantile(delays, 0.99), "kills": kills, "held_min": min(held)}
-    return Report(verdict=verdict, figures=figures, bounds={"p50_s": 6, "p99_s": 8})
+    return Report(verdict=verdict, figures=figures, bounds={"p50_s": run.pick(12, 6), "p99_s": run.pick(16, 8)})
 
 
 def running_again(run: Run, server: RedisServer) -> Report:
@@ -74,7 +76,7 @@ def running_again(run: Run, server: RedisServer) -> Report:
         fleet.until_finished(tasks, 60)
         verdict = fleet.ledger.verdict(ended=fleet.faulted, dead=fleet.dead())
     all_again_s = max(start.at_s for start in again) - killed_s
-    return Report(verdict=verdict, figures={"all_again_s": all_again_s}, bounds={"all_again_s": 12})
+    return Report(verdict=verdict, figures={"all_again_s": all_again_s}, bounds={"all_again_s": run.pick(24, 12)})
 
 
 def killed_children(run: Run, server: RedisServer) -> Report:
@@ -90,7 +92,7 @@ def killed_children(run: Run, server: RedisServer) -> Report:
             delays.append(second.at_s - first.at_s)
         # The worker lives on, but each first start was under a child's death.
         verdict = fleet.ledger.verdict(ended=[worker.name for worker in fleet.workers], dead=fleet.dead())
-    return Report(verdict=verdict, figures={"again_max_s": max(delays)}, bounds={"again_max_s": 1})
+    return Report(verdict=verdict, figures={"again_max_s": max(delays)}, bounds={"again_max_s": run.pick(4, 1)})
 
 
 def poison(run: Run, server: RedisServer) -> Report:
@@ -149,7 +151,9 @@ def terminated(run: Run, server: RedisServer) -> Report:
             feeder.join()
         fleet.until_finished(len(fleet.ledger.published), 60)
         verdict = fleet.ledger.verdict(dead=fleet.dead())
-    return Report(verdict=verdict, figures={"handed_back_max_s": longest_s}, bounds={"handed_back_max_s": 2})
+    return Report(
+        verdict=verdict, figures={"handed_back_max_s": longest_s}, bounds={"handed_back_max_s": run.pick(6, 2)}
+    )
 
 
 def unstarted(store: object, worker: Worker) -> int:

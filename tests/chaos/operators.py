@@ -102,7 +102,7 @@ def signal(store: Store, app: Hive, _: Path) -> None:
 def lead(store: Store, *_: object) -> None:
     """Lead a fleet's scaling for a moment; whoever led and died is followed once its hold is over."""
     leadership = Leadership(store, SCALING, holder=uuid4().hex, hold_s=1.0)
-    term = eventually(leadership.campaign, 5, what="the lead")
+    term = eventually(leadership.campaign, what="the lead")
     assert leadership.note(term, {"size": b"1"})
     assert [found.queue for found in store.demand([QUEUE])] == [QUEUE]
     assert store.record_scaling("chaos", "one slot", term=term.number, changed=True)
@@ -113,7 +113,7 @@ def lead(store: Store, *_: object) -> None:
 def beat(store: Store, *_: object) -> None:
     """Lead beat for a moment: put an entry, leave one due time of it out, send for the next, once, and forget it."""
     leadership = Leadership(store, BEAT, holder=uuid4().hex, hold_s=1.0)
-    term = eventually(leadership.campaign, 5, what="the lead")
+    term = eventually(leadership.campaign, what="the lead")
     entries = BeatEntries(store)
     assert entries.put({"entry": b"{}"}, term)
     for paused in (True, False):

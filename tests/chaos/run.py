@@ -11,8 +11,8 @@ from tests.chaos.ledger import Verdict
 
 T = TypeVar("T")
 
-#: Leases of the short profile: the shape of the defaults, at a quarter of their length.
-QUICK = {"lease_s": 1.6, "renew_every_s": 0.4, "reap_every_s": 0.15, "poll_every_s": 0.5}
+#: Leases of the short profile: the shape of the defaults, shorter, yet longer than a busy machine keeps a process waiting.
+QUICK = {"lease_s": 2.4, "renew_every_s": 0.6, "reap_every_s": 0.15, "poll_every_s": 0.5}
 
 
 @dataclass(slots=True)

@@ -21,7 +21,7 @@ PARTS = {"routing": {"report_every_s": 0.3, "fresh_s": 1.0}, "dead": {"unknown_t
 
 #: Seconds after a death within which everything has finished, and then within which nothing is held any more: the longest
 #: lease of what is shared is that of places and bookings, 6 s.
-FINISHED_S, SETTLED_S = 30.0, 15.0
+FINISHED_S, SETTLED_S = 60.0, 40.0
 
 
 class UnsettledError(AssertionError):
@@ -82,10 +82,10 @@ def one_step(point: str, server: RedisServer) -> Verdict | None:
         died = fleet.directory / "died"
         if not died.exists():
             return None
-        name = eventually(died.read_text, 5, what="the name of who died")
+        name = eventually(died.read_text, what="the name of who died")
         victim = next((worker for worker in fleet.workers if worker.name == name), None)
         if victim is not None:
-            victim.process.wait(10)
+            victim.process.wait(60)
             fleet.kill(victim)
         fleet.start()
         until(lambda: not fleet.ledger.missing(), FINISHED_S, lambda: whereabouts(fleet, fleet.ledger.missing()))

@@ -31,7 +31,7 @@ Stimulus = Callable[[Fleet, str], None]
 LANE = f"{FIRST}@{socket.gethostname()}"
 
 
-def die(fleet: Fleet, timeout_s: float = 15) -> None:
+def die(fleet: Fleet, timeout_s: float = 40) -> None:
     """Wait until the process has died; that it did not is for the caller to see."""
     with contextlib.suppress(AssertionError):
         eventually((fleet.directory / "died").exists, timeout_s, what="the death")
@@ -115,7 +115,7 @@ def lane_of_the_dead(fleet: Fleet, point: str) -> None:
 def until_lane(fleet: Fleet) -> None:
     """Wait until the lane of the first worker is open."""
     store = fleet.store()
-    eventually(lambda: [lane for lane in store.lanes(QUEUE) if lane.worker == LANE], 15, what="the lane is open")
+    eventually(lambda: [lane for lane in store.lanes(QUEUE) if lane.worker == LANE], what="the lane is open")
 
 
 def stock_eta(fleet: Fleet, point: str) -> None:
@@ -130,7 +130,7 @@ def stopping(fleet: Fleet, point: str) -> None:
     """A worker dies while it stops warmly with unstarted work in hand."""
     fleet.publish([str(number) for number in range(40)], arguments=(0.1,))
     (worker,) = fleet.start(die_at=point)
-    eventually(lambda: fleet.ledger.finished() > 0, 15, what="under way")
+    eventually(lambda: fleet.ledger.finished() > 0, what="under way")
     worker.process.send_signal(signal.SIGTERM)
     die(fleet)
 
@@ -139,7 +139,7 @@ def after_a_death(fleet: Fleet, point: str) -> None:
     """A worker dies while it returns the work of another that died."""
     fleet.publish([str(number) for number in range(40)], arguments=(0.1,))
     (victim,) = fleet.start()
-    eventually(lambda: fleet.ledger.finished() > 0, 15, what="under way")
+    eventually(lambda: fleet.ledger.finished() > 0, what="under way")
     fleet.kill(victim)
     fleet.start(wait=False, die_at=point)
     die(fleet)
@@ -177,7 +177,7 @@ def unknown(fleet: Fleet, point: str) -> None:
     """A worker dies while it compares what it holds with the broker, which has more: the reply of a claim was lost."""
     fleet.start(die_at=point)
     store = fleet.store()
-    (record,) = eventually(lambda: store.consumers(QUEUE), 15, what="the worker is registered")
+    (record,) = eventually(lambda: store.consumers(QUEUE), what="the worker is registered")
     attempts = itertools.count(1)
 
     def taken() -> bool:
@@ -185,7 +185,7 @@ def unknown(fleet: Fleet, point: str) -> None:
         fleet.publish([f"unknown{number}"])
         return bool(store.claim(record.consumer, [QUEUE], sequence=1_000_000 + number, credit=1).deliveries)
 
-    eventually(taken, 15, what="a claim that the worker knows nothing of")
+    eventually(taken, what="a claim that the worker knows nothing of")
     die(fleet)
 
 
@@ -225,7 +225,7 @@ def left_by_the_dead(fleet: Fleet) -> None:
     """The lease of a consumer has ended, and no worker is there to reap it."""
     store = held(fleet)
     ended = lambda: store.consumers(QUEUE)[0].lease_end_ms < store.server_time_ms()  # noqa: E731
-    eventually(ended, 15, what="the lease has ended")
+    eventually(ended, what="the lease has ended")
 
 
 def left_by_stock(fleet: Fleet) -> None:
@@ -263,7 +263,7 @@ def parked(fleet: Fleet) -> None:
     fleet.start()
     fleet.publish([SIGNALLED], task="chaos.signalled", task_id=SIGNALLED)
     store = fleet.store()
-    eventually(lambda: store.parked_run(SIGNALLED), 15, what="it is parked")
+    eventually(lambda: store.parked_run(SIGNALLED), what="it is parked")
 
 
 EVERYTHING = (

@@ -22,8 +22,8 @@ from tests.support.redis_server import RedisServer
 
 def long_tasks(run: Run, server: RedisServer) -> Report:
     """Tasks many times as long as the lease, on a saturated machine, start once."""
-    delivery = {"lease_s": run.pick(1.2, 2.0), "renew_every_s": run.pick(0.3, 0.5), "reap_every_s": 0.15}
-    slots, tasks, seconds = run.pick(25, 125), run.pick(50, 1_000), run.pick(6.0, 40.0)
+    delivery = {"lease_s": 2.0, "renew_every_s": 0.5, "reap_every_s": 0.15}
+    slots, tasks, seconds = run.pick(25, 125), run.pick(50, 1_000), run.pick(8.0, 40.0)
     with Fleet(server, concurrency=slots, delivery=delivery, prefetch=1) as fleet, busy_cores():
         fleet.start(2)
         fleet.publish([str(number) for number in range(tasks)], arguments=(seconds,))
@@ -62,8 +62,8 @@ def frozen_worker(run: Run, server: RedisServer) -> Report:
         first.signal(signal.SIGCONT)
         eventually(lambda: finishes_of(fleet, first) == 2 * tasks, 30, what="the first finishes too late")
         fleet.terminate(first)
-        owners = [result.get(timeout=10) for chained in results for result in (chained.parent, chained)]
-        owners += [result.get(timeout=10) for result in plain]
+        owners = [result.get(timeout=60) for chained in results for result in (chained.parent, chained)]
+        owners += [result.get(timeout=60) for result in plain]
         next_starts = sum(len(fleet.ledger.starts[f"{number}next"]) for number in range(tasks))
         verdict = fleet.ledger.verdict(ended=fleet.faulted, dead=fleet.dead())
     figures = {
@@ -100,7 +100,9 @@ def due_times(run: Run, server: RedisServer) -> Report:
         verdict = fleet.ledger.verdict(ended=fleet.faulted, dead=fleet.dead())
     figures = {"late_p50_s": quantile(late, 0.5), "late_p99_s": quantile(late, 0.99), "early_max_s": -min(late)}
     figures["grown_mb"] = grown_mb
-    return Report(verdict=verdict, figures=figures, bounds={"late_p99_s": 1, "early_max_s": 0.01, "grown_mb": 4})
+    return Report(
+        verdict=verdict, figures=figures, bounds={"late_p99_s": run.pick(5, 1), "early_max_s": 0.01, "grown_mb": 4}
+    )
 
 
 def steady_memory(run: Run, server: RedisServer) -> Report:
