@@ -11,7 +11,7 @@ from celery.worker import state
 
 from hive.routing.report import LoadReport, worker_of
 from hive.runtime.defaults import CONSOLIDATION_QUEUES
-from hive.runtime.load import LoadMeter, slots_of
+from hive.runtime.load_meter import LoadMeter, slots_of
 from hive.settings.parts import RoutingSettings
 from hive.store.faults import BrokerFullError, BrokerGoneError
 from hive.store.lane import LaneRecord, LongLane, ServedLanes

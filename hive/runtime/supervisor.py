@@ -81,7 +81,7 @@ SHARED_MODULES = (
     "hive.runtime.gate",
     "hive.runtime.lanes",
     "hive.runtime.lean_commands",
-    "hive.runtime.load",
+    "hive.runtime.load_meter",
     "hive.runtime.pace",
     "hive.runtime.rejection",
     "hive.runtime.request",
