@@ -40,6 +40,9 @@ logger = logging.getLogger(__name__)
 #: Looks after which what was decided is recorded again though it is the same: what it was seen by is not.
 RECORD_EVERY = 5
 
+#: Holds for which a new scaler is refused before it takes it that another leads, and not the one it replaces.
+LEFT_OVER_HOLDS = 2
+
 #: The scope of its decisions, where a worker's own have its name.
 FLEET = "fleet"
 
@@ -62,6 +65,9 @@ class FleetScaler:
         self._leadership: Leadership | None = None
         self._term: Term | None = None
         self._campaign_at_s = float("-inf")
+        #: Since when it has found another leading, by its monotonic clock; None: it leads, has stood by, or was never refused.
+        self._refused_at_s: float | None = None
+        self._has_stood_by = False
         self._states: Mapping[str, ScalingState] = {}
         #: How many workers each agent type is to have, as this scaler last ordered; none: it has not yet.
         self._ordered: dict[str, int | None] = {}
@@ -106,6 +112,7 @@ class FleetScaler:
         if term is None:
             return None
         decided, states = plan(self._view.look(self._ordered), self._states, self._view.budget)
+        ends_s = self._clock.monotonic_s() + self._app.settings.scaling.hold_s
         self._number += 1
         orders: dict[str, int] = {}
         for one in decided:
@@ -114,6 +121,10 @@ class FleetScaler:
                 return None
             if one.workers != self._ordered.get(one.agent_type):
                 orders[one.agent_type] = one.workers
+        if self._clock.monotonic_s() > ends_s:
+            # Frozen since it was recorded: by now another may have ordered otherwise.
+            self._stand_by("it took too long")
+            return None
         self._states = states
         self._keep_arrivals()
         done = self._actuator.have(orders) if orders else set()
@@ -139,18 +150,29 @@ class FleetScaler:
         before, term = self._term, self._leadership.campaign()
         self._campaign_at_s = now_s + hold_s / 3
         if term is None:
-            if before is not None:
+            if before is not None or self._is_left_over(now_s):
                 self._stand_by("another leads")
             return None
+        self._refused_at_s, self._has_stood_by = None, False
         if before is None or before.number != term.number:
             logger.info("scaling the fleet in term %d", term.number)
             self._ordered, self._states, self._shown, self._minute = {}, {}, {}, 0
         self._term = term
         return term
 
+    def _is_left_over(self, now_s: float) -> bool:
+        """Whether sizes may be there that nobody answers for: of a scaler that was killed here before another took over.
+
+        Until then it may be the killed one that still has the lead, and this one that is to go on with its sizes.
+        """
+        if self._has_stood_by:
+            return False
+        self._refused_at_s = now_s if self._refused_at_s is None else self._refused_at_s
+        return now_s - self._refused_at_s > LEFT_OVER_HOLDS * self._app.settings.scaling.hold_s
+
     def _stand_by(self, why: str) -> None:
         logger.warning("scaling is left to another: %s", why)
-        self._term, self._campaign_at_s = None, float("-inf")
+        self._term, self._campaign_at_s, self._has_stood_by = None, float("-inf"), True
         self._actuator.stand_by()
 
     def _resign(self) -> None:

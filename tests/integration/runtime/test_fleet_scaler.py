@@ -23,7 +23,7 @@ from hive.testing import ManualClock
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
 
-HOLD_S = 0.4
+HOLD_S = 1.5
 TYPE = "code_reviewer"
 
 
