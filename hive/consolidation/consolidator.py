@@ -1,7 +1,7 @@
 """Consolidation of one agent: its jobs, one after the other."""
 
 import secrets
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,8 +19,8 @@ from hive.settings.parts import MemorySettings
 #: Removes what nobody needs any more from the broker; told when to stop, returns how much of what went.
 BrokerCleanup = Callable[[Callable[[], bool]], dict[str, int]]
 
-#: Removes checkpoints that are older than they are kept; told when to stop, returns how many went.
-CheckpointPruning = Callable[[Callable[[], bool]], int]
+#: Removes what has been kept long enough of one kind; told when to stop, returns how many went.
+Pruning = Callable[[Callable[[], bool]], int]
 
 #: Archived contexts that are deleted in one step.
 EXPIRE_BATCH = 1_000
@@ -36,7 +36,7 @@ class Consolidator:
         settings: of memories.
         rules: how much compaction keeps.
         clean_broker: the job that looks after the broker; without it that job cannot be done.
-        prune_checkpoints: a part of database maintenance; without it checkpoints are left alone.
+        prunings: parts of database maintenance, by what the report calls what they removed, such as ``checkpoints_removed``.
         clock: where time comes from.
     """
 
@@ -47,14 +47,14 @@ class Consolidator:
         *,
         rules: Rules | None = None,
         clean_broker: BrokerCleanup | None = None,
-        prune_checkpoints: CheckpointPruning | None = None,
+        prunings: Mapping[str, Pruning] | None = None,
         clock: Clock | None = None,
     ) -> None:
         self._database = database
         self._settings = settings
         self._clock = clock or SystemClock()
         self._clean_broker = clean_broker
-        self._prune_checkpoints = prune_checkpoints
+        self._prunings = dict(prunings or {})
         count = token_counter(settings.tokenizer_model)
         self._compaction = ContextCompaction(database, settings, self._clock, count, rules=rules)
 
@@ -141,10 +141,9 @@ class Consolidator:
         while last == EXPIRE_BATCH and not stop():
             last = self._database.expire(self._clock.wall_ms(), EXPIRE_BATCH)
             expired += last
-        pruned = 0 if self._prune_checkpoints is None or stop() else self._prune_checkpoints(stop)
         return {
             "archived_by_bounds": bounded,
             "originals_deleted": expired,
-            "checkpoints_removed": pruned,
+            **{name: 0 if stop() else prune(stop) for name, prune in self._prunings.items()},
             "damage": [] if stop() else list(self._database.maintain()),
         }

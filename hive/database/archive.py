@@ -35,7 +35,7 @@ class ArchivedLetter:
 
 
 class LetterArchive(Protocol):
-    """Where dead letters lie for good. May be used by threads, forks and several hosts' workers at a time."""
+    """Where dead letters lie until their retention ends. May be used by threads, forks and several hosts' workers at a time."""
 
     @property
     def place(self) -> str:
@@ -60,4 +60,11 @@ class LetterArchive(Protocol):
 
         Raises:
             ArchiveError: it cannot be read.
+        """
+
+    def expire(self, before_ms: int, limit: int) -> int:
+        """Delete letters that were set aside before an instant, the oldest first and at most so many; returns how many.
+
+        Raises:
+            ArchiveError: it cannot be written.
         """

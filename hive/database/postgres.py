@@ -95,6 +95,18 @@ class PostgresArchive:
                         queue=name, id=id_, at_ms=at_ms, priority=priority, record=record, payload=payload
                     )
 
+    def expire(self, before_ms: int, limit: int) -> int:
+        """Delete the oldest letters; see :meth:`hive.database.archive.LetterArchive.expire`."""
+        with self._open() as connection:
+            if not self._has_table(connection):
+                return 0
+            deleted = connection.execute(
+                "DELETE FROM hive_dead_letters WHERE (queue, id) IN "
+                "(SELECT queue, id FROM hive_dead_letters WHERE at_ms < %s ORDER BY at_ms LIMIT %s)",
+                (before_ms, limit),
+            )
+            return deleted.rowcount
+
     def _make_table(self, connection: "psycopg.Connection[Any]") -> None:
         if self._has_table(connection):
             return

@@ -77,6 +77,20 @@ class SqliteArchive:
             for name, id_, at_ms, priority, record, payload in rows:
                 yield ArchivedLetter(queue=name, id=id_, at_ms=at_ms, priority=priority, record=record, payload=payload)
 
+    def expire(self, before_ms: int, limit: int) -> int:
+        """Delete the oldest letters; see :meth:`hive.database.archive.LetterArchive.expire`."""
+        if not self.path.exists():
+            return 0
+        with self._translated(), self._open() as connection, connection:
+            if not _has_table(connection):
+                return 0
+            deleted = connection.execute(
+                "DELETE FROM dead_letters WHERE rowid IN "
+                "(SELECT rowid FROM dead_letters WHERE at_ms < ? ORDER BY at_ms LIMIT ?)",
+                (before_ms, limit),
+            )
+            return deleted.rowcount
+
     @contextmanager
     def _open(self) -> Iterator["sqlite3.Connection"]:
         import sqlite3  # noqa: PLC0415 - 1 MB in every worker, and few ever archive

@@ -8,10 +8,11 @@ from hive.consolidation.consolidator import Consolidator
 from hive.consolidation.context_compaction import FRESH, SLICE_CONTEXTS
 from hive.consolidation.report import Job, Report
 from hive.database.memories import MemoryDatabase
+from hive.deadletter.archivist import expire_letters
 from hive.memory.memory import Memory
 from hive.memory.opening import open_memories
 from hive.memory.tokens import token_counter
-from hive.runtime.home import Home
+from hive.runtime.home import Home, archive_of
 from hive.store.cleanup import clean
 
 #: Seconds after which an answer to `inspect` that nobody read is removed.
@@ -66,12 +67,11 @@ def consolidator_of(app: Any) -> Consolidator:
             replies_idle_s=REPLIES_IDLE_S,
         )
 
-    def prune_checkpoints(stop: Callable[[], bool]) -> int:
-        return int(app.checkpoints.prune(stop))
-
-    return Consolidator(
-        app.memories, app.settings.memory, clean_broker=clean_broker, prune_checkpoints=prune_checkpoints
-    )
+    prunings = {
+        "checkpoints_removed": lambda stop: int(app.checkpoints.prune(stop)),
+        "dead_letters_deleted": lambda stop: expire_letters(archive_of(app.settings), app.settings.dead, stop),
+    }
+    return Consolidator(app.memories, app.settings.memory, clean_broker=clean_broker, prunings=prunings)
 
 
 def consolidate(

@@ -115,4 +115,9 @@ class Settings(BaseModel):
             )
         if delivery.claim_max_bytes > delivery.max_message_bytes:
             raise ValueError("delivery.claim_max_bytes must not exceed delivery.max_message_bytes")
+        if self.dead.archive_keep_s < self.dead.max_age_s:
+            raise ValueError(
+                f"dead.archive_keep_s ({self.dead.archive_keep_s:g} s) must be at least dead.max_age_s "
+                f"({self.dead.max_age_s:g} s): what is archived for its age would be deleted at once"
+            )
         return self

@@ -171,6 +171,11 @@ class DeadSettings(Part):
         description="Where they go then: postgresql://user:password@host/database (extra `postgres`) is one archive for "
         "all hosts, sqlite:///path a file of each. Unset: a file under `home` of the worker's host.",
     )
+    archive_keep_s: PositiveFloat = Field(
+        31_536_000.0,
+        description="Seconds after it was set aside at which consolidation's database maintenance deletes a dead letter from "
+        "the archive (a file: on the host where it runs). At least max_age_s.",
+    )
     watch_every_s: PositiveFloat = Field(
         10.0,
         description="Seconds between two looks of each worker for dead letters of others to tell of and to archive; "
