@@ -58,7 +58,7 @@ class DemandReader:
             return Waiting()
         store: Store = self._app.access.store
         demands = store.demand(self._queues())
-        workers = max(1, *(one.consumers for one in demands))
+        workers = max([1, *(one.consumers for one in demands)])
         in_lanes, asked = store.own_demand(self._queues(), self._consumer.hostname, self.agent_type)
         return Waiting(
             messages=math.ceil(sum(one.waiting for one in demands) / workers) + in_lanes,
