@@ -1,6 +1,6 @@
 """What beat sends, on the broker: entries, until when each was sent, and the step that sends one.
 
-Due times of an entry only grow, so one number says which are over. :meth:`BeatEntries.fire` compares it, and the term of
+Due times of an entry only grow, so one number says which are over. :func:`fire` compares it, and the term of
 who asks, in the step that publishes: a firing is published once for each due time, whoever else believes to lead.
 """
 
