@@ -5,17 +5,11 @@ from celery import chord
 
 from hive import Hive
 from tests.support.redis_server import RedisServer
-from tests.support.workers import WorkerProcess, traces
+from tests.support.workers import QUICK, WorkerProcess, traces
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 
 NAME = "tests.support.delivery_app."
-QUICK = {
-    "HIVE_DELIVERY_LEASE_S": "1.8",
-    "HIVE_DELIVERY_RENEW_EVERY_S": "0.5",
-    "HIVE_DELIVERY_REAP_EVERY_S": "0.3",
-    "HIVE_BROKER_SOCKET_TIMEOUT_S": "2",
-}
 
 
 def test_a_part_that_died_with_the_claim_to_the_body_publishes_it_when_it_is_delivered_again(

@@ -3,12 +3,10 @@
 import json
 import subprocess
 import sys
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from hive import Hive
 from hive.database import SqliteArchive
 from hive.runtime.home import Home
 from tests.support.eventually import eventually
@@ -20,13 +18,6 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 
 COUNT = 30
 KEPT = 10
-
-
-@pytest.fixture
-def app(own_redis: RedisServer) -> Iterator[Any]:
-    app = Hive("listener", broker=own_redis.url, backend=own_redis.url)
-    yield app
-    app.close()
 
 
 def test_arrivals_are_events_and_the_oldest_are_archived_and_brought_back(app: Any, own_redis: RedisServer) -> None:

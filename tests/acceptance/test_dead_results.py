@@ -9,31 +9,17 @@ import pytest
 from celery import chain, chord
 from celery.exceptions import ChordError
 
-from hive import Hive
 from hive.deadletter import DeadLetters
 from hive.errors import DeadLetteredError
 from hive.settings.parts import DeliverySettings
 from hive.store import Layout, Store, never_repeating
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
-from tests.support.workers import WorkerProcess, traces
+from tests.support.workers import QUICK, WorkerProcess, traces
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 
 NAME = "tests.support.delivery_app."
-QUICK = {
-    "HIVE_DELIVERY_LEASE_S": "1.8",
-    "HIVE_DELIVERY_RENEW_EVERY_S": "0.5",
-    "HIVE_DELIVERY_REAP_EVERY_S": "0.3",
-    "HIVE_BROKER_SOCKET_TIMEOUT_S": "2",
-}
-
-
-@pytest.fixture
-def app(own_redis: RedisServer) -> Iterator[Any]:
-    app = Hive("caller", broker=own_redis.url, backend=own_redis.url)
-    yield app
-    app.close()
 
 
 @pytest.fixture

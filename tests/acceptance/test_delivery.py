@@ -187,6 +187,19 @@ def test_without_prefetching_a_worker_takes_only_what_it_has_slots_for(app: Any,
     assert len(traces(own_redis)) == 8
 
 
+def test_of_tasks_that_take_long_a_worker_takes_no_more_than_it_can_begin(app: Any, own_redis: RedisServer) -> None:
+    options = ("--prefetch-multiplier", "4")
+    with WorkerProcess(own_redis, pool="threads", concurrency=2, options=options).ready():
+        waiting = [call(app, "wait_for", "end") for _ in range(12)]
+        eventually(lambda: len(traces(own_redis)) == 2)
+        assert own_redis.client().llen("celery") == 10
+        own_redis.client().rpush("end", 1)
+        eventually(lambda: len(traces(own_redis)) == 3)
+        assert own_redis.client().llen("celery") == 9
+        own_redis.client().rpush("end", *range(11))
+        assert all(result.get(timeout=60) for result in waiting)
+
+
 def test_what_a_frozen_worker_finishes_after_its_lease_is_refused(app: Any, own_redis: RedisServer) -> None:
     with WorkerProcess(own_redis, concurrency=1, environment=QUICK).ready() as frozen:
         nap = call(app, "nap", 1.5)

@@ -30,13 +30,6 @@ QUEUES = ("-Q", "celery,agent.code_reviewer,agent.general_developer")
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    server = RedisServer().start()
-    yield server
-    server.close()
-
-
-@pytest.fixture(scope="module")
 def application(server: RedisServer) -> Iterator[Any]:
     """The guarded application, which reads its broker's address at import: imported anew if somebody had it before."""
     with pytest.MonkeyPatch.context() as patch:

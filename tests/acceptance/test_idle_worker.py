@@ -2,12 +2,10 @@
 
 import json
 import threading
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
-from hive import Hive
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
 from tests.support.workers import WorkerProcess
@@ -15,13 +13,6 @@ from tests.support.workers import WorkerProcess
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 
 OVER_S = 5.0
-
-
-@pytest.fixture
-def app(own_redis: RedisServer) -> Iterator[Any]:
-    app = Hive("caller", broker=own_redis.url, backend=own_redis.url)
-    yield app
-    app.close()
 
 
 def scripts(client: Any) -> int:

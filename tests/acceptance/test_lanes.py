@@ -28,13 +28,6 @@ SHORT = {
 }
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    server = RedisServer().start()
-    yield server
-    server.close()
-
-
 @pytest.fixture
 def tasks(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The application on this module's broker; imported anew because it reads its address at import."""

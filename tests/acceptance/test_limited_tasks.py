@@ -23,13 +23,6 @@ APP = "tests.support.limited_app"
 ONE_EACH = {"HIVE_WORKER_PREFETCH": "1"}
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    server = RedisServer().start()
-    yield server
-    server.close()
-
-
 @pytest.fixture
 def tasks(server: RedisServer, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """The limited application, on this module's broker; imported anew because it reads its address at import."""

@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -14,7 +13,6 @@ from celery.exceptions import NotRegistered
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from hive import Hive
 from hive.deadletter import DeadLetters, Letter, Selection
 from hive.settings.parts import DeliverySettings
 from hive.store.keys import Layout
@@ -27,13 +25,6 @@ from tests.support.workers import ROOT, WorkerProcess, traces
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 
 MAX_BYTES = 1_200_000
-
-
-@pytest.fixture
-def app(own_redis: RedisServer) -> Iterator[Any]:
-    app = Hive("caller", broker=own_redis.url, backend=own_redis.url)
-    yield app
-    app.close()
 
 
 @pytest.fixture

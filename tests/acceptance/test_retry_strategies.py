@@ -50,13 +50,6 @@ class Worker:
         return [tuple(json.loads(line)) for line in self.client.lrange(f"{self.queue}:{result.id}", 0, -1)]
 
 
-@pytest.fixture(scope="module")
-def server() -> Iterator[RedisServer]:
-    server = RedisServer().start()
-    yield server
-    server.close()
-
-
 @pytest.fixture(scope="module", params=["prefork", "hive.pools:AsyncioPool"], ids=["prefork", "asyncio"])
 def worker(server: RedisServer, request: pytest.FixtureRequest) -> Iterator[Worker]:
     worker = Worker(server, request.param, f"retries-{request.param[:4]}")

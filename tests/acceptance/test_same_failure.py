@@ -1,7 +1,5 @@
 """A bug that another worker has as well makes its message poison; what only looks like one is tried on."""
 
-from collections.abc import Iterator
-
 import pytest
 
 from hive import Hive
@@ -13,13 +11,6 @@ from tests.support.redis_server import RedisServer
 from tests.support.workers import WorkerProcess, traces
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
-
-
-@pytest.fixture
-def app(own_redis: RedisServer) -> Iterator[Hive]:
-    app = Hive("caller", broker=own_redis.url, backend=own_redis.url, set_as_current=False)
-    yield app
-    app.close()
 
 
 def test_the_same_bug_on_two_workers_is_poison_and_nothing_else_is(app: Hive, own_redis: RedisServer) -> None:

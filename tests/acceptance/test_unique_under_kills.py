@@ -2,31 +2,17 @@
 
 import random
 import threading
-from collections.abc import Iterator
 
 import pytest
 
 from hive import Hive
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
-from tests.support.workers import WorkerProcess, traces
+from tests.support.workers import QUICK, WorkerProcess, traces
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 
 KEYS, PRODUCERS, PUBLISHES = 60, 8, 120
-QUICK = {
-    "HIVE_DELIVERY_LEASE_S": "1.8",
-    "HIVE_DELIVERY_RENEW_EVERY_S": "0.5",
-    "HIVE_DELIVERY_REAP_EVERY_S": "0.3",
-    "HIVE_BROKER_SOCKET_TIMEOUT_S": "2",
-}
-
-
-@pytest.fixture
-def app(own_redis: RedisServer) -> Iterator[Hive]:
-    app = Hive("caller", broker=own_redis.url, backend=own_redis.url, set_as_current=False)
-    yield app
-    app.close()
 
 
 def test_every_key_is_one_task_that_ends_once(app: Hive, own_redis: RedisServer, rng: random.Random) -> None:

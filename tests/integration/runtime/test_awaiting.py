@@ -38,7 +38,7 @@ def app(own_redis: RedisServer) -> Iterator[Hive]:
         if depth == 0:
             return [threading.active_count()]
         children = [await app.tasks["nest"].adelay(depth - 1) for _ in range(2)]
-        return [count for child in children for count in await child.aget(timeout=20)]
+        return [count for child in children for count in await child.aget(timeout=60)]
 
     @app.task(name="total", shared=False)
     async def total(numbers):
@@ -76,11 +76,11 @@ def test_a_coroutine_gets_results_and_errors(app: Hive, run) -> None:
         result = await app.tasks["add"].adelay(1, 2)
         later = await app.tasks["add"].aapply_async((1, 1), countdown=0.2)
         with pytest.raises(ValueError, match="no"):
-            await (await app.tasks["fail"].adelay()).aget(timeout=10)
-        failed = await (await app.tasks["fail"].adelay()).aget(timeout=10, propagate=False)
+            await (await app.tasks["fail"].adelay()).aget(timeout=60)
+        failed = await (await app.tasks["fail"].adelay()).aget(timeout=60, propagate=False)
         add = app.tasks["add"]
         summed = await app.acall(chord([add.s(i, i) for i in range(4)], app.tasks["total"].s()).apply_async)
-        return await result, await later.aget(timeout=10), repr(failed), await summed.aget(timeout=10)
+        return await result, await later.aget(timeout=60), repr(failed), await summed.aget(timeout=10)
 
     assert run(call()) == (3, 2, "ValueError('no')", 12)
 
@@ -92,7 +92,7 @@ def test_a_group_is_read_as_its_tasks_end_and_in_order(app: Hive, run) -> None:
         results = await app.acall(group(signatures).apply_async)
         states = [(result.state, result.result) async for result in results]
         ordered = await app.acall(group(signatures[:20]).apply_async)
-        return states, await ordered.aget(timeout=10)
+        return states, await ordered.aget(timeout=60)
 
     states, ordered = run(call())
     assert sorted(value for state, value in states if state == "SUCCESS") == list(range(20))
@@ -105,7 +105,7 @@ def test_a_task_that_waits_for_its_subtasks_holds_no_thread(app: Hive, run) -> N
     before = threading.active_count()
 
     async def call():
-        return await (await app.tasks["nest"].adelay(4)).aget(timeout=30)
+        return await (await app.tasks["nest"].adelay(4)).aget(timeout=60)
 
     counts = run(call())
     assert len(counts) == 16
@@ -132,7 +132,7 @@ def test_waiting_ends_in_time_and_leaves_nothing_behind(app: Hive, own_redis: Re
 def test_a_result_stored_while_the_broker_was_away_is_found(app: Hive, own_redis: RedisServer, run) -> None:
     async def call():
         result = app.AsyncResult(str(uuid.uuid4()))
-        waiting = asyncio.ensure_future(result.aget(timeout=20))
+        waiting = asyncio.ensure_future(result.aget(timeout=60))
         while not app.awaiting._watch(app.backend)._waiting:
             await asyncio.sleep(0)
         await asyncio.to_thread(own_redis.restart)

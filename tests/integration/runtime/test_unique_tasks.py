@@ -37,7 +37,7 @@ def app(redis_server: RedisServer, log: Log, tmp_path: Path) -> Iterator[Hive]:
     queue = f"unique-{uuid.uuid4().hex}"
     bounds = {
         "raises": {"max_length": 2},
-        "waits": {"max_length": 2, "when_full": "wait", "wait_s": 20},
+        "waits": {"max_length": 2, "when_full": "wait", "wait_s": 60},
         "sheds": {"max_length": 2, "when_full": "shed"},
     }
     settings = load_settings(
@@ -129,7 +129,7 @@ def test_a_caller_names_its_key_and_the_task_sees_it(app: Hive, work: Any, log: 
     attempts = [("order-7", "order-7", retries) for retries in range(3)]
     assert [seen for seen in log.keys if seen in attempts] == attempts
     assert [seen for seen in log.keys if nobodys.id in seen] == [(nobodys.id, nobodys.id, n) for n in range(2)]
-    assert plain.apply_async((9,), idempotency_key="order-7").get(timeout=1) == 1, "its time is not over"
+    assert plain.apply_async((9,), idempotency_key="order-7").get(timeout=60) == 1, "its time is not over"
 
 
 def test_a_key_is_made_by_a_function_and_arguments_that_are_none_say_so(app: Hive) -> None:
@@ -198,8 +198,8 @@ def test_callers_wait_for_room_and_a_loop_goes_on_meanwhile(app: Hive, work: Any
             turns += 1
         assert not any(call.done() for call in calls), "there was no room"
         with work("waits"):
-            results = await asyncio.wait_for(asyncio.gather(*calls), 20)
-            return len(results), [await result.aget(timeout=20) for result in results]
+            results = await asyncio.wait_for(asyncio.gather(*calls), 60)
+            return len(results), [await result.aget(timeout=60) for result in results]
 
     assert asyncio.run(call()) == (12, list(range(2, 14)))
     blocked = [plain.apply_async((number,), queue="waits") for number in range(2)]

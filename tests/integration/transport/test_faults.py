@@ -29,7 +29,7 @@ def test_a_death_at_any_step_loses_nothing(own_redis: RedisServer, step: str, wh
     def work(connection: kombu.Connection) -> None:
         connection.Producer().publish("x", exchange=queue.exchange, routing_key="q", declare=[queue])
         with connection.Consumer([queue], on_message=lambda message: message.ack()):
-            connection.drain_events(timeout=5)
+            connection.drain_events(timeout=60)
 
     connection = Connection(own_redis.url)
     connection.hive_process = Process()

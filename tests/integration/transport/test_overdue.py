@@ -17,7 +17,7 @@ from tests.support.redis_server import RedisServer
 
 install()
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 @pytest.fixture

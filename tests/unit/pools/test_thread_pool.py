@@ -13,7 +13,7 @@ from billiard.einfo import ExceptionInfo
 from hive.pools.thread_pool import TaskPool
 from tests.support.eventually import eventually
 
-WAIT_S = 10.0
+WAIT_S = 60.0
 
 
 @pytest.fixture
