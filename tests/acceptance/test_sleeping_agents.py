@@ -244,9 +244,18 @@ def test_an_operator_sees_agents_puts_them_to_sleep_wakes_them_and_signals(tasks
     assert hive("wake", "shown", *app) == "agent shown is awake\n"
     result = tasks.waits.apply_async(("go",), agent="shown")
     eventually(lambda: tasks.app.access.store.parked_run(result.id), what="it waits")
+    [parked] = [one for one in json.loads(hive("queue", "parked", "--json", *app)) if one["task_id"] == result.id]
+    assert (parked["task"], parked["agent"], parked["until_ms"]) == (tasks.waits.name, "shown", None)
+    assert (parked["waits_for"], parked["name"]) == ("event", "go")
+    assert result.id in hive("queue", "parked", *app)
     assert hive("wake", result.id, "--event", "go", "--value", "[1]", *app).endswith("woken\n")
     assert result.get(timeout=60) == [1]
     assert "no parked task" in hive("wake", "nobody", *app)
+    kept = hive("wake", "nobody", "--event", "go", *app)
+    assert "kept for 7 days, until a task of that id asks" in kept
+    assert "there is no agent 'nobody'" in kept
+    kept = hive("wake", "shown", "--event", "later", *app)
+    assert kept == "signal later to shown: kept for 7 days, until a task of the agent asks for it\n"
     assert "no agent 'shwon'" in hive("sleep", "shwon", *app)
     assert tasks.app.access.store.agent("shwon") is None, "a slip makes no agent"
     assert hive("agents", "--diagram").startswith("stateDiagram-v2")
