@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[2]
 
 
 def test_agents_with_tools_stream_their_answers_many_at_once(own_redis: RedisServer) -> None:
-    with ModelServer(think_s=0.5) as model:
+    with ModelServer(think_s=0.1, together=20) as model:
         environment = {**os.environ, "PYTHONPATH": str(ROOT), "C_FORCE_ROOT": "1"}
         environment |= {"AGENT_BROKER": own_redis.url, "AGENT_MODEL_URL": model.url}
         command = [sys.executable, "-m", "celery", "-A", "tests.support.agent_app", "worker"]
@@ -26,11 +26,11 @@ def test_agents_with_tools_stream_their_answers_many_at_once(own_redis: RedisSer
         process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL)
         try:
             caller = Celery("caller", broker=own_redis.url, backend=own_redis.url, set_as_current=False)
-            eventually(lambda: caller.control.ping(timeout=0.5), 30, what="worker")
+            eventually(lambda: caller.control.ping(timeout=0.5), what="worker")
             name = "tests.support.agent_app.describe"
             texts = [" ".join(["word"] * count) for count in range(1, 31)]
             results = [caller.send_task(name, (text,), queue="agent.documentation_writer") for text in texts]
-            answers = [result.get(timeout=30) for result in results]
+            answers = [result.get(timeout=60) for result in results]
         finally:
             process.terminate()
             assert process.wait(60) == 0

@@ -20,4 +20,4 @@ def test_no_due_time_is_lost_or_sent_twice(own_redis: RedisServer, rng: random.R
     assert (tally.lost, tally.duplicated, tally.unexpected) == (0, 0, 0)
     assert tally.sent > 50
     assert fleet.terms == sorted(set(fleet.terms))
-    assert max(taken_s.values()) < 5
+    assert max(taken_s.values()) < 20

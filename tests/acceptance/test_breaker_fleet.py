@@ -9,7 +9,7 @@ from tests.support.redis_server import RedisServer
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 
-RULES = BreakerSettings(window_s=5, min_calls=10, open_s=0.6, probes=2, probe_lease_s=1)
+RULES = BreakerSettings(window_s=5, min_calls=10, open_s=0.6, probes=2, probe_lease_s=3)
 CYCLES = 6
 
 

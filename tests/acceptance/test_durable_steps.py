@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from hive.runtime.durable import EventTimeoutError, StepUnknownError
+from hive.runtime.parked import parked_tasks
 from hive.store.store import Store
 from tests.conftest import SEED
 from tests.support.eventually import eventually
@@ -20,8 +21,8 @@ pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 
 APP = "tests.support.durable_app"
 QUICK = {
-    "HIVE_DELIVERY_LEASE_S": "1.5",
-    "HIVE_DELIVERY_RENEW_EVERY_S": "0.4",
+    "HIVE_DELIVERY_LEASE_S": "2.4",
+    "HIVE_DELIVERY_RENEW_EVERY_S": "0.6",
     "HIVE_DELIVERY_REAP_EVERY_S": "0.2",
     "HIVE_BROKER_SOCKET_TIMEOUT_S": "2",
 }
@@ -117,6 +118,8 @@ def test_a_step_in_flight_at_a_death_is_retried_with_the_same_key_asked_about_or
         with pytest.raises(StepUnknownError):
             failed.get(timeout=60)
         eventually(lambda: store.parked_count("celery") == 2, what="both wait for an answer")
+        listed = {(one.task_id, one.waits_for, one.name) for one in parked_tasks(store, "celery", 9)}
+        assert listed == {(asks.id, "answer", "charge") for asks in (asked, told)}
         for asks in (asked, told):
             eventually(lambda asks=asks: f"hive wake {asks.id} --answer" in worker.text(), what="the log asks")
         written = tasks.app.agents.answer(asked.id, "retry")
@@ -171,5 +174,8 @@ def test_signals_before_and_after_a_wait_a_timeout_and_a_wake_by_hand(tasks: Any
     assert several.get(timeout=60) == ["a", "b"]
     sleeper = tasks.sleeps.delay(86_400.0 * 30)
     eventually(lambda: parked(store, 1), what="it sleeps for a month")
+    [listed] = parked_tasks(store, "celery", 9)
+    assert (listed.waits_for, listed.name) == ("time", "")
+    assert listed.until_ms is not None
     assert agents.wake_task(sleeper.id)
     assert sleeper.get(timeout=60) == "woke"

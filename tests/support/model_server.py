@@ -13,17 +13,20 @@ class ModelServer:
 
     Args:
         think_s: seconds before the first word of each answer, as a model takes them.
+        together: the first so many conversations are answered once all of them are open, or after half a minute.
 
     Attributes:
         most_at_once: conversations that were open at the same time at most.
         requests: bodies of all requests.
     """
 
-    def __init__(self, think_s: float = 0.2) -> None:
+    def __init__(self, think_s: float = 0.2, together: int = 1) -> None:
         self.think_s = think_s
         self.requests: list[dict[str, Any]] = []
         self.most_at_once = 0
         self._open = 0
+        self._together = together
+        self._gathered = threading.Event()
         self._mutex = threading.Lock()
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
@@ -53,7 +56,10 @@ class ModelServer:
                     server.requests.append(body)
                     server._open += 1
                     server.most_at_once = max(server.most_at_once, server._open)
+                    if server.most_at_once >= server._together:
+                        server._gathered.set()
                 try:
+                    server._gathered.wait(30)
                     time.sleep(server.think_s)  # noqa: TID251 - this is the model thinking
                     self._stream(body)
                 finally:
