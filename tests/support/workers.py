@@ -19,8 +19,8 @@ ROOT = Path(__file__).parents[2]
 
 #: Environment of a short lease, so that a test need not wait for the usual one.
 QUICK = {
-    "HIVE_DELIVERY_LEASE_S": "1.8",
-    "HIVE_DELIVERY_RENEW_EVERY_S": "0.5",
+    "HIVE_DELIVERY_LEASE_S": "2.4",
+    "HIVE_DELIVERY_RENEW_EVERY_S": "0.6",
     "HIVE_DELIVERY_REAP_EVERY_S": "0.3",
     "HIVE_BROKER_SOCKET_TIMEOUT_S": "2",
 }
