@@ -12,7 +12,7 @@ from hive.runtime.broker import EmbeddedBroker
 from hive.runtime.connection import broker_facts
 
 #: The application with the tasks of all installed packages.
-DEFAULT_APP = "hive.runtime.default:app"
+DEFAULT_APP = "hive.runtime.default_app:app"
 
 
 def load_app(path: str = DEFAULT_APP) -> Hive:

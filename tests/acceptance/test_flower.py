@@ -23,7 +23,7 @@ FINAL = {"SUCCESS", "FAILURE", "REVOKED"}
 
 def test_flower_shows_what_is_true(hive_home: HiveHome) -> None:
     port = free_port()
-    hive_home.environ |= {"HIVE_APP": "hive.runtime.default:app", "HIVE_FLEET_FLOWER_PORT": str(port)}
+    hive_home.environ |= {"HIVE_APP": "hive.runtime.default_app:app", "HIVE_FLEET_FLOWER_PORT": str(port)}
     log = hive_home.path.with_name("flower.log")
     hive_home.start("hive", "flower", log=log, FLOWER_UNAUTHENTICATED_API="true")
     password = eventually(lambda: (kept := hive_home.path / "flower.password").exists() and kept.read_text(), 30)

@@ -172,7 +172,7 @@ def test_what_cannot_be_is_one_sentence(
 
 
 def test_queue_names_are_whole_in_eighty_columns(hive_home: HiveHome, redis_server: RedisServer) -> None:
-    variables = {"HIVE_BROKER_URL": redis_server.url, "HIVE_APP": "hive.runtime.default:app", "COLUMNS": "80"}
+    variables = {"HIVE_BROKER_URL": redis_server.url, "HIVE_APP": "hive.runtime.default_app:app", "COLUMNS": "80"}
     listed = hive_home.run("queue", "list", **variables)
     assert listed.returncode == 0, listed.stderr
     names = {line.split()[0] for line in listed.stdout.splitlines()}

@@ -36,7 +36,7 @@ sqltuner = sqltuner.tasks
 """
 
 CALLER = """
-from hive.runtime.default import app
+from hive.runtime.default_app import app
 app.loader.import_default_modules()
 result = app.tasks["sqltuner.tasks.tune"].delay("select 1")
 print(result.get(timeout=60), flush=True)

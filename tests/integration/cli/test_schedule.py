@@ -15,7 +15,7 @@ from hive import Hive, load_settings
 from hive.cli.main import cli
 from hive.errors import InputError
 from hive.runtime.beat.scheduler import HiveScheduler
-from hive.runtime.default import build
+from hive.runtime.default_app import build
 from tests.support.redis_server import RedisServer
 from tests.support.workers import ROOT
 

@@ -33,7 +33,7 @@ def test_the_fallback_takes_the_default_queue_too_and_further_options_come_last(
 
 
 def test_the_default_applications_fallback_pool_serves_the_queues_of_its_own_tasks() -> None:
-    app = load_app("hive.runtime.default:app")
+    app = load_app("hive.runtime.default_app:app")
     app.loader.import_default_modules()
     own = {task.queue for name, task in app.tasks.items() if name.startswith("hive.consolidation.")}
     assert own == set(CONSOLIDATION_QUEUES)
