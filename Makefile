@@ -22,7 +22,7 @@ lint: install
 	$(BIN)/lint-imports
 
 test: install lint
-	$(BIN)/python -m pytest -n 2 --dist loadfile -m 'not chaos and not alone'
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m 'not chaos and not alone'
 	$(BIN)/python -m pytest -p no:xdist -m 'alone and not chaos'
 
 chaos: install
