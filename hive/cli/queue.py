@@ -3,6 +3,8 @@
 import functools
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
 from typing import Any
 
 import click
@@ -15,6 +17,7 @@ from hive.monitoring.figures import observe_queue
 from hive.runtime.app import Hive
 from hive.runtime.connection import broker_facts
 from hive.runtime.loading import load_app
+from hive.runtime.parked import parked_tasks
 from hive.store.store import Store
 from hive.telemetry.events import QueueObserved, fields_of
 
@@ -94,6 +97,36 @@ def turns(queues: tuple[str, ...], app_path: str, as_json: bool) -> None:
         for key, count in counts.items():
             table.add_row(name, key, f"{count:,}")
     table_console().print(table)
+
+
+@queue.command("parked", epilog="Example: hive queue parked --json")
+@queues_given
+@app_option
+@json_option
+@click.option("--limit", type=click.IntRange(min=1), default=100, show_default=True, help="Tasks of a queue at most.")
+def list_parked(queues: tuple[str, ...], app_path: str, as_json: bool, limit: int) -> None:
+    """Show the tasks that wait without a slot for an event, an answer about a step, a time, or their agent to be awake.
+
+    `hive wake TASK` lets one go on, with --event or --answer as it asks for.
+    """
+    app, store = reached(app_path)
+    named = chosen(app, queues)
+    tasks = [task for name in named for task in parked_tasks(store, name, limit)]
+    if as_json:
+        click.echo(json.dumps([asdict(task) for task in tasks], indent=2))
+        return
+    table = Table("task id", "task", "agent", "waits for", "until", "queue", box=None, padding=(0, 1, 0, 0))
+    for task in tasks:
+        awaited = f"{task.waits_for} {task.name}".strip()
+        table.add_row(task.task_id, task.task, task.agent, awaited, _instant(task.until_ms), task.queue)
+    table_console().print(table)
+    count = sum(store.parked_count(name) for name in named)
+    if count > len(tasks):
+        click.echo(f"{len(tasks):,} of {count:,} are shown: give a larger --limit", err=True)
+
+
+def _instant(at_ms: int | None) -> str:
+    return "" if at_ms is None else datetime.fromtimestamp(at_ms / 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def _cell(value: float | None) -> str:

@@ -49,7 +49,7 @@ class Quarantine(Caller):
         names = self.queue_keys(queue)
         keys = [
             *names.keys("scheduled", "scheduled:messages", "suspects", "dead", "dead:records", "dead:messages", "wake"),
-            *names.keys("counters", "dead:untold", "state", *FAIR),
+            *names.keys("counters", "dead:untold", "state", *FAIR, "parked"),
             *names.ready,
         ]
         freed = self._release_dead_consumers(queue)

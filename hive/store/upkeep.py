@@ -89,12 +89,29 @@ class Upkeep(Lanes):
 
     def scheduled(self, queue: str, offset: int = 0, count: int = 100) -> tuple[ScheduledMessage, ...]:
         """Return messages that wait for their time, soonest first; at most ``count`` from ``offset`` on."""
-        names = self.queue_keys(queue)
         with translated("scheduled"):
-            found = self.client.zrange(names.key("scheduled"), offset, offset + count - 1, withscores=True)
-            if not found:
-                return ()
-            records = self.client.hmget(names.key("scheduled", "messages"), [id_ for id_, _ in found])
+            names = self.queue_keys(queue)
+            return self._read_scheduled(
+                queue, self.client.zrange(names.key("scheduled"), offset, offset + count - 1, withscores=True)
+            )
+
+    def parked(self, queue: str, count: int = 100) -> tuple[ScheduledMessage, ...]:
+        """Return messages that wait for a signal, a sleep's end or an agent: at most ``count``, whose time ends first.
+
+        Of one that waits without an end the due time is :data:`hive.store.run_values.FAR_MS`.
+        """
+        # What is due was promoted; it leaves the set with the next that is parked.
+        after = f"({self.server_time_ms()}"
+        with translated("parked"):
+            key = self.queue_keys(queue).key("parked")
+            return self._read_scheduled(
+                queue, self.client.zrangebyscore(key, after, "+inf", start=0, num=count, withscores=True)
+            )
+
+    def _read_scheduled(self, queue: str, found: Sequence[tuple[bytes, float]]) -> tuple[ScheduledMessage, ...]:
+        if not found:
+            return ()
+        records = self.client.hmget(self.queue_keys(queue).key("scheduled", "messages"), [id_ for id_, _ in found])
         return tuple(
             ScheduledMessage(
                 message_id=id_.decode(errors="replace"),

@@ -147,7 +147,7 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "redrive": (lambda store: store.redrive("q", ["1"], to="r"), 9 + STEPS),
     "register": (lambda store: store.register("c", ["q"], INFO), 3),
     "reject": (lambda store: store.reject("c", ID, "killed"), 13 + STEPS),
-    "release_queue": (lambda store: store.release_queue("q"), 14 + STEPS),
+    "release_queue": (lambda store: store.release_queue("q"), 15 + STEPS),
     "renew": (lambda store: store.renew("c", ["q", "r"]), 2 * (12 + STEPS)),
     "requeue": (lambda store: store.requeue("c", [ID]), 8 + STEPS),
     "reschedule": (lambda store: store.reschedule("c", ID, "m", 1), 6),

@@ -3,7 +3,8 @@
 -- for a return to stock Celery.
 -- KEYS: 1 scheduled ZSET, 2 scheduled:messages HASH, 3 suspects LIST, 4 dead ZSET, 5 dead:records HASH,
 --   6 dead:messages HASH, 7 wake LIST, 8 counters HASH, 9 dead:untold ZSET, 10 state HASH, 11 fair ZSET,
---   12 fair:turns ZSET, 13 fair:messages STREAM, 14 fair:waiting HASH, 15.. ready LIST of each priority step
+--   12 fair:turns ZSET, 13 fair:messages STREAM, 14 fair:waiting HASH, 15 parked ZSET,
+--   16.. ready LIST of each priority step
 -- ARGV: 1 messages at most, 2.. priority steps
 -- Reply: {scheduled, suspects, dead, remaining, behind}
 -- Cost: O(messages log all)
@@ -11,7 +12,7 @@
 --include wake
 --include lists
 --include fair
-local ready, left = ready_lists(15, 2, #ARGV - 1), tonumber(ARGV[1])
+local ready, left = ready_lists(16, 2, #ARGV - 1), tonumber(ARGV[1])
 local function make_ready(record)
   local priority, payload = split_waiting(record)
   redis.call('LPUSH', ready[priority], payload)
@@ -30,6 +31,8 @@ local function from_set(set, messages, records)
     redis.call('HDEL', messages, id)
     if records then
       redis.call('HDEL', records, id)
+    else
+      redis.call('ZREM', KEYS[15], id)
     end
   end
   if records then

@@ -8,6 +8,7 @@ from kombu.transport.redis import Transport as StockTransport
 from hive.settings.parts import DeliverySettings
 from hive.store import Layout, Store, never_repeating
 from hive.store.queue_values import Purged
+from hive.store.run_values import FAR_MS, Place
 from hive.store.values import ConsumerInfo, Delivery, Outcome, Outgoing, Start
 from tests.support.broker_clock import BrokerClock
 from tests.support.redis_server import RedisServer
@@ -135,6 +136,21 @@ def test_release_gives_everything_back_to_plain_lists(store: Store, clock: Broke
     assert store.client.lrange(names.ready[2], 0, -1) == [b"later"]
     assert store.finish("c1", [deliveries[0].id]) == (Outcome.STALE,)
     assert store.finish("c2", [living.id]) == (Outcome.DONE,)
+
+
+def test_what_is_parked_is_listed_and_goes_back_with_the_rest(store: Store, clock: BrokerClock) -> None:
+    publish(store, "sleeps", "waits", "later")
+    sleeps, waits, _ = claim_all(store, "c1")
+    for one, id_, due_ms in ((sleeps, "sleeps", clock.now_ms + 500), (waits, "waits", None)):
+        where = Place(task_id=f"task of {id_}", queue="q", message_id=id_, field="wait")
+        assert store.park("c1", one.id, where, due_ms=due_ms).outcome is Outcome.DONE
+    assert [(one.message_id, one.due_ms) for one in store.parked("q")] == [
+        ("sleeps", clock.now_ms + 500),
+        ("waits", FAR_MS),
+    ]
+    assert [one.payload for one in store.parked("q", 1)] == [b"sleeps"]
+    assert store.release_queue("q").scheduled == 2
+    assert (store.parked("q"), store.client.exists(store.queue_keys("q").key("parked"))) == ((), 0)
 
 
 def test_a_large_holding_is_released_and_reaped_in_batches(store: Store, clock: BrokerClock) -> None:
