@@ -14,6 +14,11 @@ from hive.errors import InputError
 from hive.runtime.agents import Agents
 from hive.runtime.durable import ANSWER
 from hive.store.lifecycles import AgentRecord
+from hive.store.run_values import Signalled
+from hive.store.runs import RUN_KEPT_MS
+from hive.store.store import Store
+
+DAY_MS = 86_400_000
 
 
 @click.command(epilog="Example: hive agents --json")
@@ -71,7 +76,10 @@ def sleep(agent: str, app_path: str, drain_s: float | None) -> None:
 )
 @click.option("--anew", is_flag=True, help="Let an agent in state error go on without its state.")
 def wake(name: str, app_path: str, event: str | None, value: str | None, answer: Any, anew: bool) -> None:
-    """Wake a sleeping AGENT, or let a parked TASK go on: with a signal, an answer, or whatever it waits for."""
+    """Wake a sleeping AGENT, or let a parked TASK go on: with a signal, an answer, or whatever it waits for.
+
+    A signal that nobody waits for yet is kept for a week; `hive queue parked` shows which tasks wait, and for what.
+    """
     _check_wake(event, value, answer, anew)
     app, store = reached(app_path)
     known: Agents = app.agents
@@ -79,7 +87,7 @@ def wake(name: str, app_path: str, event: str | None, value: str | None, answer:
     payload = _parsed(value)
     if event is not None:
         told = agent.signal(event, payload) if agent is not None else known.signal(name, event, payload)
-        click.echo(f"signal {event} to {name}: {told.name.lower()}")
+        _tell_signal(store, name, event, told, is_agent=agent is not None)
     elif answer is not None:
         _require(known.answer(name, answer, payload), f"task {name!r} asks about no step")
         click.echo(f"task {name} goes on")
@@ -92,6 +100,21 @@ def wake(name: str, app_path: str, event: str | None, value: str | None, answer:
             raise InputError(f"task {name!r} asks about step {place.event.removeprefix(ANSWER)!r}: give --answer")
         _require(known.wake_task(name), f"there is no agent {name!r}, and no parked task of that id")
         click.echo(f"task {name} goes on")
+
+
+def _tell_signal(store: Store, name: str, event: str, told: Signalled, *, is_agent: bool) -> None:
+    if told is not Signalled.KEPT:
+        click.echo(f"signal {event} to {name}: {told.name.lower()}")
+        return
+    whom = "a task of the agent" if is_agent else "a task of that id"
+    click.echo(f"signal {event} to {name}: kept for {RUN_KEPT_MS // DAY_MS} days, until {whom} asks for it")
+    if not is_agent and not store.run_steps(name):
+        # It may come: a signal can be sent beforehand.
+        click.echo(
+            f"there is no agent {name!r}, and nothing is known of a durable task of that id yet; if a name was misspelt, "
+            "`hive agents` and `hive queue parked` show whom a signal can reach",
+            err=True,
+        )
 
 
 def _check_wake(event: str | None, value: str | None, answer: str | None, anew: bool) -> None:

@@ -21,6 +21,7 @@ from hive.monitoring.figures import observe_queue
 from hive.runtime.agent_guard import AgentGuard
 from hive.runtime.agents import KEEP_TASK
 from hive.runtime.durable import AGENT
+from hive.runtime.parked import parked_tasks
 from hive.runtime.sleeping import NotDrainedError
 from tests.conftest import SEED
 from tests.support.eventually import eventually
@@ -89,6 +90,9 @@ def test_a_message_wakes_an_agent_where_it_was_or_waits_if_its_policy_says_so(
     store = tasks.app.access.store
     figures = observe_queue(store, "celery")
     assert (figures.in_flight, figures.parked, deaf.state) == (0, 5, AgentState.SLEEPING)
+    listed = parked_tasks(store, "celery", 9)
+    assert {one.task_id for one in listed} == {result.id for result in results}
+    assert {(one.waits_for, one.name, one.agent, one.until_ms) for one in listed} == {("agent", "deaf", "deaf", None)}
     # What waits for one agent is in nobody's way.
     assert tasks.plain.delay("other").get(timeout=60) == "other"
     deaf.wake()
