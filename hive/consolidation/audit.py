@@ -1,11 +1,10 @@
 """The performance audit: how well a memory serves, measured on itself."""
 
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from hive.clock import Clock
-from hive.consolidation.report import Job
+from hive.consolidation.report import Job, RunState, report_of
 from hive.database.contexts import Context
 from hive.database.memories import MemoryDatabase
 from hive.memory.search import search
@@ -28,9 +27,9 @@ def audit(agent: str, database: MemoryDatabase, clock: Clock) -> dict[str, Any]:
     size = database.size(agent)
     times_ms = sorted(_timed(agent, one, database, clock) for one in contexts[:: max(1, len(contexts) // SEARCHES)])
     saved = sum(
-        report["tokens_before"] - report["tokens_after"]
-        for report in (json.loads(run.report) for run in database.runs(agent) if run.job == Job.CONTEXT_COMPACTION)
-        if report["state"] != "undone"
+        run.tokens_before - run.tokens_after
+        for run in map(report_of, database.runs(agent))
+        if run.job is Job.CONTEXT_COMPACTION and run.state is not RunState.UNDONE
     )
     median_ms = times_ms[len(times_ms) // 2] if times_ms else 0.0
     found = {

@@ -1,6 +1,5 @@
 """Consolidation of one agent: its jobs, one after the other."""
 
-import secrets
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -8,7 +7,7 @@ from typing import Any
 from hive.clock import Clock, SystemClock
 from hive.consolidation.audit import audit, audit_all
 from hive.consolidation.context_compaction import ContextCompaction
-from hive.consolidation.report import Job, Report, RunState
+from hive.consolidation.report import Job, Report, RunState, begun
 from hive.consolidation.rules import Rules
 from hive.database.memories import MemoryDatabase
 from hive.errors import SettingsError
@@ -108,8 +107,7 @@ class Consolidator:
         return agents[first:] + agents[:first]
 
     def _done(self, agent: str | None, job: Job, stop: Callable[[], bool]) -> Report:
-        now_ms = self._clock.wall_ms()
-        report = Report(run=f"{now_ms}-{secrets.token_hex(4)}", agent=agent or "", job=job, started_at_ms=now_ms)
+        report = begun(agent or "", job, self._clock.wall_ms())
         findings: dict[str, Any]
         match job:
             case Job.INDEX_UPDATE:

@@ -1,13 +1,12 @@
 """The job that compacts an agent's contexts: in slices, each of them all or nothing."""
 
-import secrets
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from hive.clock import Clock
 from hive.consolidation.compaction import Compaction, compact
-from hive.consolidation.report import OPEN, Job, Report, RunState, report_of
+from hive.consolidation.report import OPEN, Job, Report, RunState, begun, report_of
 from hive.consolidation.rules import Rules
 from hive.database.contexts import COMPACTED, Context, ContextKind
 from hive.database.memories import MemoryConflictError, MemoryDatabase
@@ -112,10 +111,7 @@ class ContextCompaction:
         for kept in self._database.runs(agent):
             if kept.job == Job.CONTEXT_COMPACTION and kept.state in OPEN:
                 return replace(report_of(kept), state=RunState.RUNNING)
-        now_ms = self._clock.wall_ms()
-        return Report(
-            run=f"{now_ms}-{secrets.token_hex(4)}", agent=agent, job=Job.CONTEXT_COMPACTION, started_at_ms=now_ms
-        )
+        return begun(agent, Job.CONTEXT_COMPACTION, self._clock.wall_ms())
 
     def _slice(self, report: Report, before_ms: int) -> Report | None:
         """Compact one slice; returns the report with it, or nothing if nothing is left."""

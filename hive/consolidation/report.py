@@ -1,6 +1,7 @@
 """What a run of consolidation did."""
 
 import json
+import secrets
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from enum import StrEnum
@@ -104,6 +105,17 @@ class Report:
             state=self.state.value,
             report=json.dumps(values),
         )
+
+
+def begun(agent: str, job: Job, now_ms: int) -> Report:
+    """Return the report of a run that begins now, under a name that no other has.
+
+    Args:
+        agent: whose memory; empty: all.
+        job: to be done.
+        now_ms: milliseconds since 1970.
+    """
+    return Report(run=f"{now_ms}-{secrets.token_hex(4)}", agent=agent, job=job, started_at_ms=now_ms)
 
 
 def report_of(stored: StoredRun) -> Report:
