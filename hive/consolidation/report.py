@@ -11,18 +11,13 @@ from hive.database.memories import StoredRun
 
 
 class Job(StrEnum):
-    """The jobs of consolidation, in order of priority."""
+    """The jobs of consolidation, in order of priority; the tasks of each are on the queue ``consolidation.<job>``."""
 
     CONTEXT_COMPACTION = "context_compaction"
     INDEX_UPDATE = "index_update"
     BROKER_CLEANUP = "broker_cleanup"
     PERFORMANCE_AUDIT = "performance_audit"
     DATABASE_MAINTENANCE = "database_maintenance"
-
-    @property
-    def queue(self) -> str:
-        """The queue of its tasks."""
-        return f"consolidation.{self.value}"
 
 
 class RunState(StrEnum):

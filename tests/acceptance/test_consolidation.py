@@ -18,7 +18,7 @@ from hive.database.sqlite_checkpoints import SqliteCheckpoints
 from hive.memory.memory import Memory
 from hive.memory.opening import open_memories
 from hive.runtime.app import Hive
-from hive.runtime.defaults import upkeep_entries
+from hive.runtime.defaults import CONSOLIDATION_QUEUES, upkeep_entries
 from hive.runtime.home import Home
 from hive.store.cleanup import clean
 from hive.testing.clock import ManualClock
@@ -58,7 +58,7 @@ def fill(memory: Memory) -> None:
 
 @pytest.fixture
 def worker(redis_server: RedisServer, environment: dict[str, str]) -> Iterator[WorkerProcess]:
-    queues = ",".join(job.queue for job in Job)
+    queues = ",".join(CONSOLIDATION_QUEUES)
     with WorkerProcess(
         redis_server, options=("-Q", queues), environment=environment, app="tests.support.memory_app"
     ) as process:
@@ -73,7 +73,7 @@ def test_each_job_is_a_task_on_its_own_queue(
     for number in range(5):
         checkpoints.write("ada", {"years ago": number})
     app = Hive("caller", broker=redis_server.url, backend=redis_server.url)
-    sent = [app.send_task(f"hive.consolidation.{job.value}", ("ada",), queue=job.queue) for job in Job]
+    sent = [app.send_task(f"hive.consolidation.{job.value}", ("ada",), queue=f"consolidation.{job.value}") for job in Job]
     reports = [result.get(timeout=60) for result in sent]
     assert [report["job"] for report in reports] == [job.value for job in Job]
     assert {report["state"] for report in reports} == {"done"}
