@@ -73,7 +73,9 @@ def test_each_job_is_a_task_on_its_own_queue(
     for number in range(5):
         checkpoints.write("ada", {"years ago": number})
     app = Hive("caller", broker=redis_server.url, backend=redis_server.url)
-    sent = [app.send_task(f"hive.consolidation.{job.value}", ("ada",), queue=f"consolidation.{job.value}") for job in Job]
+    sent = [
+        app.send_task(f"hive.consolidation.{job.value}", ("ada",), queue=f"consolidation.{job.value}") for job in Job
+    ]
     reports = [result.get(timeout=60) for result in sent]
     assert [report["job"] for report in reports] == [job.value for job in Job]
     assert {report["state"] for report in reports} == {"done"}
