@@ -7,7 +7,7 @@ from hive.store.finishing import DEATHS_KEPT_MS
 from hive.store.keys import distinct
 from hive.store.values import Reap, Tick
 
-REAP_MESSAGES = 200
+REAP_MESSAGES = 500
 
 _TICKED = ("state", "consumers", "counters", "consumers:info")
 

@@ -13,6 +13,7 @@
 --include wake
 --include lists
 --include put_back
+--include youngest
 --include worker
 --include expire
 --include death
@@ -33,14 +34,12 @@ local keys = { counters = KEYS[4], suspects = KEYS[6], deaths = KEYS[7], expiry 
 local limits = { max_deliveries = tonumber(ARGV[5]), kept_ms = tonumber(ARGV[6]) }
 local death = { now_ms = now_ms, consumer = ARGV[3], worker = worker_of(KEYS[3], ARGV[3]), how = 'its worker lost its lease', queue = ARGV[7] }
 local ready, moved, bytes = ready_lists(16, 10, #ARGV - 9), { 0, 0, 0 }, 0
-local tokens = redis.call('HKEYS', KEYS[12])
 -- The youngest first, so that the oldest ends up at the head of its list.
-table.sort(tokens, function(left, right) return tonumber(left) > tonumber(right) end)
-for place = 1, math.min(#tokens, tonumber(ARGV[8])) do
+for _, token in ipairs(youngest(redis.call('HKEYS', KEYS[12]), tonumber(ARGV[8]))) do
   if bytes >= tonumber(ARGV[9]) then
     break
   end
-  local token, fate = tokens[place], 1
+  local fate = 1
   local record, id = redis.call('HGET', KEYS[12], token), redis.call('HGET', KEYS[13], token)
   if id then
     fate = after_death(keys, ready, limits, death, token, id, record)

@@ -10,6 +10,7 @@
 --include wake
 --include lists
 --include put_back
+--include youngest
 if not registered(KEYS[1], ARGV[1]) then
   return 0
 end
@@ -23,9 +24,8 @@ for _, token in ipairs(redis.call('HKEYS', KEYS[4])) do
     lost[#lost + 1] = token
   end
 end
-table.sort(lost, function(left, right) return tonumber(left) > tonumber(right) end)
 local count = 0
-for _, token in ipairs(lost) do
+for _, token in ipairs(youngest(lost, #lost)) do
   local record = redis.call('HGET', KEYS[4], token)
   if count < tonumber(ARGV[3]) and tonumber(string.match(record, '^%d+!?:(%d+):')) <= tonumber(ARGV[2]) then
     put_back(record, ready, KEYS[3])

@@ -9,24 +9,24 @@
 --include now
 --include wake
 --include lists
+--include youngest
 local lease_end_ms = redis.call('ZSCORE', KEYS[1], ARGV[2])
 if not lease_end_ms or tonumber(lease_end_ms) > clock(ARGV[1]) then
   return { 0, 0 }
 end
 redis.call('ZADD', KEYS[1], 0, ARGV[2])
 local ready, tokens = ready_lists(7, 4, #ARGV - 3), redis.call('HKEYS', KEYS[4])
-table.sort(tokens, function(left, right) return tonumber(left) > tonumber(right) end)
-local moved = math.min(#tokens, tonumber(ARGV[3]))
-for place = 1, moved do
-  local priority, _, payload = split_record(redis.call('HGET', KEYS[4], tokens[place]))
+local moved = youngest(tokens, tonumber(ARGV[3]))
+for _, token in ipairs(moved) do
+  local priority, _, payload = split_record(redis.call('HGET', KEYS[4], token))
   redis.call('RPUSH', ready[priority], payload)
-  redis.call('HDEL', KEYS[4], tokens[place])
-  redis.call('HDEL', KEYS[5], tokens[place])
+  redis.call('HDEL', KEYS[4], token)
+  redis.call('HDEL', KEYS[5], token)
 end
-if moved == #tokens then
+if #moved == #tokens then
   redis.call('ZREM', KEYS[1], ARGV[2])
   redis.call('HDEL', KEYS[2], ARGV[2])
   redis.call('DEL', KEYS[5], KEYS[6])
 end
 wake(KEYS[3])
-return { moved, #tokens - moved }
+return { #moved, #tokens - #moved }
