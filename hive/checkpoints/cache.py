@@ -9,7 +9,7 @@ from hive.checkpoints.durable import Valid
 from hive.checkpoints.head import Head, of_kept
 from hive.checkpoints.record import DamagedError, check_body, divided, header_of, joined
 from hive.errors import BrokerError
-from hive.settings.parts import CheckpointSettings
+from hive.settings.agent_state import CheckpointSettings
 from hive.store.checkpoints import KeptHead
 from hive.store.store import Store
 

@@ -10,7 +10,7 @@ from hive.database.address import database_at
 from hive.database.checkpoints import CheckpointDatabase
 from hive.database.postgres_checkpoints import PostgresCheckpoints
 from hive.database.sqlite_checkpoints import SqliteCheckpoints
-from hive.settings.parts import CheckpointSettings
+from hive.settings.agent_state import CheckpointSettings
 from hive.store.store import Store
 
 

@@ -11,7 +11,7 @@ from hive.checkpoints.schema import StateSchema
 from hive.clock import Clock
 from hive.database.checkpoints import CheckpointDatabase, FaultPoint
 from hive.errors import InputError
-from hive.settings.parts import CheckpointSettings
+from hive.settings.agent_state import CheckpointSettings
 
 logger = logging.getLogger(__name__)
 

@@ -14,7 +14,7 @@ from hive.checkpoints.sides import Sides
 from hive.checkpoints.writing import Order, Writer
 from hive.clock import Clock, SystemClock
 from hive.database.checkpoints import CheckpointDatabase, FaultPoint, nowhere
-from hive.settings.parts import CheckpointSettings
+from hive.settings.agent_state import CheckpointSettings
 from hive.store.store import Store
 
 

@@ -13,7 +13,7 @@ from hive.database.memories import MemoryDatabase
 from hive.errors import SettingsError
 from hive.memory.memory import Memory
 from hive.memory.tokens import token_counter
-from hive.settings.parts import MemorySettings
+from hive.settings.agent_state import MemorySettings
 
 #: Removes what nobody needs any more from the broker; told when to stop, returns how much of what went.
 BrokerCleanup = Callable[[Callable[[], bool]], dict[str, int]]

@@ -12,7 +12,7 @@ from hive.database.contexts import COMPACTED, Context, ContextKind
 from hive.database.memories import MemoryConflictError, MemoryDatabase
 from hive.errors import InputError
 from hive.memory.tokens import TokenCounter
-from hive.settings.parts import MemorySettings
+from hive.settings.agent_state import MemorySettings
 
 #: Contexts that one slice compacts at most.
 SLICE_CONTEXTS = 400

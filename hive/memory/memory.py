@@ -9,7 +9,7 @@ from hive.database.memories import BOUNDS, FORGOTTEN, ArchivedContext, MemoryDat
 from hive.errors import InputError
 from hive.memory.search import search
 from hive.memory.tokens import TokenCounter, estimated_tokens
-from hive.settings.parts import MemorySettings
+from hive.settings.agent_state import MemorySettings
 
 #: Appended contexts between two looks at the bounds: a look reads the memory's size.
 LOOK_EVERY = 64

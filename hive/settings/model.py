@@ -6,18 +6,17 @@ from typing import Any
 import platformdirs
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
+from hive.settings.agent_state import CheckpointSettings, MemorySettings
 from hive.settings.parts import (
     BackpressureSettings,
     BeatSettings,
     BreakerSettings,
     BrokerSettings,
-    CheckpointSettings,
     DeadSettings,
     DeliverySettings,
     EmbeddedSettings,
     FleetSettings,
     LimitSettings,
-    MemorySettings,
     ResultSettings,
     RetrySettings,
     RoutingSettings,

@@ -15,7 +15,7 @@ from hive.memory.memory import Memory
 from hive.memory.opening import open_memories
 from hive.memory.ranking import fused
 from hive.memory.tokens import estimated_tokens
-from hive.settings.parts import MemorySettings
+from hive.settings.agent_state import MemorySettings
 from hive.testing.clock import ManualClock
 
 

@@ -10,7 +10,8 @@ import psycopg
 from hive.checkpoints import CheckpointStore
 from hive.checkpoints.opening import open_database
 from hive.database.checkpoints import FaultPoint
-from hive.settings.parts import CheckpointSettings, DeliverySettings
+from hive.settings.agent_state import CheckpointSettings
+from hive.settings.parts import DeliverySettings
 from hive.store.connection import connect
 from hive.store.keys import Layout
 from hive.store.store import Store

@@ -15,7 +15,7 @@ from hive.database.contexts import COMPACTED, Context, ContextKind
 from hive.database.memories import MemoryConflictError
 from hive.database.sqlite_memories import SqliteMemories
 from hive.errors import InputError, SettingsError
-from hive.settings.parts import MemorySettings
+from hive.settings.agent_state import MemorySettings
 from hive.testing.clock import ManualClock
 
 NOW_S = 1_000_000
