@@ -9,6 +9,7 @@ from hive.settings.parts import DeliverySettings
 from hive.store import Layout, Store, never_repeating
 from hive.store.queue_values import Purged
 from hive.store.run_values import FAR_MS, Place
+from hive.store.reaping import REAP_MESSAGES
 from hive.store.values import ConsumerInfo, Delivery, Outcome, Outgoing, Start
 from tests.support.broker_clock import BrokerClock
 from tests.support.redis_server import RedisServer
@@ -154,18 +155,19 @@ def test_what_is_parked_is_listed_and_goes_back_with_the_rest(store: Store, cloc
 
 
 def test_a_large_holding_is_released_and_reaped_in_batches(store: Store, clock: BrokerClock) -> None:
-    publish(store, *(f"m{number:03}" for number in range(250)))
+    names = [f"m{number:03}" for number in range(REAP_MESSAGES + 50)]
+    publish(store, *names)
     store.register("c1", ["q"], INFO)
-    for sequence in (1, 2, 3):
+    for sequence in range(1, len(names) // 100 + 2):
         store.claim("c1", ["q"], sequence=sequence, credit=100)
     expire(store, clock)
     first = store.reap("q", "c1")
-    assert (first.returned, first.remaining) == (200, 50)
+    assert (first.returned, first.remaining) == (REAP_MESSAGES, 50)
     assert store.register("c2", ["q"], INFO)
     assert store.renew("c1", ["q"])[0].registered is False
     assert store.release_queue("q").in_flight == 50
     order = [payload for _, payload in store.pop(["q"], count=1000)]
-    assert order == [f"m{number:03}".encode() for number in range(250)]
+    assert order == [name.encode() for name in names]
 
 
 def stock(server: RedisServer) -> kombu.Connection:
