@@ -8,8 +8,8 @@ from kombu.transport.redis import Transport as StockTransport
 from hive.settings.parts import DeliverySettings
 from hive.store import Layout, Store, never_repeating
 from hive.store.queue_values import Purged
-from hive.store.run_values import FAR_MS, Place
 from hive.store.reaping import REAP_MESSAGES
+from hive.store.run_values import FAR_MS, Place
 from hive.store.values import ConsumerInfo, Delivery, Outcome, Outgoing, Start
 from tests.support.broker_clock import BrokerClock
 from tests.support.redis_server import RedisServer
