@@ -139,14 +139,15 @@ def _rounded(value: float) -> float:
 
 
 def _grid(scale: _Scale, across: str) -> list[str]:
-    parts = []
+    parts, digits = [], 0 if scale.right - scale.left >= 100 else 1
     for mark in scale.marks():
         y = scale.y(mark)
         parts.append(f'<line class="grid" x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}"/>')
         parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{mark:,.6g}</text>')
     for part in range(6):
         value = scale.left + (scale.right - scale.left) * part / 5
-        label = f"{value:,.0f}" + (f" {across}" if part == 5 else "")
+        # Five parts of 48 hours are none of whole hours.
+        label = f"{round(value, digits):,.12g}" + (f" {across}" if part == 5 else "")
         anchor = "end" if part == 5 else "middle"
         parts.append(f'<text x="{scale.x(value):.1f}" y="{HEIGHT - 10}" text-anchor="{anchor}">{label}</text>')
     return parts

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from hive.cli.chart import Line, Panel, page
 from hive.cli.recorded import read, written
+from hive.cli.screen import table_console
 from hive.errors import InputError
 from hive.learning.backtest import ENSEMBLE, HORIZONS, LAST_VALUE, SEASONAL_NAIVE, Backtest, backtest, geometric_mean
 from hive.learning.series import Series
@@ -68,7 +68,7 @@ def forecast(
     if as_json:
         click.echo(json.dumps({"series": [_described(one) for one in tests], "ratio": _ratios(tests)}, indent=2))
         return
-    Console().print(_table(tests), _closing(tests), sep="\n", soft_wrap=True)
+    table_console().print(_table(tests), _closing(tests), sep="\n", soft_wrap=True)
 
 
 def _described(test: Backtest) -> dict[str, Any]:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from hive.cli.chart import Line, Panel, page
 from hive.cli.kept_arrivals import kept_arrivals
 from hive.cli.recorded import arrivals, opened_text, written
+from hive.cli.screen import table_console
 from hive.cli.serving import app_option
 from hive.errors import InputError
 from hive.learning.series import Series
@@ -23,6 +23,8 @@ from hive.simulation.workload import ServiceTimes, Workload, read_service_times
 
 #: Seconds by which a baseline may wait longer than hive and still count as waiting as long.
 GRAIN_S = 0.1
+#: The shortest wait that a picture tells from none, in seconds.
+LEAST_WAIT_S = 0.01
 FIGURES = ("wait p50 s", "p95 s", "p99 s", "slot-hours", "busy", "most", "changes", "unserved")
 
 
@@ -112,11 +114,11 @@ def simulate_command(
     if as_json:
         click.echo(json.dumps([_described(series, results) for series, results in runs], indent=2))
         return
-    console = Console()
+    console = table_console()
     for series, results in runs:
         console.print(_table(series, results))
         for result in results:
-            console.print(f"[dim]{result.scaler}: {result.setting}[/]", highlight=False, soft_wrap=True)
+            console.print(f"{result.scaler}: {result.setting}", style="dim", soft_wrap=True)
 
 
 def _services(durations: Path | None, service_s: float, found: list[Series]) -> dict[str, ServiceTimes]:
@@ -195,27 +197,22 @@ def _table(series: Series, results: list[Result]) -> Table:
 
 def _page(series: Series, results: list[Result]) -> str:
     each_min = series.step_s / 60
-    arrivals = [(number * each_min, value) for number, value in enumerate(series.values)]
-    end = len(series.values) * each_min
+    over = len(series.values) * each_min
+    # All panels are as long as the longest run, so that one minute stands below the same in the others.
+    end = max(over, *(result.outcome.sizes[-1][0] / 60 for result in results))
+    arrivals = [*((number * each_min, value) for number, value in enumerate(series.values)), (over, 0.0), (end, 0.0)]
     sizes, waits, costs = [], [], []
     # hive last, so that it lies on top.
     for colour, result in reversed(list(enumerate(results))):
-        faint, outcome = colour > 0, result.outcome
+        name, faint, outcome = result.scaler, colour > 0, result.outcome
         steps = [(at_s / 60, float(slots)) for at_s, slots in outcome.sizes]
-        sizes.append(
-            Line(
-                name=result.scaler,
-                points=[*steps, (max(end, steps[-1][0]), steps[-1][1])],
-                colour=colour,
-                faint=faint,
-                stepped=True,
-            )
-        )
-        longest = [(at_s / 60, max(wait_s, 0.01)) for at_s, wait_s in outcome.waits]
-        waits.append(Line(name=result.scaler, points=longest, colour=colour, faint=faint))
-        costs.append(Line(name=result.scaler, points=_paid(steps, end), colour=colour, faint=faint))
+        held = [*steps, (end, steps[-1][1])]
+        sizes.append(Line(name=name, points=held, colour=colour, faint=faint, stepped=True))
+        waited = _waited(outcome, each_min, end)
+        waits.append(Line(name=name, points=waited, colour=colour, faint=faint, stepped=True))
+        costs.append(Line(name=name, points=_paid(steps, end), colour=colour, faint=faint))
     panels = [
-        Panel(title=f"arrivals per {series.step_s:g} s", lines=[Line(name="recorded", points=arrivals)]),
+        Panel(title=f"arrivals per {series.step_s:g} s", lines=[Line(name="recorded", points=arrivals, stepped=True)]),
         Panel(title="slots", lines=sizes),
         Panel(title="longest wait of an interval, seconds", lines=waits, logarithmic=True),
         Panel(title="slot-hours paid for until then", lines=costs),
@@ -224,6 +221,14 @@ def _page(series: Series, results: list[Result]) -> str:
     table += [[result.scaler, *_figures(result.outcome), result.setting] for result in results]
     notes = ["Simulated: the same arrivals and service times for every scaler."]
     return page(f"{series.name[:40]}: waits, sizes and cost", notes, panels, table)
+
+
+def _waited(outcome: Outcome, each_min: float, end: float) -> list[tuple[float, float]]:
+    """Return the longest wait of each interval over minutes; an interval in which nothing came has none."""
+    points = [(0.0, LEAST_WAIT_S)]
+    for at_s, wait_s in outcome.waits:
+        points += [(at_s / 60, max(wait_s, LEAST_WAIT_S)), (at_s / 60 + each_min, LEAST_WAIT_S)]
+    return [*points, (max(end, points[-1][0]), LEAST_WAIT_S)]
 
 
 def _paid(steps: list[tuple[float, float]], end: float) -> list[tuple[float, float]]:

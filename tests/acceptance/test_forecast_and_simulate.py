@@ -65,6 +65,7 @@ def test_a_simulation_compares_the_scalers_and_is_drawn(minutes: Path, durations
     said = hive(*arguments, "--picture", picture)
     assert all(scaler in said for scaler in ("hive", "Celery", "KEDA", "fixed"))
     assert picture.read_text().count("<svg") == 4
+    assert len(set(re.findall(r">([\d,.]+) minutes<", picture.read_text()))) == 1, "one minute stands below the same"
     (stock,) = json.loads(hive(*arguments, "--json"))
     (tuned,) = json.loads(hive(*arguments, "--json", "--tune"))
     assert stock["arrivals"] == 1_440
