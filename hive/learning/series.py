@@ -119,6 +119,11 @@ def _minutes(heading: list[str]) -> list[int]:
 
 
 def _plain(heading: list[str], rows: Iterable[list[str]], name: str, step_s: float) -> Series:
+    if len(heading) > 2:
+        raise InputError(
+            f"{name} has {len(heading)} columns: a number a row is meant, a time and a number, or a row of minutes for each "
+            "application"
+        )
     values = []
     try:
         values.append(_number(heading[-1]))

@@ -41,6 +41,7 @@ def test_plain_numbers_with_or_without_a_heading() -> None:
         ([], "x is empty"),
         (["count"], "holds no numbers"),
         (["1", "two"], "row 2 of x ends in no number: 'two'"),
+        (["app,end,duration", "a,1,0.5"], "x has 3 columns"),
         (["1", "nan"], "row 2"),
         (["timestamp,value", "yesterday,1"], "row 2 of x is no timestamp"),
         (["HashApp,minute_1,minute_2", "a,1"], "row 2 is no row of counts"),
