@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import click
-from rich.console import Console
 from rich.table import Table
 
 from hive.cli.queue import json_option, reached
+from hive.cli.screen import table_console
 from hive.cli.serving import app_option
 from hive.errors import InputError, suggestion
 from hive.routing.candidates import Call, Decision, Pool
@@ -54,9 +54,12 @@ def route(
         told = {"task": task, "queue": queue, "worker": decision.worker, "strategy": decision.strategy}
         click.echo(json.dumps({**told, "reason": decision.reason, "candidates": rows}, indent=2))
         return
-    console = Console(markup=False, highlight=False)
+    console = table_console()
     place = f"the lane of {decision.worker}" if decision.worker else "the shared queue"
     console.print(f"{task} goes to {place} of {queue}\n{decision.strategy}: {decision.reason}")
+    declared = getattr(app.tasks[task], "affinity", None)
+    if affinity is None and declared is not None:
+        console.print(f"its calls go by the key {declared}: say --affinity KEY to see where one goes")
     if rows:
         console.print(_table(rows, decision))
 
@@ -98,7 +101,7 @@ def candidates(explained: Explanation) -> list[dict[str, Any]]:
             "agent_type": pool.name,
             "worker": worker.name,
             # None: it cannot take the call.
-            "score": round(score, 4) if math.isfinite(score) else None,
+            "score": round(score, 4) + 0.0 if math.isfinite(score) else None,
             "slots": worker.slots,
             "busy": worker.busy,
             "queued": worker.queued,
@@ -113,7 +116,9 @@ def candidates(explained: Explanation) -> list[dict[str, Any]]:
 
 
 def _table(rows: list[dict[str, Any]], decision: Decision) -> Table:
-    table = Table("", "agent type", "worker", box=None, padding=(0, 1, 0, 0))
+    table = Table("", box=None, padding=(0, 1, 0, 0))
+    for name in ("agent type", "worker"):
+        table.add_column(name, no_wrap=True, overflow="fold")
     headings = ("score", "slots", "busy", "queued", "load", "rate", "failed", "cpu", "memory")
     for heading in headings:
         table.add_column(heading, justify="right")
