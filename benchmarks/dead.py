@@ -34,7 +34,7 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT))
 
 from hive import Hive  # noqa: E402
-from hive.deadletter import DeadLetters  # noqa: E402
+from hive.deadletter import DeadLetters, Selection  # noqa: E402
 from hive.settings.load import load_settings  # noqa: E402
 from hive.store.condemned import Condemned  # noqa: E402
 from hive.store.store import Store  # noqa: E402
@@ -97,7 +97,7 @@ def measure_redrive(count: int) -> dict[str, Any]:
     kinds = len(letters.kinds())
     grouped_s = time.perf_counter() - began_s
     began_s = time.perf_counter()
-    moved = letters.redrive()
+    moved = letters.redrive(Selection())
     seconds = time.perf_counter() - began_s
     after = broker.client.lrange("celery", 0, -1)
     broker.unregister("bench", ["celery"])

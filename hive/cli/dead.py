@@ -54,6 +54,19 @@ def filtered(command: Callable[..., None]) -> Callable[..., None]:
     return run
 
 
+def deliberate(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that changes letters the option ``--all``, which it wants where it is given no filter."""
+
+    @functools.wraps(command)
+    def run(everything: bool, **options: Any) -> None:
+        if options["selection"].is_everything and not everything and not options.get("dry_run"):
+            what = command.__name__
+            raise InputError(f"this would {what} every dead letter: say which (--reason, --task, ...), or --all")
+        command(**options)
+
+    return click.option("--all", "everything", is_flag=True, help="Needed where no filter is given.")(run)
+
+
 @click.group(epilog="Example: hive dead stats")
 def dead() -> None:
     """Look at dead letters, and put right what failed."""
@@ -123,6 +136,7 @@ def stats(app_path: str, queues: tuple[str, ...], selection: Selection, as_json:
 @click.option("--rate", type=click.FloatRange(min=0, min_open=True), help="Letters a second at most.")
 @click.option("--dry-run", is_flag=True, help="Only count.")
 @click.option("--fresh", is_flag=True, help="As first attempts, without deadline and expiry; their bytes change.")
+@deliberate
 @json_option
 def redrive(
     app_path: str,
@@ -136,7 +150,7 @@ def redrive(
 ) -> None:
     """Move letters back to their queue: same id, same bytes. If it is interrupted, the same command does the rest.
 
-    All letters are meant where no filter is given; --dry-run counts them first.
+    Without a filter all letters of the queues are meant, which --all must say; --dry-run only counts them.
 
     Deadlines and retries that are used up stay with the bytes: `late` of those that are meant will end at once with their
     fallback or as failed, and `retried` have the retries left that they had. Say --fresh if they shall not.
@@ -201,12 +215,10 @@ def import_letters(lines: IO[str], app_path: str, to: str | None, as_json: bool)
 @app_option
 @queue_option
 @filtered
-@click.option("--all", "everything", is_flag=True, help="Needed where no filter is given.")
+@deliberate
 @json_option
-def purge(app_path: str, queues: tuple[str, ...], selection: Selection, everything: bool, as_json: bool) -> None:
+def purge(app_path: str, queues: tuple[str, ...], selection: Selection, as_json: bool) -> None:
     """Remove letters for good. Export them first if in doubt."""
-    if selection.is_everything and not everything:
-        raise InputError("this would remove every dead letter: say which (--reason, --task, ...), or --all")
     _print([{"purged": _letters(app_path, queues).purge(selection)}], ("purged",), as_json)
 
 

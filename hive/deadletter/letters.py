@@ -111,7 +111,7 @@ class DeadLetters:
 
     def redrive(
         self,
-        selection: Selection | None = None,
+        selection: Selection,
         *,
         to: str | None = None,
         per_second: float | None = None,
@@ -126,7 +126,7 @@ class DeadLetters:
         both histories, and is not moved twice by one call.
 
         Args:
-            selection: which; all if not given.
+            selection: which; ``Selection()`` means all.
             to: another queue for all of them.
             per_second: letters at most; ``None``: as fast as it goes.
             dry_run: only count.
@@ -166,8 +166,7 @@ class DeadLetters:
         if left_s > 0:
             self._pause(left_s)
 
-    def _ids(self, selection: Selection | None) -> dict[str, list[str]]:
-        chosen = selection or Selection()
+    def _ids(self, chosen: Selection) -> dict[str, list[str]]:
         if chosen.is_everything:
             return {queue: self._store.dead_ids(queue) for queue in self._queues}
         found: dict[str, list[str]] = {}

@@ -9,7 +9,7 @@ import pytest
 from celery import chain, chord
 from celery.exceptions import ChordError
 
-from hive.deadletter import DeadLetters
+from hive.deadletter import DeadLetters, Selection
 from hive.errors import DeadLetteredError
 from hive.settings.parts import DeliverySettings
 from hive.store import Layout, Store, never_repeating
@@ -62,7 +62,7 @@ def test_who_waits_for_a_killer_gets_a_failure_that_names_the_letter_and_a_redri
         eventually(lambda: traces(own_redis, "note") == ["the-errback-s-own"], what="the errback ran once")
 
         own_redis.client().set("spare", 1)
-        assert DeadLetters(store, ["celery"]).redrive() == 3
+        assert DeadLetters(store, ["celery"]).redrive(Selection()) == 3
         eventually(lambda: app.AsyncResult(killer.id).state == "SUCCESS")
         assert app.AsyncResult(killer.id).get(timeout=60) == "spared"
         eventually(lambda: app.AsyncResult(alone.id).state == "SUCCESS")

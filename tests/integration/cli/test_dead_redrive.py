@@ -36,7 +36,11 @@ def test_a_redrive_says_what_ends_at_once_and_afresh_nothing_does(
     found, said = rows("dead", "redrive", "-q", QUEUE, "--dry-run")
     assert found == [{"redriven": 0, **meant}]
     assert "1 of them would end at once" in said
-    found, said = rows("dead", "redrive", "-q", QUEUE, "--fresh")
+    unfiltered = hive_home.run("dead", "redrive", "-q", QUEUE, **variables)
+    assert (unfiltered.returncode, unfiltered.stdout) == (2, "")
+    assert "--all" in unfiltered.stderr
+    assert len(rows("dead", "list", QUEUE)[0]) == 1
+    found, said = rows("dead", "redrive", "-q", QUEUE, "--fresh", "--all")
     assert found == [{"redriven": 1, **meant}]
     assert "at once" not in said
     ready = app.access.store.client.lrange(QUEUE, 0, -1)

@@ -17,7 +17,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from hive.database.archive import ArchiveError
-from hive.database.sqlite import SqliteArchive
+from hive.database.sqlite_archive import SqliteArchive
 from hive.deadletter import DeadLetters, Selection
 from hive.deadletter.archivist import Archivist
 from hive.deadletter.history import DEADLINE, RETRY, past_of
@@ -118,11 +118,11 @@ def test_a_redrive_is_byte_identical_and_a_second_failure_has_both_histories(sto
     bury(store, deliveries[1:], "first")
     bury(store, claim(store, "second"), "second")
     letters = DeadLetters(store, ["q"])
-    assert letters.redrive(dry_run=True) == 3
+    assert letters.redrive(Selection(), dry_run=True) == 3
     assert ready(store) == []
     clock.now_ms += 5_000
-    assert letters.redrive() == 3
-    assert letters.redrive() == 0
+    assert letters.redrive(Selection()) == 3
+    assert letters.redrive(Selection()) == 0
     assert store.dead_count("q") == 0
     assert sorted(ready(store)) == [envelope(n) for n in range(3)]
     assert store.client.llen(store.queue_keys("q").ready[2]) == 3
@@ -148,7 +148,7 @@ def test_a_redrive_is_byte_identical_and_a_second_failure_has_both_histories(sto
 def test_what_is_done_after_a_redrive_leaves_nothing_behind(store: Store) -> None:
     publish(store, range(1))
     bury(store, claim(store, "first"), "first")
-    assert DeadLetters(store, ["q"]).redrive() == 1
+    assert DeadLetters(store, ["q"]).redrive(Selection()) == 1
     (delivery,) = claim(store, "second")
     store.start("second", [Start(id=delivery, message_id="tag-0")])
     store.finish("second", [delivery])
@@ -159,7 +159,7 @@ def test_what_is_done_after_a_redrive_leaves_nothing_behind(store: Store) -> Non
 def test_bytes_that_name_no_message_keep_their_history_too(store: Store) -> None:
     store.client.lpush(store.queue_keys("q").ready[0], b"\xff garbage")
     bury(store, claim(store, "first"), "first", reason="not_utf8")
-    assert DeadLetters(store, ["q"]).redrive() == 1
+    assert DeadLetters(store, ["q"]).redrive(Selection()) == 1
     bury(store, claim(store, "second"), "second", reason="not_utf8")
     (letter,) = DeadLetters(store, ["q"]).find()
     assert [one.how for one in letter.stored.history] == ["set aside: not_utf8", "redriven", "set aside: not_utf8"]
@@ -173,9 +173,9 @@ def test_a_redrive_killed_anywhere_loses_and_doubles_nothing(own_redis: RedisSer
     publish(store, range(4_000))
     bury(store, claim(store, "c"), "c")
     code = (
-        "import sys; from tests.integration.deadletter.test_letters import a_store, DeadLetters, RedisServer;"
+        "import sys; from tests.integration.deadletter.test_letters import a_store, DeadLetters, RedisServer, Selection;"
         "server = RedisServer(); server.port = int(sys.argv[1]);"
-        "DeadLetters(a_store(server, ''), ['q']).redrive(per_second=20_000)"
+        "DeadLetters(a_store(server, ''), ['q']).redrive(Selection(), per_second=20_000)"
     )
     kills = 0
     while store.dead_count("q"):
@@ -232,7 +232,7 @@ def test_a_redrive_afresh_takes_what_is_used_up_out_of_the_bytes(store: Store, c
     letters = DeadLetters(store, ["q"])
     told = [past_of(letter.headers, clock.now_ms) for letter in letters.find()]
     assert sorted((one.is_late, one.retries) for one in told) == [(False, 0), (False, 0), (True, 8)]
-    assert letters.redrive(fresh=True) == 3
+    assert letters.redrive(Selection(), fresh=True) == 3
     payloads = ready(store)
     assert envelope(2) in payloads
     assert b"no json" in payloads
@@ -254,7 +254,7 @@ def test_a_rate_spreads_a_redrive(store: Store) -> None:
             return sum(waited)
 
     letters = DeadLetters(store, ["q"], clock=Still(), pause=waited.append)
-    assert letters.redrive(per_second=20.0) == 50
+    assert letters.redrive(Selection(), per_second=20.0) == 50
     assert sum(waited) == pytest.approx(50 / 20)
     assert len(waited) == 25
 
@@ -289,7 +289,7 @@ def test_edited_arguments_keep_the_ids(store: Store) -> None:
     stale = letters.get("task-0")
     assert letters.edit("task-0", args=["new"], kwargs={"deep": True}).call == (["new"], {"deep": True})
     assert not store.dead_edit(stale.stored, b"{}"), "an edit of what somebody else edited meanwhile"
-    assert letters.redrive() == 1
+    assert letters.redrive(Selection()) == 1
     moved = json.loads(ready(store)[0])
     assert json.loads(moved["body"]) == [["new"], {"deep": True}, {}]
     assert (moved["headers"]["id"], moved["properties"]) == ("task-0", json.loads(envelope(0))["properties"])
@@ -332,7 +332,7 @@ def test_the_oldest_past_the_bounds_are_archived_counted_and_come_back(
     assert put_back(store, lines) == (20, 20)
     assert put_back(store, lines) == (20, 0)
     assert [letter.task_id for letter in letters.find()] == [f"task-{n}" for n in range(30)]
-    assert letters.redrive() == 30
+    assert letters.redrive(Selection()) == 30
     assert sorted(ready(store)) == sorted(envelope(n) for n in range(30))
     with pytest.raises(InputError, match="line 2"):
         put_back(store, [lines[0], "{}"])
