@@ -22,8 +22,8 @@ from hive.database.archive import ArchivedLetter, ArchiveError, LetterArchive
 from hive.database.checkpoints import CheckpointDatabase, DatabaseError
 from hive.database.memories import MemoryConflictError, MemoryDatabase
 from hive.database.opening import open_archive
-from hive.database.postgres import PostgresArchive
-from hive.database.sqlite import SqliteArchive
+from hive.database.postgres_archive import PostgresArchive
+from hive.database.sqlite_archive import SqliteArchive
 
 __all__ = [
     "ArchiveError",

@@ -7,6 +7,11 @@ from typing import Any, Protocol
 from hive.database.contexts import Context, ContextKind
 from hive.errors import HiveError
 
+#: Columns of a context, without its id, and what an archived one has besides, as :func:`context_of` and :func:`archived_of`
+#: take them.
+COLUMNS = "kind, text, author, source, at_ms, used_count, token_count, subject"
+ARCHIVED_COLUMNS = f"{COLUMNS}, run, reason, gone_at_ms, until_ms, written_by"
+
 #: What the archive calls contexts that left without a run of consolidation.
 FORGOTTEN = "forgotten"
 BOUNDS = "bounds"
@@ -204,7 +209,7 @@ def words_query(words: Sequence[str]) -> str:
 
 
 def context_of(row: Sequence[Any]) -> Context:
-    """Return a context from its columns, the id first."""
+    """Return a context from its id and ``COLUMNS``."""
     id_, kind, text, author, source, at_ms, used, tokens, subject = row
     return Context(
         id=id_,
@@ -233,7 +238,7 @@ def size_of(row: Sequence[Any]) -> MemorySize:
 
 
 def archived_of(row: Sequence[Any]) -> ArchivedContext:
-    """Return an archived context from the columns of a context and five of its own."""
+    """Return an archived context from its id and ``ARCHIVED_COLUMNS``."""
     run, reason, gone_at_ms, until_ms, written_by = row[9:]
     return ArchivedContext(
         context=context_of(row[:9]),
@@ -246,6 +251,6 @@ def archived_of(row: Sequence[Any]) -> ArchivedContext:
 
 
 def run_of(row: Sequence[Any]) -> StoredRun:
-    """Return a run from its columns."""
+    """Return a run from run, agent, job, start, state and report, in this order."""
     run, agent, job, started_at_ms, state, report = row
     return StoredRun(run=run, agent=agent, job=job, started_at_ms=started_at_ms, state=state, report=report)

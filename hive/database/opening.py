@@ -4,8 +4,8 @@ from pathlib import Path
 
 from hive.database.address import database_at
 from hive.database.archive import LetterArchive
-from hive.database.postgres import PostgresArchive
-from hive.database.sqlite import SqliteArchive
+from hive.database.postgres_archive import PostgresArchive
+from hive.database.sqlite_archive import SqliteArchive
 
 
 def open_archive(url: str | None, path: Path) -> LetterArchive:

@@ -5,7 +5,9 @@ from typing import TYPE_CHECKING, Any
 
 from hive.database.contexts import COMPACTED, Context, ContextKind
 from hive.database.memories import (
+    ARCHIVED_COLUMNS,
     BOUNDS,
+    COLUMNS,
     FORGOTTEN,
     ArchivedContext,
     MemorySize,
@@ -17,7 +19,6 @@ from hive.database.memories import (
     run_of,
     size_of,
 )
-from hive.database.memory_schema import COLUMNS
 from hive.database.postgres_connections import PostgresConnections
 
 if TYPE_CHECKING:
@@ -200,7 +201,7 @@ class PostgresMemories:
     def archived(self, agent: str, run: str | None = None, limit: int | None = None) -> list[ArchivedContext]:
         """Return what left the memory; see :meth:`hive.database.memories.MemoryDatabase.archived`."""
         rows = self._rows(
-            f"SELECT id, {COLUMNS}, run, reason, gone_at_ms, until_ms, written_by FROM hive_archived_contexts "  # noqa: S608
+            f"SELECT id, {ARCHIVED_COLUMNS} FROM hive_archived_contexts "  # noqa: S608
             "WHERE agent = %s AND (%s::text IS NULL OR run = %s) ORDER BY id LIMIT %s",
             agent,
             run,

@@ -6,7 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 from hive.database.contexts import COMPACTED, Context, ContextKind
 from hive.database.memories import (
+    ARCHIVED_COLUMNS,
     BOUNDS,
+    COLUMNS,
     FORGOTTEN,
     ArchivedContext,
     MemorySize,
@@ -19,8 +21,8 @@ from hive.database.memories import (
     size_of,
     words_query,
 )
-from hive.database.memory_schema import COLUMNS, STEPS
 from hive.database.sqlite_file import SqliteFile
+from hive.database.sqlite_memory_schema import STEPS
 
 if TYPE_CHECKING:
     import sqlite3
@@ -165,7 +167,7 @@ class SqliteMemories:
     def archived(self, agent: str, run: str | None = None, limit: int | None = None) -> list[ArchivedContext]:
         """Return what left the memory; see :meth:`hive.database.memories.MemoryDatabase.archived`."""
         rows = self._rows(
-            f"SELECT id, {COLUMNS}, run, reason, gone_at_ms, until_ms, written_by FROM archived_contexts "  # noqa: S608
+            f"SELECT id, {ARCHIVED_COLUMNS} FROM archived_contexts "  # noqa: S608
             "WHERE agent = ?1 AND (?2 IS NULL OR run = ?2) ORDER BY id LIMIT ?3",
             agent,
             run,

@@ -1,8 +1,5 @@
 """Tables of memories in a file of SQLite."""
 
-#: Columns of a context in the order of :class:`hive.database.contexts.Context`, without its id.
-COLUMNS = "kind, text, author, source, at_ms, used_count, token_count, subject"
-
 #: Steps of the schema; never changed, only added to.
 STEPS = (
     """
