@@ -62,16 +62,16 @@ def autoscale(
     if as_json and not once:
         raise InputError("--json comes with --once: what runs on prints a log; /metrics serves the figures as JSON")
     app, _ = reached(app_path)
+    command = app.settings.scaling.command if template is None else template
+    actuator: Actuator = Command(command) if command else Nobody()
     if once:
         _print(FleetScaler(app, list(app.agent_types.values()), Nobody()).observe(), app, as_json)
         return
-    _serve(app, template, address, port)
+    _serve(app, actuator, address, port)
 
 
-def _serve(app: Hive, template: str | None, address: str | None, port: int | None) -> None:
+def _serve(app: Hive, actuator: Actuator, address: str | None, port: int | None) -> None:
     settings = app.settings.scaling
-    command = settings.command if template is None else template
-    actuator: Actuator = Command(command) if command else Nobody()
     stopped = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopped.set())
@@ -99,9 +99,10 @@ def _print(decided: list[PoolDecision], app: Hive, as_json: bool) -> None:
         click.echo(json.dumps(records, indent=2))
         return
     table = Table("agent type", box=None, padding=(0, 2, 0, 0))
-    for heading in ("workers", "slots", "busy", "wait", "wanted", "target", "reason"):
+    # What comes first is what would be ordered; slots are as many as workers can have.
+    for heading in ("workers", "slots then", "wanted", "slots now", "busy", "wait", "reason"):
         table.add_column(heading, justify="right" if heading != "reason" else "left")
     for record in records:
-        fields = ("workers", "slots", "busy", "backlog", "wanted", "target", "reason")
+        fields = ("workers", "target", "wanted", "slots", "busy", "backlog", "reason")
         table.add_row(record["agent_type"], *(str(record[name]) for name in fields))
     table_console().print(table)

@@ -50,8 +50,8 @@ def scale(agent_type: str | None, size: str | None, app_path: str, as_json: bool
     for heading in HEADINGS:
         table.add_column(heading, justify="left" if heading == "reason" else "right", no_wrap=True)
     for row in rows:
-        fields = ("workers", "slots", "busy", "waiting", "oldest_wait_s", "override", "target", "reason")
-        table.add_row(row["agent_type"], *(_cell(row[name]) for name in fields))
+        fields = ("workers", "slots", "busy", "waiting", "oldest_wait_s", "override")
+        table.add_row(row["agent_type"], *(_cell(row[name]) for name in fields), _target(row), _cell(row["reason"]))
     table_console().print(table)
 
 
@@ -109,6 +109,14 @@ def _row(app: Hive, store: Store, agent: AgentType, written: bytes | None, overr
         "decision": fleet,
         "changes": changes,
     }
+
+
+def _target(row: dict[str, Any]) -> str:
+    """Return what was decided in the unit it was decided in: workers of a fleet, else slots of a worker."""
+    if row["target"] is None:
+        return "-"
+    count, what = (row["target"], "slot") if row["decision"] is None else (row["decision"]["workers"], "worker")
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _cell(value: Any) -> str:

@@ -149,8 +149,8 @@ class ScalingPort:
         except BrokerGoneError as error:
             return HTTPStatus.SERVICE_UNAVAILABLE, {"error": f"the broker does not answer: {error}"}
         if not found or (name and name not in found):
-            whose = f"of {name}" if name else "at all"
-            return HTTPStatus.SERVICE_UNAVAILABLE, {"error": f"no scaler has decided {whose} within the last minute"}
+            about = f" about {name}, but about {', '.join(sorted(found))}" if name and found else ""
+            return HTTPStatus.SERVICE_UNAVAILABLE, {"error": f"no scaler has decided within the last minute{about}"}
         if word == "health":
             return HTTPStatus.NO_CONTENT, None
         return HTTPStatus.OK, found[name] if name else found

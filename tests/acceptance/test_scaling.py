@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import urllib.error
@@ -160,7 +161,7 @@ def test_whole_workers_start_and_drain_and_an_override_holds(scaled: Scaled) -> 
     eventually(lambda: scaled.consumers() == 3, 60, what="they were started again")
     (row,) = [one for one in json.loads(scaled.run("scale", "--json", slots=2, workers=3)) if one["agent_type"] == TYPE]
     assert (row["override"], row["target"], row["reason"], row["bounds"]) == (6, 6, "override", [1, 6])
-    assert TYPE in scaled.run("scale", slots=2, workers=3)
+    assert re.search(rf"^{TYPE} .* 3 workers  override", scaled.run("scale", slots=2, workers=3), re.MULTILINE)
     assert "follows demand" in scaled.run("scale", TYPE, "auto", slots=2, workers=3)
     scaled.assert_all_ran_once(90)
 
@@ -193,6 +194,8 @@ def test_platforms_are_told_the_number_of_workers(scaled: Scaled) -> None:
     (decided, other) = json.loads(scaled.run("autoscale", "--once", "--json", slots=2, workers=3))
     assert (decided["agent_type"], decided["workers"], decided["term"]) == (TYPE, 3, None)
     assert other["workers"] == 1
+    wrong = scaled.home.run("autoscale", "--once", "--command", "run {wrkers}", "-A", APP, SCALED_URL=scaled.server.url)
+    assert (wrong.returncode, "only {agent_type} and {workers}" in wrong.stderr) == (2, True)
     # A look changes nothing: nobody leads, nothing is recorded.
     assert scaled.store.scaling_sizes() == {}
     scaled.start("autoscale", "--port", str(port), slots=2, workers=3, HIVE_SCALING_MEMORY_MB="100000")
@@ -201,7 +204,8 @@ def test_platforms_are_told_the_number_of_workers(scaled: Scaled) -> None:
     )
     assert (status, figures["target"], figures["backlog"], figures["reason"]) == (200, 3, 500, "backlog")
     assert _get(f"http://127.0.0.1:{port}/metrics")[1][TYPE]["target"] == 3
-    assert _get(f"http://127.0.0.1:{port}/metrics/nobody")[0] == 503
+    status, refusal = _get(f"http://127.0.0.1:{port}/metrics/nobody")
+    assert (status, f"about nobody, but about {TYPE}" in refusal["error"]) == (503, True)
     assert _get(f"http://127.0.0.1:{port}/health")[0] == 204
     assert _get(f"http://127.0.0.1:{port}/else")[0] == 404
     # Without workers all 500 wait; KEDA's scaler reads what this says it reads.
