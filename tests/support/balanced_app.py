@@ -8,13 +8,13 @@ from typing import Any
 
 import redis
 
-from hive import Hive
 from hive.agents.registry import load_registry
+from tests.support.own_hive import OwnHive
 
 url = os.environ.get("BALANCED_URL", "redis://127.0.0.1:1/0")
 #: Every task takes so many times as long in this process.
 slowness = float(os.environ.get("BALANCED_SLOWNESS", "1"))
-app = Hive("balanced", broker=url, backend=url, agent_types=load_registry({"sleeper": {}}))
+app = OwnHive("balanced", broker=url, backend=url, agent_types=load_registry({"sleeper": {}}))
 #: The broker by its own client: it knows unix sockets by another scheme.
 notes = redis.Redis.from_url(url.replace("redis+socket:", "unix:").partition("?")[0])
 

@@ -13,12 +13,13 @@ from typing import Any
 import redis
 from pydantic import BaseModel
 
-from hive import ExponentialRetry, Hive, Unique
+from hive import ExponentialRetry, Unique
 from hive.clock import SystemClock
 from hive.settings.load import load_settings
+from tests.support.own_hive import OwnHive
 
 url = os.environ.get("DELIVERY_URL", "redis://127.0.0.1:1/0")
-app = Hive("delivery", broker=url, backend=url, settings=load_settings())
+app = OwnHive("delivery", broker=url, backend=url, settings=load_settings())
 app.conf.update(task_send_sent_event=False, worker_send_task_events=False)
 if os.environ.get("DELIVERY_MASTER"):
     named = {"master_name": os.environ["DELIVERY_MASTER"]}

@@ -9,11 +9,12 @@ from typing import Any
 
 import redis
 
-from hive import Hive, SystemClock
+from hive import SystemClock
 from hive.settings.load import load_settings
+from tests.support.own_hive import OwnHive
 
 url = os.environ.get("DELIVERY_URL", "redis://127.0.0.1:1/0")
-app = Hive("durable", broker=url, backend=url, settings=load_settings())
+app = OwnHive("durable", broker=url, backend=url, settings=load_settings())
 app.conf.task_default_queue = "celery"
 
 

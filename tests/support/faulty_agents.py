@@ -4,7 +4,8 @@ import os
 import signal
 import threading
 
-from hive import Hive, load_settings
+from hive import load_settings
+from tests.support.own_hive import OwnHive
 from workers.findings import Finding, Outcome, Severity, Unit
 from workers.task import AgentTask
 
@@ -14,7 +15,7 @@ LIMITS = {
     "test_engineer": {"time_limit_s": 3.0, "soft_time_limit_s": 2.0},
 }
 
-app = Hive("faulty", settings=load_settings(agents=LIMITS))
+app = OwnHive("faulty", settings=load_settings(agents=LIMITS))
 
 
 @app.task(base=AgentTask, agent_type="code_reviewer", name="faulty.review", pydantic=True)

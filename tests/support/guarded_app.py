@@ -7,13 +7,14 @@ from typing import Any
 
 import redis
 
-from hive import Hive, ImmediateRetry
+from hive import ImmediateRetry
 from hive.guards import Default, LastGood, OtherAgent
 from hive.runtime.request import HiveRequest
 from hive.settings.load import load_settings
+from tests.support.own_hive import OwnHive
 
 url = os.environ.get("DELIVERY_URL", "redis://127.0.0.1:1/0")
-app = Hive("guarded", broker=url, backend=url, settings=load_settings())
+app = OwnHive("guarded", broker=url, backend=url, settings=load_settings())
 
 
 def trace(request: Any, event: str = "start") -> None:

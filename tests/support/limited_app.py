@@ -6,13 +6,14 @@ from typing import Any
 
 import redis
 
-from hive import Hive, Limit
+from hive import Limit
 from hive.resilience.limiter import slice_ms
 from hive.runtime.limited import RESERVED
 from hive.settings.load import load_settings
+from tests.support.own_hive import OwnHive
 
 url = os.environ.get("DELIVERY_URL", "redis://127.0.0.1:1/0")
-app = Hive("limited", broker=url, backend=url, settings=load_settings())
+app = OwnHive("limited", broker=url, backend=url, settings=load_settings())
 
 CALLS = Limit.requests(20, per_s=1, key="model")
 TOKENS = Limit.tokens(1_000, per_s=1, key="{tenant}", estimate="max_tokens")

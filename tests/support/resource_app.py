@@ -8,12 +8,13 @@ from typing import Any
 
 import redis
 
-from hive import Hive, Resources
+from hive import Resources
 from hive.resources.host import read_host
 from hive.settings.load import load_settings
+from tests.support.own_hive import OwnHive
 
 url = os.environ.get("DELIVERY_URL", "redis://127.0.0.1:1/0")
-app = Hive("bounded", broker=url, backend=url, settings=load_settings())
+app = OwnHive("bounded", broker=url, backend=url, settings=load_settings())
 
 MEGABYTE_BYTES = 1 << 20
 

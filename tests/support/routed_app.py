@@ -6,9 +6,9 @@ from typing import Any
 
 import redis
 
-from hive import Hive
 from hive.agents.registry import load_registry
 from hive.settings.load import load_settings
+from tests.support.own_hive import OwnHive
 
 url = os.environ.get("DELIVERY_URL", "redis://127.0.0.1:1/0")
 types = load_registry(
@@ -17,7 +17,7 @@ types = load_registry(
         "writer": {"capabilities": [{"kind": "write", "proficiency": 0.9}, {"kind": "talk", "proficiency": 0.2}]},
     }
 )
-app = Hive("routed", broker=url, backend=url, settings=load_settings(), agent_types=types)
+app = OwnHive("routed", broker=url, backend=url, settings=load_settings(), agent_types=types)
 
 
 def trace(request: Any, event: str) -> None:

@@ -6,14 +6,14 @@ from typing import Any
 
 import redis
 
-from hive import Hive
 from hive.agents import BUILTIN, FALLBACK, Registry
 from hive.agents.types import Concurrency
+from tests.support.own_hive import OwnHive
 
 url = os.environ.get("SCALED_URL", "redis://127.0.0.1:1/0")
 slots, workers = (int(os.environ.get(f"SCALED_{name}", "1")) for name in ("SLOTS", "WORKERS"))
 bounds = {"concurrency": Concurrency(minimum=1, maximum=slots), "workers": Concurrency(minimum=1, maximum=workers)}
-app = Hive(
+app = OwnHive(
     "scaled",
     broker=url,
     backend=url,

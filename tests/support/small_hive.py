@@ -1,9 +1,9 @@
 """A small application of two agent types, for tests that start a whole hive."""
 
-from hive import Hive
 from hive.agents import BUILTIN, FALLBACK, Registry
+from tests.support.own_hive import OwnHive
 
-app = Hive("small", agent_types=Registry(agent for agent in BUILTIN if agent.name in {"code_reviewer", FALLBACK}))
+app = OwnHive("small", agent_types=Registry(agent for agent in BUILTIN if agent.name in {"code_reviewer", FALLBACK}))
 
 
 @app.task(agent_type="code_reviewer", name="small.add")

@@ -61,10 +61,10 @@ def test_what_a_configuration_object_says_wins_and_the_rest_is_hives(is_read_bef
 def test_a_task_goes_to_the_pool_of_its_agent_type() -> None:
     app = Hive("t", set_as_current=False)
 
-    @app.task(agent_type="code_reviewer")
+    @app.task(shared=False, agent_type="code_reviewer")
     def review() -> None: ...
 
-    @app.task
+    @app.task(shared=False)
     def plain() -> None: ...
 
     assert route(app, review) == "agent.code_reviewer"
@@ -76,10 +76,10 @@ def test_a_task_goes_to_the_pool_of_its_agent_type() -> None:
 def test_the_users_own_routes_come_first() -> None:
     app = Hive("t", set_as_current=False, task_routes={"t.special": {"queue": "special"}})
 
-    @app.task(agent_type="code_reviewer", name="t.special")
+    @app.task(shared=False, agent_type="code_reviewer", name="t.special")
     def special() -> None: ...
 
-    @app.task(agent_type="code_reviewer", name="t.other")
+    @app.task(shared=False, agent_type="code_reviewer", name="t.other")
     def other() -> None: ...
 
     assert route(app, special) == "special"
@@ -90,7 +90,7 @@ def test_a_task_for_an_unknown_agent_type_is_an_error_where_it_is_defined() -> N
     app = Hive("t", set_as_current=False)
     with pytest.raises(UnknownAgentTypeError, match=r"task 't\.oops' .*'code_reviewr'.*'code_reviewer'"):
 
-        @app.task(agent_type="code_reviewr", name="t.oops")
+        @app.task(shared=False, agent_type="code_reviewr", name="t.oops")
         def oops() -> None: ...
 
 
@@ -98,7 +98,7 @@ def test_an_eleventh_type_from_the_settings_has_a_queue() -> None:
     settings = load_settings(agents={"sql_tuner": {}})
     app = Hive("t", settings=settings, set_as_current=False)
 
-    @app.task(agent_type="sql_tuner")
+    @app.task(shared=False, agent_type="sql_tuner")
     def tune() -> None: ...
 
     assert route(app, tune) == "agent.sql_tuner"
@@ -133,13 +133,13 @@ def test_another_application_need_not_know_the_agent_types_of_this_one() -> None
 def test_the_time_limits_of_an_agent_type_are_its_tasks_unless_they_have_their_own() -> None:
     app = Hive("t", set_as_current=False)
 
-    @app.task(agent_type="code_reviewer")
+    @app.task(shared=False, agent_type="code_reviewer")
     def review() -> None: ...
 
-    @app.task(agent_type="code_reviewer", time_limit=5)
+    @app.task(shared=False, agent_type="code_reviewer", time_limit=5)
     def glance() -> None: ...
 
-    @app.task
+    @app.task(shared=False)
     def plain() -> None: ...
 
     assert (review.time_limit, review.soft_time_limit) == (300, 270)
@@ -150,7 +150,7 @@ def test_the_time_limits_of_an_agent_type_are_its_tasks_unless_they_have_their_o
 def test_a_call_for_an_unknown_agent_type_is_an_error_that_names_the_nearest() -> None:
     app = Hive("t", set_as_current=False)
 
-    @app.task
+    @app.task(shared=False)
     def plain() -> None: ...
 
     with pytest.raises(UnknownAgentTypeError, match="did you mean 'bug_hunter'"):

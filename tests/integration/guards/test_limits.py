@@ -174,7 +174,7 @@ def test_threads_share_a_limiter(app: Hive, rng: random.Random) -> None:
 
 
 def test_a_retry_does_not_run_in_the_place_that_its_last_attempt_gives_back(app: Hive) -> None:
-    @app.task(name="one_at_a_time", limits=[Limit.concurrency(1, key="place")])
+    @app.task(shared=False, name="one_at_a_time", limits=[Limit.concurrency(1, key="place")])
     def one_at_a_time() -> None: ...
 
     (guard,) = limits_of(app, one_at_a_time)

@@ -194,7 +194,7 @@ def test_entries_that_the_code_no_longer_has_are_taken_away(host: Host) -> None:
 def test_periodic_tasks_of_the_code_are_entries(host: Host) -> None:
     app = host.app()
 
-    @app.task(name="shop.count")
+    @app.task(shared=False, name="shop.count")
     def count(number: int) -> None: ...
 
     @app.on_after_configure.connect

@@ -15,7 +15,7 @@ NOWHERE = "redis://127.0.0.1:1/0"
 def test_a_call_without_a_broker_fails_in_seconds_and_says_what_to_do() -> None:
     app = Hive("alone", broker=NOWHERE)
 
-    @app.task(name="alone.add")
+    @app.task(shared=False, name="alone.add")
     def add(x: int, y: int) -> int:
         return x + y
 
