@@ -79,6 +79,11 @@ class GuardedCall:
     message_id: str = ""
     where: str = ""
 
+    @property
+    def holder(self) -> str:
+        """Names what this delivery of the task holds: another attempt, or delivery, of it may begin before it lets go."""
+        return f"{self.id}:{self.where.rpartition(' ')[2]}"
+
 
 class Guard(Protocol):
     """Says whether a task may run now.

@@ -10,7 +10,6 @@ import os
 from typing import Any
 
 from hive.agents.types import Resources
-from hive.clock import Clock, SystemClock
 from hive.guards.guard import RUN, Answer, Guard, GuardedCall, Verdict
 from hive.resources.booking import BookingRefused, Bookings
 from hive.resources.host import host_name, read_host
@@ -60,6 +59,14 @@ class HostBookings:
         """Give back what a holder has booked in this process. A repeat does nothing."""
         self.of_process.release(holder)
 
+    def broker_time_ms(self) -> int:
+        """Return the broker's time: by a host's clock that is behind, what waits a second would be asked again at once.
+
+        Raises:
+            BrokerGoneError: the broker is away.
+        """
+        return int(self._app.access.store.server_time_ms())
+
 
 class TaskNeeds:
     """What a task declares to need, as its guard.
@@ -67,32 +74,30 @@ class TaskNeeds:
     Args:
         bookings: returns those of this process.
         needs: of the task.
-        clock: for when it is asked again.
     """
 
     name = "needs"
 
-    def __init__(self, bookings: HostBookings, needs: Resources, clock: Clock | None = None) -> None:
+    def __init__(self, bookings: HostBookings, needs: Resources) -> None:
         self._bookings, self._needs = bookings, needs
-        self._clock = clock or SystemClock()
 
     def ask(self, call: GuardedCall) -> Verdict:
         """Book what the task needs, or say that it has to wait; while the broker is away it runs without."""
         try:
-            refused = self._bookings.book(call.id, self._needs)
+            refused = self._bookings.book(call.holder, self._needs)
+            if refused is None:
+                return RUN
+            due_ms = self._bookings.broker_time_ms() + AGAIN_MS
         except BrokerGoneError as error:
             logger.warning("task %s[%s] runs without what it needs being booked: %s", call.task, call.id, error)
             return RUN
-        if refused is None:
-            return RUN
         if refused.is_hopeless:
             logger.warning("task %s[%s] can never run here: %s", call.task, call.id, refused)
-        due_ms = self._clock.wall_ms() + AGAIN_MS
         return Verdict(answer=Answer.WAIT, guard=self.name, reason=str(refused), due_ms=due_ms)
 
     def release(self, call: GuardedCall) -> None:
         """Give back what was booked. A repeat does nothing."""
-        self._bookings.release(call.id)
+        self._bookings.release(call.holder)
 
     def ended(self, call: GuardedCall, error: BaseException | None) -> None:  # noqa: ARG002 - however it ended
         """Give back what was booked."""
