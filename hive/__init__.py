@@ -15,6 +15,7 @@ from hive.agents.types import AgentType, Capability, Concurrency, Resources
 from hive.agents.windows import SleepWindow
 from hive.clock import SystemClock
 from hive.errors import (
+    ArgumentsRefusedError,
     BreakerOpenError,
     DeadLetteredError,
     DeadlineExceededError,
@@ -55,6 +56,7 @@ __all__ = [
     "AdaptiveRetry",
     "AgentState",
     "AgentType",
+    "ArgumentsRefusedError",
     "BatchPublishError",
     "BatchedRetry",
     "Breaker",

@@ -13,6 +13,7 @@ Every error is a sentence that says what happened and what to do, and carries wh
     ├── QueueFull                a queue holds as many messages as its bound allows
     ├── StaleLeaseError          a delivery has been given to another worker
     ├── DeadLetteredError        the result of a task whose message has been set aside
+    ├── ArgumentsRefusedError    the pydantic model of an argument does not take what a task was called with
     ├── GuardRefusedError        a guard says no, now or for ever
     │   ├── BreakerOpenError     the breaker of a dependency is open
     │   ├── LimitedError         a limit has no room within the time that may be waited
@@ -149,6 +150,25 @@ class DeadLetteredError(HiveError):
             f"dead letter {self.letter} of queue {self.queue!r} ({self.reason}): {self.cause}; "
             f"`hive dead show {self.letter}` shows it, `hive dead redrive --id {self.letter}` sends it again"
         )
+
+
+class ArgumentsRefusedError(HiveError, ValueError):
+    """The pydantic model of an argument does not take what a task was called with.
+
+    Its arguments are its fields, so that a result backend can store and restore it.
+
+    Attributes:
+        task: name of the task.
+        argument: name of the argument.
+        problems: what was expected where, as a sentence; it does not say what was given.
+    """
+
+    def __init__(self, task: str, argument: str, problems: str) -> None:
+        self.task, self.argument, self.problems = task, argument, problems
+        super().__init__(task, argument, problems)
+
+    def __str__(self) -> str:
+        return f"{self.task} does not take its argument {self.argument!r}: {self.problems}"
 
 
 class GuardRefusedError(HiveError):

@@ -53,7 +53,7 @@ _NAMES: dict[str, dict[str, str]] = {
         "network": "BrokerMissingError",
         "timeout": "DeadlineExceededError",
         "dependency": "BrokerError GuardRefusedError",
-        "validation": "SettingsError InputError UnknownAgentTypeError MessageTooLargeError",
+        "validation": "SettingsError InputError UnknownAgentTypeError MessageTooLargeError ArgumentsRefusedError",
         "authorisation": "BrokerRefusedError",
         "resource": "QueueFull",
     },

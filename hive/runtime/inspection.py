@@ -5,19 +5,23 @@ from collections.abc import Callable, Mapping
 from functools import cache
 from inspect import Signature, signature
 from itertools import pairwise
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any
 
 from kombu.exceptions import ContentDisallowed, DecodeError
 from pydantic import ValidationError
 
 from hive.deadletter.poison import Poison, Reason, body_problem, header_problem, is_deeper
+from hive.errors import ArgumentsRefusedError
 
 #: What decoding and reading a message of somebody's making may raise.
 BROKEN = (ArithmeticError, AttributeError, LookupError, RecursionError, TypeError, ValueError)
 
 #: Where Celery makes pydantic models of a task's arguments.
 _PYDANTIC_CALLER = "celery.app.base"
+
+#: Of what a model finds wrong, how much is told.
+PROBLEMS = 10
 
 
 def examine(message: Any, tasks: Mapping[str, Any], max_depth: int) -> Poison | None:
@@ -106,18 +110,37 @@ def _is_called_its_own_way(kind: type[Any]) -> bool:
     return not kind.__call__.__module__.startswith(("hive.runtime.", "celery.app."))
 
 
-def is_refused_by_schema(error: ValidationError) -> bool:
-    """Whether Celery raised this while it made models of a task's arguments, before the task's own code began."""
-    frame: TracebackType | None = error.__traceback__
-    names: list[str] = []
-    while frame is not None:
-        names.append(frame.tb_frame.f_globals.get("__name__", ""))
-        frame = frame.tb_next
-    called = pairwise(names)
+def refusal_of(task: str, error: ValidationError) -> ArgumentsRefusedError | None:
+    """Return what is said of an error that Celery raised while it made models of a task's arguments.
+
+    Args:
+        task: its name.
+        error: what was raised.
+
+    Returns:
+        None: the task's own code had begun.
+    """
+    frames: list[FrameType] = []
+    trace: TracebackType | None = error.__traceback__
+    while trace is not None:
+        frames.append(trace.tb_frame)
+        trace = trace.tb_next
+    called = pairwise([(frame.f_globals.get("__name__", ""), frame) for frame in frames])
     # The first call that leaves Celery's wrapper: into pydantic, or into the task's own code.
-    return next(
-        (inner.startswith("pydantic") for caller, inner in called if caller == _PYDANTIC_CALLER != inner), False
-    )
+    inner = next((inner for (caller, _), (inner, _) in called if caller == _PYDANTIC_CALLER != inner), "")
+    if not inner.startswith("pydantic"):
+        return None
+    # Its own name for what it is at; the name of the model is all that the error itself knows.
+    names = (frame.f_locals.get("arg_name") for frame in frames if frame.f_globals.get("__name__") == _PYDANTIC_CALLER)
+    argument = next(filter(None, names), error.title)
+    return ArgumentsRefusedError(task, argument, "; ".join(map(_expected, error.errors()[:PROBLEMS])))
+
+
+def _expected(problem: Any) -> str:
+    """Return what a model expected at one place, and the kind of what it got: a value may be a secret."""
+    where = ".".join(map(str, problem["loc"]))
+    got = "" if problem["type"] == "missing" else f" (got {type(problem['input']).__name__})"
+    return f"{where}: {problem['msg']}{got}" if where else f"{problem['msg']}{got}"
 
 
 def trace_of(error: BaseException) -> str:

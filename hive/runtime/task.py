@@ -27,7 +27,7 @@ from hive.runtime.durable import Durable, DurableError
 from hive.runtime.durable_context import context_of
 from hive.runtime.durable_run import run_of
 from hive.runtime.fence import Fence
-from hive.runtime.inspection import is_refused_by_schema
+from hive.runtime.inspection import refusal_of
 from hive.runtime.next_steps import fix_ids
 from hive.runtime.results import FencedResults
 from hive.runtime.retries import Booking, Retrying
@@ -154,9 +154,7 @@ class HiveTask(AwaitableTask, Task):
         try:
             value = run_to_end(self, args, super().__call__(*args, **kwargs))
         except Exception as error:
-            if isinstance(error, ValidationError):
-                self._set_aside_if_refused(error)
-            answer = self.answer_failure(error)
+            answer = self.answer_failure(self._refusal(error) or error)
             if answer is error:
                 raise
             raise answer from error
@@ -171,10 +169,15 @@ class HiveTask(AwaitableTask, Task):
         """Return what stands for the outcome of a failed attempt: by the task's retry strategy a Retry, else ``error``."""
         return error if self.retry_strategy is None else self.app.retry_policy.answer(self, error)
 
-    def _set_aside_if_refused(self, error: ValidationError) -> None:
-        """Make a dead letter of a call whose arguments its pydantic models refuse; its result is a failure as well."""
-        if is_refused_by_schema(error):
-            condemn(self, Reason.WRONG_SCHEMA, f"{self.name}: {error}", error)
+    def _refusal(self, error: Exception) -> Exception | None:
+        """Return what stands for an error of the task's pydantic models; its message is to become a dead letter then."""
+        # Who calls the function himself gets what it raises.
+        if not isinstance(error, ValidationError) or self.request.called_directly:
+            return None
+        refusal = refusal_of(self.name, error)
+        if refusal is not None:
+            condemn(self, Reason.WRONG_SCHEMA, str(refusal), error)
+        return refusal
 
     async def _checked(self, body: Any) -> Any:
         value = await body

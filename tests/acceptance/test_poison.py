@@ -14,6 +14,7 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from hive.deadletter import DeadLetters, Letter, Selection
+from hive.errors import ArgumentsRefusedError
 from hive.settings.parts import DeliverySettings
 from hive.store.keys import Layout
 from hive.store.store import Store
@@ -190,6 +191,10 @@ def test_arguments_a_model_refuses_are_poison_and_a_task_s_own_mistake_is_not(
         (letter,) = found(own_redis, 1)
         assert (letter.task_id, letter.stored.reason) == (refused.id, "wrong_schema")
         assert "validation error" in letter.stored.traceback
+        with pytest.raises(ArgumentsRefusedError, match=r"order .*'wanted': quantity: .*valid integer.* \(got str\)"):
+            refused.get(timeout=60)
+        assert letter.stored.cause == str(refused.result)
+        assert "many" not in letter.stored.cause
         assert letter.call == ([{"item": "tea", "quantity": "many"}], {})
         eventually(lambda: own_redis.client().keys("*inflight*") == [])
 
