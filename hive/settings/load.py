@@ -96,6 +96,11 @@ def _fields() -> dict[str, FieldInfo]:
     return known
 
 
+def _parts() -> list[str]:
+    """Return the tables of the settings, and what stands outside of them."""
+    return sorted({key.partition(".")[0] for key in _fields()})
+
+
 def _variable(key: str) -> str:
     return PREFIX + key.replace(".", "_").upper()
 
@@ -128,7 +133,9 @@ def _from_environ() -> dict[str, Any]:
             key, field = known[name]
             values[key] = _read(name, os.environ[name], field)
         elif name.startswith(PREFIX) and name not in NOT_SETTINGS:
-            raise SettingsError(f"the environment variable {name} is no setting{suggestion(name, known)}")
+            parts = [_variable(f"{part}.") for part in _parts() if name.startswith(_variable(f"{part}."))]
+            near = [one for one in known if any(one.startswith(part) for part in parts)] or known
+            raise SettingsError(f"the environment variable {name} is no setting{suggestion(name, near)}")
     return values
 
 
@@ -147,7 +154,10 @@ def _build(values: dict[str, Any], sources: dict[str, str]) -> Settings:
     known = _fields()
     for key in values:
         if key not in known:
-            raise SettingsError(f"{sources[key]} sets {key!r}, which is no setting{suggestion(key, known)}")
+            part = key.partition(".")[0]
+            near = [one for one in known if one.startswith(f"{part}.")] if "." in key else []
+            hint = suggestion(key, near) if near else suggestion(part, _parts())
+            raise SettingsError(f"{sources[key]} sets {key!r}, which is no setting{hint}")
     tree: dict[str, Any] = {}
     for key, value in values.items():
         part, _, inner = key.partition(".")
