@@ -1,38 +1,20 @@
 """Real workers on a real broker: nothing is lost, nothing runs twice for want of a lease, whatever is killed or cut."""
 
 import signal
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 from billiard.exceptions import TimeLimitExceeded
 
-from hive import Hive
 from hive.clock import SystemClock
 from hive.errors import MessageTooLargeError
 from hive.testing.proxy import FaultProxy
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
-from tests.support.workers import WorkerProcess, traces
+from tests.support.workers import QUICK, WorkerProcess, traces
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
-
-
-#: A short lease, so that a test need not wait for the usual one.
-QUICK = {
-    "HIVE_DELIVERY_LEASE_S": "2.4",
-    "HIVE_DELIVERY_RENEW_EVERY_S": "0.6",
-    "HIVE_DELIVERY_REAP_EVERY_S": "0.3",
-    "HIVE_BROKER_SOCKET_TIMEOUT_S": "2",
-}
-
-
-@pytest.fixture
-def app(own_redis: RedisServer) -> Iterator[Any]:
-    app = Hive("caller", broker=own_redis.url, backend=own_redis.url)
-    yield app
-    app.close()
 
 
 def call(app: Any, name: str, *args: Any, **options: Any) -> Any:

@@ -15,17 +15,11 @@ from hive.store.store import Store
 from tests.conftest import SEED
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
-from tests.support.workers import WorkerProcess
+from tests.support.workers import QUICK, WorkerProcess
 
 pytestmark = [pytest.mark.acceptance, pytest.mark.slow]
 
 APP = "tests.support.durable_app"
-QUICK = {
-    "HIVE_DELIVERY_LEASE_S": "2.4",
-    "HIVE_DELIVERY_RENEW_EVERY_S": "0.6",
-    "HIVE_DELIVERY_REAP_EVERY_S": "0.2",
-    "HIVE_BROKER_SOCKET_TIMEOUT_S": "2",
-}
 
 
 @pytest.fixture
