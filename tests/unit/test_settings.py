@@ -39,11 +39,7 @@ def test_later_sources_win_and_each_value_names_its_source(monkeypatch: pytest.M
             "no setting; known are fleet.beat, fleet.flower_auth, fleet.flower_port, [a-z_., ]+$",
         ),
         ("[autoscaling]\nx = 1\n", {}, "no setting; did you mean 'scaling'?"),
-        (
-            "",
-            {"HIVE_FLEET_AGENT_TYPES": "x"},
-            "no setting; known are HIVE_FLEET_BEAT, HIVE_FLEET_FLOWER_AUTH, [A-Z_, ]+$",
-        ),
+        ("", {"HIVE_FLEET_Q": "x"}, "HIVE_FLEET_Q is no setting; (did you mean|known are) '?HIVE_FLEET_"),
         ("", {"HIVE_BROKR_URL": "x"}, "HIVE_BROKR_URL is no setting; did you mean 'HIVE_BROKER_URL'?"),
         ("[delivery]\nlease_s = 3\n", {}, "renew_every_s .* must be at most a third of delivery.lease_s"),
         ("[delivery]\nreap_every_s = 4\n", {}, "reap_every_s .* at most a fifth"),
