@@ -82,7 +82,7 @@ class GuardedCall:
     @property
     def holder(self) -> str:
         """Names what this delivery of the task holds: another attempt, or delivery, of it may begin before it lets go."""
-        return f"{self.id}:{self.where.rpartition(' ')[2]}"
+        return f"{self.id}:{self.retries}:{self.where.rpartition(' ')[2]}"
 
 
 class Guard(Protocol):

@@ -35,7 +35,7 @@ class Reservation:
     """What was granted to one call.
 
     Attributes:
-        who: the call.
+        who: holds its places.
         wanted: what it reserved of each limit.
         slices: where each is counted in its window.
         since_s: when, on the process' own monotonic clock.
@@ -104,6 +104,7 @@ class Limiter:
         fields: Mapping[str, Any],
         *,
         who: str | None = None,
+        holder: str | None = None,
         estimates: Mapping[Unit, float] | None = None,
     ) -> Reservation | Refused:
         """Reserve what a call needs of several limits, all of it or nothing, in one round trip.
@@ -112,12 +113,14 @@ class Limiter:
             limits: at least one.
             fields: of the call: its arguments by name and its headers.
             who: the call; the same name again keeps its place in line. A new one if not given.
+            holder: under which name places are held, if not that.
             estimates: what the call will use, instead of what the limits declare.
 
         Raises:
             InputError: an estimate is no number or over its limit; it could never be granted.
         """
         who = who or self.new_name()
+        holder = holder or who
         given = estimates or {}
         wanted = tuple(
             Wanted(
@@ -129,16 +132,16 @@ class Limiter:
             for limit in limits
         )
         try:
-            answer = self._store().reserve_limits(who, wanted)
+            answer = self._store().reserve_limits(who, wanted, holder=holder)
             self._note_away(None)
         except BrokerGoneError as error:
             self._note_away(error)
-            return self._without_broker(who, wanted)
+            return self._without_broker(holder, wanted)
         if isinstance(answer, Refused):
             return answer
-        reservation = self._reservation(who, wanted, answer)
+        reservation = self._reservation(holder, wanted, answer)
         if reservation.places:
-            self.places.hold(who, reservation.places)
+            self.places.hold(holder, reservation.places)
         return reservation
 
     @staticmethod

@@ -221,7 +221,7 @@ class TaskLimits:
         # A retry may ask, here or elsewhere, before its last attempt was told of as ended: each gives back its own.
         who = f"{call.id}:{call.retries}"
         try:
-            answer = self._limits.limiter.reserve(self._declared, self._fields(call), who=who)
+            answer = self._limits.limiter.reserve(self._declared, self._fields(call), who=who, holder=call.holder)
         except InputError as error:
             return Verdict(answer=Answer.REFUSE, guard=self.name, reason=str(error))
         if isinstance(answer, Refused):

@@ -87,14 +87,15 @@ class Limiting(Caller):
     def _names(self) -> str:
         return f"{self.layout.prefix}{{hive:limits}}:hive:names"
 
-    def reserve_limits(self, who: str, wanted: Sequence[Wanted]) -> Granted | Refused:
+    def reserve_limits(self, who: str, wanted: Sequence[Wanted], *, holder: str | None = None) -> Granted | Refused:
         """Reserve what a call needs of several limits, all of it or nothing.
 
         A repeat after a lost reply counts twice in windows, and once among places.
 
         Args:
-            who: asks; the same name again keeps its place in line, and holds one place of a concurrency limit.
+            who: asks; the same name again keeps its place in line.
             wanted: at least one.
+            holder: holds what is granted of concurrency limits, one place of each; ``who`` if not given.
 
         Raises:
             BrokerGoneError: no reply; it may have been reserved.
@@ -103,7 +104,9 @@ class Limiting(Caller):
         for one in wanted:
             keys += [self._limit_key(one.name, kind) for kind in ("state", "line", "holders")]
             arguments += [one.name, one.most, one.window_ms, slice_ms(one.window_ms), one.amount]
-        granted, now_ms, *rest = self.call("limit_reserve", keys, self.now_argument(), who, PLACE_LEASE_MS, *arguments)
+        granted, now_ms, *rest = self.call(
+            "limit_reserve", keys, self.now_argument(), who, holder or who, PLACE_LEASE_MS, *arguments
+        )
         if granted:
             return Granted(now_ms=now_ms, slices=tuple(rest))
         return Refused(now_ms=now_ms, again_ms=rest[0], name=wanted[rest[1] - 1].name)

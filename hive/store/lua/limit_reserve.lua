@@ -1,15 +1,15 @@
 #!lua flags=allow-oom
 -- Grants what a call needs of several limits, all of it or nothing. A refusal says when to come again, in turn.
 -- KEYS: 1 names ZSET, then for each limit: state HASH, line ZSET, holders ZSET
--- ARGV: 1 now ms or '', 2 who asks, 3 lease of a place ms, then for each limit: name, most, window ms (0: concurrency),
---   slice ms, amount
+-- ARGV: 1 now ms or '', 2 who asks, 3 who would hold the places, 4 lease of a place ms, then for each limit: name, most,
+--   window ms (0: concurrency), slice ms, amount
 -- Reply: {1, now ms, then for each limit the slice it is counted in, 0 for concurrency}, or {0, now ms, when to come again
 --   ms, place of the limit that decided it from 1}
 -- Cost: O(limits * slices)
 --include now
 --include limit_window
 --include limit_line
-local now_ms, who = clock(ARGV[1]), ARGV[2]
+local now_ms, who, holder = clock(ARGV[1]), ARGV[2], ARGV[3]
 local function read_limit(first, argument)
   local limit = { state = KEYS[first], line = KEYS[first + 1], holders = KEYS[first + 2], name = ARGV[argument],
     most = tonumber(ARGV[argument + 1]), window_ms = tonumber(ARGV[argument + 2]), slice_ms = tonumber(ARGV[argument + 3]),
@@ -23,7 +23,7 @@ local function read_limit(first, argument)
     open_window(limit, now_ms)
   else
     redis.call('ZREMRANGEBYSCORE', limit.holders, '-inf', now_ms)
-    limit.sum = redis.call('ZCARD', limit.holders) - (redis.call('ZSCORE', limit.holders, who) and 1 or 0)
+    limit.sum = redis.call('ZCARD', limit.holders) - (redis.call('ZSCORE', limit.holders, holder) and 1 or 0)
   end
   return limit
 end
@@ -31,8 +31,8 @@ local function take(limit)
   if limit.window_ms > 0 then
     count_in(limit, limit.current, limit.amount)
   else
-    redis.call('ZADD', limit.holders, now_ms + ARGV[3], who)
-    redis.call('PEXPIRE', limit.holders, 2 * ARGV[3])
+    redis.call('ZADD', limit.holders, now_ms + ARGV[4], holder)
+    redis.call('PEXPIRE', limit.holders, 2 * ARGV[4])
   end
   if limit.place_ms then
     redis.call('ZREM', limit.line, who)
@@ -41,7 +41,7 @@ local function take(limit)
 end
 local limits, again_ms, decided = {}, 0, 0
 for first = 2, #KEYS, 3 do
-  local limit = read_limit(first, 4 + (first - 2) / 3 * 5)
+  local limit = read_limit(first, 5 + (first - 2) / 3 * 5)
   local room_ms = room_at(limit, now_ms, look_at_line(limit, now_ms, who))
   limits[#limits + 1] = limit
   if room_ms > now_ms then

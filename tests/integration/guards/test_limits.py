@@ -191,3 +191,24 @@ def test_a_retry_does_not_run_in_the_place_that_its_last_attempt_gives_back(app:
     assert guard.ask(other).answer is Answer.WAIT
     guard.ended(retry, None)
     eventually(lambda: guard.ask(other).answer is Answer.RUN)
+
+
+def test_what_a_frozen_worker_gives_back_when_it_is_back_is_not_the_place_of_who_runs_it_now(app: Hive) -> None:
+    @app.task(shared=False, name="alone", exclusive="repository")
+    def alone() -> None: ...
+
+    ((frozen,), (living,), (third,)) = (limits_of(app, alone) for _ in range(3))
+    first, again, other = (
+        GuardedCall(id=id_, task="alone", queue="q", retries=0, arguments=lambda: ((), {}), where=f"q worker {token}")
+        for id_, token in (("a", 1), ("a", 2), ("b", 3))
+    )
+    assert frozen.ask(first).answer is Answer.RUN
+    # Its worker froze: nobody renews its place, and the task is delivered again.
+    app.limits.limiter.places.stop()
+    app.access.store.release_places(first.holder, ["concurrency:exclusive:repository"], 1)
+    eventually(lambda: living.ask(again).answer is Answer.RUN)
+    frozen.release(first)
+    assert third.ask(other).answer is Answer.WAIT
+    living.ended(again, None)
+    eventually(lambda: third.ask(other).answer is Answer.RUN)
+    third.ended(other, None)

@@ -22,7 +22,7 @@ def test_an_attempt_that_ends_gives_back_its_own_booking_only(own_redis: RedisSe
     # A retry begins before its last attempt was told of as ended; a frozen worker ends what another one has begun anew.
     guard.ended(first, None)
     guard.release(redelivered)
-    assert list(app.access.store.bookings(host_name())) == ["task:3"]
+    assert list(app.access.store.bookings(host_name())) == ["task:1:3"]
     app.bookings.of_process.run_once()
     guard.ended(retry, None)
     assert app.access.store.bookings(host_name()) == {}
