@@ -15,6 +15,9 @@ LOOKS = 20
 SHORTEST_LOOK_S = 0.25
 LONGEST_LOOK_S = 15.0
 
+#: Names of unknown tasks of which it is remembered when they were last told of.
+NAMES_MOST = 1_000
+
 
 class Rejection:
     """Makes dead letters of messages that can be no task here.
@@ -27,6 +30,7 @@ class Rejection:
 
     def __init__(self, consumer: Any) -> None:
         self._consumer = consumer
+        self._told_s: dict[str, float] = {}
 
     def set_aside(self, message: Any, poison: Poison) -> bool:
         """Make a dead letter of a message; false, and nothing done, if it did not come through hive's transport."""
@@ -56,9 +60,21 @@ class Rejection:
             )
 
         look_s = min(max(grace_s / LOOKS, SHORTEST_LOOK_S), LONGEST_LOOK_S)
-        logger.warning("nobody here knows the task %r: it waits up to %g s for a worker that does", name, grace_s)
+        # The look that finds its time over comes later than that, on an idle worker by seconds.
+        if self._is_news(name, 2 * grace_s):
+            logger.warning("nobody here knows the task %r: it waits up to %g s for a worker that does", name, grace_s)
         message.channel.postpone(message, poison.reason, poison.cause, grace_s=grace_s, look_s=look_s, on_over=over)
         return True
+
+    def _is_news(self, name: str, within_s: float) -> bool:
+        """Whether a name was not told of within some seconds: each of its messages comes here at every look."""
+        now_s = self._consumer.app.process.clock.monotonic_s()
+        told_s = self._told_s.pop(name, float("-inf"))
+        is_news = now_s - told_s >= within_s
+        self._told_s[name] = now_s if is_news else told_s
+        if len(self._told_s) > NAMES_MOST:
+            del self._told_s[next(iter(self._told_s))]
+        return is_news
 
     @staticmethod
     def _log(message: Any, poison: Poison) -> None:
