@@ -107,6 +107,9 @@ class ChildrenWatch:
             request.worker_pid: request for request in tuple(state.requests.values()) if request.worker_pid
         }
         bounds = {pid: self._bound_of(requests.get(pid)) for pid in children}
+        for pid, bound in bounds.items():
+            if pid in requests:
+                requests[pid].memory_bound_mb = bound.memory_bytes // MEGABYTE_BYTES
         used = self._keeper.look(bounds)
         now_s = self._clock.monotonic_s()
         running = {pid: _running(requests[pid]) for pid in children if pid in requests}

@@ -39,6 +39,8 @@ class HiveRequest(Request):
     _owes_acknowledgement = False
     #: What its pool process used too much of and was killed for (:mod:`hive.runtime.bounding`).
     exceeded: str | None = None
+    #: What its pool process may have; 0: it may have any, or was not looked at yet.
+    memory_bound_mb = 0
 
     def __init__(self, message: Any, **opts: Any) -> None:
         super().__init__(message, **opts)
@@ -178,6 +180,13 @@ class HiveRequest(Request):
         if isinstance(lost, MemoryError) and not self._shares_memory:
             # Celery would end this whole worker, for what one of its children lacked.
             text = repr(lost)
+            if self.memory_bound_mb:
+                logger.error(
+                    "task %s[%s] was refused memory: its pool process may have %d MB",
+                    self.name,
+                    self.id,
+                    self.memory_bound_mb,
+                )
             lost = WorkerLostError(text) if exc_info.internal else ChildMemoryError(text)
             exc_info.exception = lost
         if isinstance(lost, WorkerLostError | SystemExit) and not self._already_cancelled:

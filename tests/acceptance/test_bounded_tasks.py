@@ -49,6 +49,7 @@ def test_a_task_that_grows_gets_a_memory_error_and_its_neighbour_goes_on(own_red
             tasks.grow.delay().get(timeout=60)
         assert went_on(own_redis, process, neighbour)
         assert "MemoryError" in process.text()
+        assert "was refused memory: its pool process may have 250 MB" in process.text()
         assert tasks.plain.delay(5).get(timeout=60) == 5
 
 
