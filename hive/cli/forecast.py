@@ -9,7 +9,7 @@ import click
 from rich.table import Table
 
 from hive.cli.chart import Line, Panel, page
-from hive.cli.recorded import read, written
+from hive.cli.recorded import picture_option, read, written
 from hive.cli.screen import table_console
 from hive.errors import InputError
 from hive.learning.backtest import ENSEMBLE, HORIZONS, LAST_VALUE, SEASONAL_NAIVE, Backtest, backtest, geometric_mean
@@ -41,7 +41,7 @@ SHOWN = 400
     "--step-s", type=click.FloatRange(min=0, min_open=True), default=60.0, help="Seconds of a row of plain CSV."
 )
 @click.option("--naive-season", type=click.IntRange(min=2), help="Season of the seasonal naive forecast; unset: a day.")
-@click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="HTML page with the first series.")
+@picture_option("HTML page with the first series.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def forecast(
     path: Path,

@@ -1,10 +1,13 @@
 """Recorded arrivals in a file, as ``hive forecast`` and ``hive simulate`` take them."""
 
 import gzip
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
+
+import click
 
 from hive.errors import InputError
 from hive.learning.series import Series, busiest, read_series
@@ -53,6 +56,24 @@ def arrivals(path: Path, step_s: float, top: int) -> list[Series]:
         if least < 0:
             raise InputError(f"{series.name}: {least:g} is no count of arrivals")
     return found
+
+
+def picture_option(help_text: str) -> Any:
+    """Return the option ``--picture FILE`` of a command, which is refused before any work if no page can be written there."""
+    return click.option(
+        "--picture",
+        type=click.Path(path_type=Path, dir_okay=False),
+        callback=lambda _, __, path: None if path is None else _writable(path),
+        help=help_text,
+    )
+
+
+def _writable(path: Path) -> Path:
+    if not path.parent.is_dir():
+        raise InputError(f"--picture {path} cannot be written: there is no directory {path.parent}")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise InputError(f"--picture {path} cannot be written by this user")
+    return path
 
 
 def written(path: Path, text: str) -> None:

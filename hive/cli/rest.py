@@ -13,7 +13,7 @@ from rich.table import Table
 
 from hive.cli.chart import Line, Panel, page
 from hive.cli.queue import json_option, reached
-from hive.cli.recorded import arrivals, written
+from hive.cli.recorded import arrivals, picture_option, written
 from hive.cli.screen import table_console
 from hive.cli.serving import app_option
 from hive.consolidation.stages import Mode
@@ -62,6 +62,8 @@ def _change(switches: Switches, now_ms: int, mode: str | None, stop: bool | None
     """Turn the switches that were named; what lets the scheduler do more only once nothing refuses."""
     if given["advance"] and given["roll_back"]:
         raise InputError("--advance and --roll-back are opposites: give one")
+    if stop and given["advance"]:
+        raise InputError("--stop and --advance are opposites: give one")
     if given["anyway"] and not given["advance"]:
         raise InputError("--anyway says how to --advance: give both")
     if stop:
@@ -91,7 +93,7 @@ def _change(switches: Switches, now_ms: int, mode: str | None, stop: bool | None
 @click.option("--hours", type=click.IntRange(min=1), default=168, show_default=True, help="That pass.")
 @click.option("--seed", type=int, default=1, show_default=True, help="The same seed draws the same messages.")
 @click.option("--step-s", type=click.FloatRange(min=1), default=60.0, show_default=True, help="Seconds of a count.")
-@click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="Write a page with curves (HTML).")
+@picture_option("Write a page with curves (HTML).")
 @json_option
 def simulate(path: Path, app_path: str, *, seed: int, picture: Path | None, as_json: bool, **given: Any) -> None:
     """Run the scheduler dry over recorded load: sleeps, wakes, hours gained, and every safety rule held against it.
@@ -212,8 +214,9 @@ def _page(outcome: Outcome, settings: SchedulerSettings) -> str:
         f"Put to sleep from a chance of {settings.idle_chance:.0%} of an idle half hour, woken ahead at {settings.wake_chance:.0%}.",
         f"Safety rules crossed: {len(outcome.violations)} times.",
     ]
+    hours_count = outcome.rounds_count / 12
     figures = _figures(outcome)
     held_back = figures.pop("held_back")
     rows = [["figure", "value"], *([name.replace("_", " "), f"{value:,}"] for name, value in figures.items())]
     rows += [[f"held back: {reason}", f"{count:,}"] for reason, count in held_back.items()]
-    return page("A week of sleep", notes, [Panel(title="agents asleep, percent", lines=lines, across="hours")], rows)
+    return page(f"Sleep over {hours_count:g} hours", notes, [Panel(title="agents asleep, percent", lines=lines, across="hours")], rows)

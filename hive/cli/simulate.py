@@ -10,7 +10,7 @@ from rich.table import Table
 
 from hive.cli.chart import Line, Panel, page
 from hive.cli.kept_arrivals import kept_arrivals
-from hive.cli.recorded import arrivals, opened_text, written
+from hive.cli.recorded import arrivals, opened_text, picture_option, written
 from hive.cli.screen import table_console
 from hive.cli.serving import app_option
 from hive.errors import InputError
@@ -77,7 +77,7 @@ class Result:
 )
 @click.option("--tune", is_flag=True, help="Give each baseline the settings that turn out best for the recording.")
 @click.option("--seed", type=int, default=1, show_default=True, help="Of instants within an interval, and durations.")
-@click.option("--picture", type=click.Path(path_type=Path, dir_okay=False), help="HTML page with the busiest series.")
+@picture_option("HTML page with the busiest series.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 def simulate_command(
     path: Path | None,
