@@ -148,24 +148,27 @@ def _started(server: RedisServer) -> int:
 @pytest.mark.parametrize("pool", ["prefork", "threads"])
 def test_a_stopped_worker_hands_back_what_it_has_not_started(app: Any, own_redis: RedisServer, pool: str) -> None:
     with WorkerProcess(own_redis, pool=pool, concurrency=1).ready() as first:
-        long = call(app, "nap", 15)
-        waiting = [call(app, "add", n, 1) for n in range(3)]
+        long = call(app, "wait_for", "end")
         eventually(lambda: len(traces(own_redis)) == 1)
+        waiting = [call(app, "add", n, 1) for n in range(3)]
         first.signal(signal.SIGTERM)
         with WorkerProcess(own_redis):
             assert [result.get(timeout=60) for result in waiting] == [1, 2, 3]
-            assert traces(own_redis, "end") == []
-            assert long.get(timeout=30)
+            assert not long.ready()
+            own_redis.client().rpush("end", 1)
+            long.get(timeout=60)
         assert first.process.wait(60) == 0
     assert len(traces(own_redis)) == 4
 
 
 def test_without_prefetching_a_worker_takes_only_what_it_has_slots_for(app: Any, own_redis: RedisServer) -> None:
     with WorkerProcess(own_redis, concurrency=2, options=("--disable-prefetch",)).ready():
-        naps = [call(app, "nap", 0.3) for _ in range(8)]
-        eventually(lambda: len(traces(own_redis)) >= 2)
-        assert own_redis.client().llen("celery") >= 4
-        assert all(nap.get(timeout=60) for nap in naps)
+        results = [call(app, "wait_for", "end") for _ in range(8)]
+        eventually(lambda: len(traces(own_redis)) == 2)
+        assert own_redis.client().llen("celery") == 6
+        own_redis.client().rpush("end", *range(8))
+        for result in results:
+            result.get(timeout=60)
     assert len(traces(own_redis)) == 8
 
 

@@ -62,7 +62,7 @@ def kill_until(self: Any, key: str) -> str:
 @app.task(bind=True)
 def wait_for(self: Any, key: str) -> None:
     trace(self.request, "start")
-    redis.Redis.from_url(url).blpop([key], timeout=30)
+    redis.Redis.from_url(url).blpop([key], timeout=100)
 
 
 @app.task(bind=True)
