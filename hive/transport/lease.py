@@ -156,6 +156,12 @@ class Lease:
                     logger.warning("the lease of consumer %s cannot be renewed: %s", self.consumer.id, error)
                 failing, self._is_alone = True, False
                 self.give_up_if_in_vain()
+            except Exception:
+                # A password that was changed, a key that is of another type: without this thread the worker would go on,
+                # and all it holds would be given to others, again and again.
+                if not failing:
+                    logger.exception("the lease of consumer %s cannot be renewed", self.consumer.id)
+                failing, self._is_alone = True, False
 
     def _pause_s(self) -> float:
         """Return the time to the next turn: seldom where there is nobody to look for, and more so with nothing to keep."""

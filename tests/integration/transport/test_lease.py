@@ -17,6 +17,7 @@ from hive.testing.clock import ManualClock
 from hive.transport.consumer import Consumer
 from hive.transport.lease import ADOPT_EVERY_S, BEHIND_END_S, Lease, StockRecords
 from hive.transport.process import Process
+from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
 
 SETTINGS = DeliverySettings()
@@ -244,6 +245,26 @@ def test_reaping_many_on_a_slow_broker_does_not_cost_the_lease(redis_server: Red
     gaps = [later - earlier for earlier, later in pairwise(renewed)]
     assert max(gaps) < SETTINGS.lease_s / 2
     assert worker.store.stats(queue).ready[0] == 12
+
+
+def test_the_thread_outlives_what_nobody_foresaw(
+    redis_server: RedisServer, queue: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = DeliverySettings(lease_s=1.5, renew_every_s=0.3, reap_every_s=0.2)
+    stores = [Store(connect(redis_server.url), layout=Layout(), settings=settings) for _ in range(2)]
+    consumer = Consumer(stores[0], Process("w").describe)
+    lease = Lease(consumer, stores[1], settings)
+    lease.open_channel()
+    stores[0].publish(Outgoing(queue=queue, payload=b"{}", message_id="m"))
+    assert len(consumer.claim([queue], 1).deliveries) == 1
+    client, leases = stores[0].client, stores[0].queue_keys(queue).key("consumers")
+    client.rename(leases, f"{leases}:aside")
+    client.set(leases, "not what it was")
+    eventually(lambda: "cannot be renewed" in caplog.text, what="a renewal fails")
+    client.rename(f"{leases}:aside", leases)
+    ended_ms = client.zscore(leases, consumer.id)
+    eventually(lambda: client.zscore(leases, consumer.id) > ended_ms, what="the lease is renewed again")
+    lease.stop()
 
 
 def test_a_lone_survivor_with_any_valid_setting_reaps() -> None:
