@@ -94,7 +94,7 @@ def test_exclusive_tasks_queue_and_others_pass_them(own_redis: RedisServer, task
         results = [tasks.edit.delay(path, 0.2) for path in ("a", "b", "a", "b", "a")]
         assert tasks.plain.delay(1).get(timeout=60) == 1
         for result in results:
-            result.get(timeout=30)
+            result.get(timeout=60)
     steps = [line.decode().split() for line in own_redis.client().lrange("edits", 0, -1)]  # type: ignore[union-attr]
     assert len(steps) == 10
     for path in ("a", "b"):
@@ -120,7 +120,7 @@ def test_what_a_task_needs_is_booked_and_what_it_used_is_shown(own_redis: RedisS
         assert {one["holder"].partition(":")[0] for one in shown["booked"]} <= {result.id for result in results}
         assert shown["host"]["memory_mb"] > 0
         for result in results:
-            result.get(timeout=30)
+            result.get(timeout=60)
         eventually(lambda: not store.bookings(host), what="given back")
         eventually(lambda: len(store.task_uses(["code_reviewer"])["code_reviewer"]) == 3, what="use is reported")
         shown = resources_of(own_redis)

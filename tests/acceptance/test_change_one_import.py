@@ -62,26 +62,26 @@ def notes(environment: dict[str, str]) -> list[str]:
 
 
 def test_delay_and_chain(shop: ModuleType) -> None:
-    assert shop.add.delay(2, 3).get(timeout=30) == 5
-    assert chain(shop.add.s(1, 2), shop.add.s(10), shop.add.s(100))().get(timeout=30) == 113
+    assert shop.add.delay(2, 3).get(timeout=60) == 5
+    assert chain(shop.add.s(1, 2), shop.add.s(10), shop.add.s(100))().get(timeout=60) == 113
 
 
 def test_group_and_chord(shop: ModuleType) -> None:
-    assert group(shop.add.s(i, i) for i in range(10))().get(timeout=30) == [2 * i for i in range(10)]
-    assert chord([shop.add.s(i, 1) for i in range(10)])(shop.total.s()).get(timeout=30) == 55
-    assert (group(shop.add.s(1, 1), shop.add.s(2, 2)) | shop.total.s() | shop.add.s(4)).delay().get(timeout=30) == 10
+    assert group(shop.add.s(i, i) for i in range(10))().get(timeout=60) == [2 * i for i in range(10)]
+    assert chord([shop.add.s(i, 1) for i in range(10)])(shop.total.s()).get(timeout=60) == 55
+    assert (group(shop.add.s(1, 1), shop.add.s(2, 2)) | shop.total.s() | shop.add.s(4)).delay().get(timeout=60) == 10
 
 
 def test_retry(shop: ModuleType) -> None:
-    assert shop.flaky.delay(2).get(timeout=30) == 2
+    assert shop.flaky.delay(2).get(timeout=60) == 2
     with pytest.raises(ConnectionError, match="not yet"):
-        shop.flaky.delay(9).get(timeout=30)
+        shop.flaky.delay(9).get(timeout=60)
 
 
 def test_failure_and_errback(shop: ModuleType, environment: dict[str, str]) -> None:
     result = shop.broken.apply_async(link_error=shop.failed.s())
     with pytest.raises(ValueError, match="no"):
-        result.get(timeout=30)
+        result.get(timeout=60)
     assert result.state == "FAILURE"
     eventually(lambda: "failed no" in notes(environment))
 
@@ -89,13 +89,13 @@ def test_failure_and_errback(shop: ModuleType, environment: dict[str, str]) -> N
 def test_eta_and_countdown(shop: ModuleType) -> None:
     before = shop.app.now()
     result = shop.add.apply_async((1, 1), eta=before + timedelta(seconds=1))
-    assert result.get(timeout=30) == 2
+    assert result.get(timeout=60) == 2
     assert shop.app.now() - before >= timedelta(seconds=1)
-    assert shop.add.apply_async((1, 2), countdown=0.5).get(timeout=30) == 3
+    assert shop.add.apply_async((1, 2), countdown=0.5).get(timeout=60) == 3
 
 
 def test_beat(environment: dict[str, str]) -> None:
-    eventually(lambda: notes(environment).count("tick beat") >= 3, timeout_s=30)
+    eventually(lambda: notes(environment).count("tick beat") >= 3)
 
 
 def test_inspect_and_revoke(shop: ModuleType) -> None:

@@ -129,6 +129,7 @@ def test_the_commands_search_consolidate_and_undo(environment: dict[str, str], m
     assert [report["job"] for report in reports] == [job.value for job in Job]
     found = hive(environment, "memory", "search", "ada", "which user_id", "--limit", "1")
     assert found[0]["text"] == "get_user name=Ada: user_id=u1; vip=true"
+    assert memory.contexts(ids=[found[0]["id"]])[0].used_count == found[0]["used_count"], "an operator only looked"
     assert hive(environment, "memory", "show", "ada", "1")["archived"]["reason"] == "rewritten"
     run = reports[0]["run"]
     assert run in {report["run"] for report in hive(environment, "consolidate", "ada", "--runs")}

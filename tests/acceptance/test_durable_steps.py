@@ -70,7 +70,7 @@ def test_a_run_whose_worker_is_killed_again_and_again_repeats_no_finished_step(
         eventually(partial(has_begun, own_redis, result.id, wanted), what="under way again")
         # Nothing of the run is lost with the broker's process, and no step is repeated for that.
         own_redis.restart(kill=True)
-        assert result.get(timeout=30) == sum(number * number for number in range(16))
+        assert result.get(timeout=60) == sum(number * number for number in range(16))
     begun, ended = (Counter(lines(own_redis, f"{what}:{result.id}")) for what in ("begun", "ended"))
     records = {step.name: step.unknown_count for step in store.run_steps(result.id)}
     assert set(ended) == {str(number) for number in range(16)}

@@ -55,7 +55,7 @@ def test_the_last_user_stops_it_even_if_the_one_who_started_it_was_killed(hive_h
     assert second.end() == 0
     assert hive_home.until_ready().owns_broker
     assert third.end() == 0
-    eventually(lambda: hive_home.processes() == [], 40, what="nothing is left")
+    eventually(lambda: hive_home.processes() == [], what="nothing is left")
 
 
 def test_ctrl_c_stops_it(hive_home: HiveHome) -> None:

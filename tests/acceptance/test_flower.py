@@ -26,7 +26,7 @@ def test_flower_shows_what_is_true(hive_home: HiveHome) -> None:
     hive_home.environ |= {"HIVE_APP": "hive.runtime.default_app:app", "HIVE_FLEET_FLOWER_PORT": str(port)}
     log = hive_home.path.with_name("flower.log")
     hive_home.start("hive", "flower", log=log, FLOWER_UNAUTHENTICATED_API="true")
-    password = eventually(lambda: (kept := hive_home.path / "flower.password").exists() and kept.read_text(), 30)
+    password = eventually(lambda: (kept := hive_home.path / "flower.password").exists() and kept.read_text())
     flower = FlowerClient(port, "hive", password)
     up = hive_home.run("up", "--detach")
     assert up.returncode == 0, up.stderr
@@ -45,7 +45,6 @@ def test_flower_shows_what_is_true(hive_home: HiveHome) -> None:
         lambda: (
             (seen := flower.get("/api/tasks?limit=10000")) and all(t["state"] in FINAL for t in seen.values()) and seen
         ),
-        30,
         what="every task in its final state",
     )
     assert {task["state"] for task in tasks.values()} == {"SUCCESS"}

@@ -74,7 +74,7 @@ def test_what_is_killed_comes_back(running: HiveHome) -> None:
     killed = {"pool": pool.process_id or 0, "beat": beat.process_id or 0, "broker": broker.process_id or 0}
     for process_id in killed.values():
         os.kill(process_id, signal.SIGKILL)
-    eventually(lambda: pool_of(running.report()) not in {None, killed["pool"]}, 40, what="the pool is back")
+    eventually(lambda: pool_of(running.report()) not in {None, killed["pool"]}, what="the pool is back")
     after = running.until_ready()
     ended = {part.name: (part.restarts, part.last_end) for part in after.parts}
     assert ended == {
@@ -90,14 +90,14 @@ def test_what_is_killed_comes_back(running: HiveHome) -> None:
     log = (running.home.logs / "supervisor.log").read_text()
     assert log.index("ended unasked, starts again") < log.index("is back")
     assert connect(broker.url).llen("kept") == 1
-    eventually(lambda: all(found["workers"] for found in running.status()["pools"]), 40, what="all workers answer")
+    eventually(lambda: all(found["workers"] for found in running.status()["pools"]), what="all workers answer")
 
 
 def test_a_killed_supervisor_leaves_no_pool_behind(running: HiveHome) -> None:
     report = running.until_ready()
     broker = EmbeddedBroker(load_settings(home=running.path)).process_id
     os.kill(report.process_id, signal.SIGKILL)
-    eventually(lambda: [process.pid for process in running.processes()] == [broker], 40, what="only the broker is left")
+    eventually(lambda: [process.pid for process in running.processes()] == [broker], what="only the broker is left")
     again = running.run("up", "--detach")
     assert again.returncode == 0, again.stderr
     joined = running.until_ready()

@@ -45,7 +45,7 @@ def letters(server: RedisServer) -> DeadLetters:
 
 def found(server: RedisServer, count: int) -> list[Letter]:
     """Return the dead letters once there are ``count`` of them."""
-    eventually(lambda: letters(server)._store.dead_count("celery") >= count, 30, what=f"{count} dead letters")
+    eventually(lambda: letters(server)._store.dead_count("celery") >= count, what=f"{count} dead letters")
     return list(letters(server).find())
 
 
@@ -212,7 +212,7 @@ def test_an_unknown_task_waits_for_a_worker_that_knows_it(
         eventually(lambda: own_redis.client().zcard("{celery}:hive:scheduled") == 1)
         with WorkerProcess(own_redis, environment={**patient, "DELIVERY_NEWCOMER": "1"}).ready():
             assert old.process.poll() is None
-            assert result.get(timeout=30) == 42
+            assert result.get(timeout=60) == 42
     assert list(letters(own_redis).find()) == []
     assert int(own_redis.client().hget("{celery}:hive:counters", "deaths") or 0) == 0
 
@@ -236,7 +236,7 @@ def test_what_ends_its_pool_child_three_times_is_shown_with_every_delivery(
 
         # Redriven, it fails again, and comes back with both histories.
         assert json.loads(hive("redrive", "--reason", "max_deliveries", "--json", server=own_redis))[0]["redriven"] == 1
-        (again,) = eventually(lambda: list(letters(own_redis).find(Selection(reason="max_deliveries"))), 30)
+        (again,) = eventually(lambda: list(letters(own_redis).find(Selection(reason="max_deliveries"))))
         assert [one.how for one in again.stored.history].count("redriven") == 1
         assert len(again.stored.history) == 7
         assert again.stored.payload == base64.b64decode(shown["payload_b64"])

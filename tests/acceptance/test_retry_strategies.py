@@ -54,7 +54,7 @@ class Worker:
 def worker(server: RedisServer, request: pytest.FixtureRequest) -> Iterator[Worker]:
     worker = Worker(server, request.param, f"retries-{request.param[:4]}")
     try:
-        eventually(worker.ready, 30, what="worker")
+        eventually(worker.ready, what="worker")
         yield worker
     finally:
         worker.close()
@@ -128,7 +128,7 @@ def test_retries_keep_to_the_budget_of_their_dependency(worker: Worker) -> None:
     began = SystemClock().wall_ms() / 1000
     results = [worker.call("budgeted", "network", 1) for _ in range(8)]
 
-    assert {result.get(timeout=30) for result in results} == {"done after 1"}
+    assert {result.get(timeout=60) for result in results} == {"done after 1"}
     retried = sorted(at - began for result in results for at, retries in worker.attempts(result) if retries)
     # One is saved up, two a second are earned.
     for place, at_s in enumerate(retried):

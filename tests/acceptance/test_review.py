@@ -156,7 +156,7 @@ def test_an_interrupt_leaves_a_partial_report_and_no_process(home: Path, tmp_pat
     assert set(states) == {"done", "revoked"}
     assert [item for item in report["findings"] if item["agent"] == "code_reviewer"], "what was done is kept"
     assert "This report is partial" in (tmp_path / "out/report.html").read_text(encoding="utf-8")
-    assert eventually(lambda: not serving(home), timeout_s=40, what="no process is left")
+    assert eventually(lambda: not serving(home), what="no process is left")
 
 
 @pytest.mark.slow

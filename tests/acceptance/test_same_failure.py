@@ -24,7 +24,7 @@ def test_the_same_bug_on_two_workers_is_poison_and_nothing_else_is(app: Hive, ow
     with WorkerProcess(own_redis, environment=environment).ready():
         eventually(lambda: store.stats("celery").scheduled == 3, what="three retries to wait")
     with WorkerProcess(own_redis, environment=environment, pool="prefork").ready():
-        eventually(lambda: {app.AsyncResult(id_).state for id_ in (same, moving, away)} == {"FAILURE"}, 30)
+        eventually(lambda: {app.AsyncResult(id_).state for id_ in (same, moving, away)} == {"FAILURE"})
         (key,) = store.queue_keys("celery").keys("dead:untold")
         eventually(lambda: store.dead_count("celery") and not store.client.exists(key), what="nobody left to tell")
         eventually(lambda: len(traces(own_redis, "note")) >= 3)

@@ -108,12 +108,12 @@ def scaled(hive_home: HiveHome, own_redis: RedisServer) -> Iterator[Scaled]:
 
 def test_slots_follow_what_waits_and_what_runs_is_never_taken(scaled: Scaled) -> None:
     scaled.start("worker", TYPE, slots=6)
-    eventually(lambda: scaled.consumers() == 1, 40, what="the worker consumes")
+    eventually(lambda: scaled.consumers() == 1, what="the worker consumes")
     # No flag was needed for the range, and it begins with the least.
     assert eventually(scaled.sizes) == [1]
     scaled.listen()
     scaled.publish(150, 0.05)
-    eventually(lambda: scaled.sizes() == [6], 30, what="it has grown")
+    eventually(lambda: scaled.sizes() == [6], what="it has grown")
     change = scaled.changes()[0]
     assert (change["reason"], change["slots"], change.get("term")) == ("backlog", 1, None)
     assert change["backlog"] > 100
@@ -123,7 +123,7 @@ def test_slots_follow_what_waits_and_what_runs_is_never_taken(scaled: Scaled) ->
     for round_ in range(6):
         scaled.publish(20, 0.03)
         scaled.look(2 if round_ % 2 == 0 else 6)
-        eventually(lambda wanted=2 if round_ % 2 == 0 else 6: scaled.sizes() == [wanted], 30, what="the size asked for")
+        eventually(lambda wanted=2 if round_ % 2 == 0 else 6: scaled.sizes() == [wanted], what="the size asked for")
     scaled.assert_all_ran_once()
     # 1 -> 6, then 6 -> 2 and back three times; each of them is in the history with what it was decided by.
     shrunk = [one for one in scaled.changes() if one["target"] < one["slots"]]
@@ -134,21 +134,21 @@ def test_slots_follow_what_waits_and_what_runs_is_never_taken(scaled: Scaled) ->
 
 def test_coroutine_slots_follow_too(scaled: Scaled) -> None:
     scaled.start("worker", TYPE, "--pool", "asyncio", slots=40)
-    eventually(lambda: scaled.consumers() == 1, 40, what="the worker consumes")
+    eventually(lambda: scaled.consumers() == 1, what="the worker consumes")
     scaled.publish(400, 0.2, "scaled.anap")
-    eventually(lambda: scaled.sizes() == [40], 30, what="it has grown")
+    eventually(lambda: scaled.sizes() == [40], what="it has grown")
     scaled.look(1)
-    eventually(lambda: scaled.sizes() == [1], 30, what="it has shrunk")
+    eventually(lambda: scaled.sizes() == [1], what="it has shrunk")
     scaled.look(40)
     scaled.assert_all_ran_once()
 
 
 def test_whole_workers_start_and_drain_and_an_override_holds(scaled: Scaled) -> None:
     scaled.start("up", "--no-beat", slots=2, workers=3, HIVE_SCALING_MEMORY_MB="100000", HIVE_SCALING_CORES="100")
-    eventually(lambda: scaled.consumers() == 1, 40, what="one worker consumes")
+    eventually(lambda: scaled.consumers() == 1, what="one worker consumes")
     scaled.listen()
     scaled.publish(200, 0.05)
-    eventually(lambda: scaled.consumers() == 3, 40, what="workers were started")
+    eventually(lambda: scaled.consumers() == 3, what="workers were started")
     fleet = [one for one in scaled.changes() if one["scope"] == "fleet"]
     assert (fleet[0]["workers"], fleet[0]["slots"], fleet[0]["reason"]) == (3, 2, "backlog")
     told = eventually(lambda: [one for one in scaled.events if one["scope"] == "fleet"], what="it is an event")
@@ -168,7 +168,7 @@ def test_whole_workers_start_and_drain_and_an_override_holds(scaled: Scaled) -> 
 
 def test_a_drain_waits_for_coroutines_longer_than_the_grace_period(scaled: Scaled) -> None:
     worker = scaled.start("worker", TYPE, "--pool", "asyncio", slots=2, HIVE_WORKER_GRACE_S="0.5")
-    eventually(lambda: scaled.consumers() == 1, 40, what="the worker consumes")
+    eventually(lambda: scaled.consumers() == 1, what="the worker consumes")
     scaled.publish(1, 4.0, "scaled.anap")
     eventually(lambda: scaled.client.llen("started") == 1)
     os.kill(worker.pid, signal.SIGUSR2)
@@ -199,9 +199,7 @@ def test_platforms_are_told_the_number_of_workers(scaled: Scaled) -> None:
     # A look changes nothing: nobody leads, nothing is recorded.
     assert scaled.store.scaling_sizes() == {}
     scaled.start("autoscale", "--port", str(port), slots=2, workers=3, HIVE_SCALING_MEMORY_MB="100000")
-    status, figures = eventually(
-        lambda: (found := _get(f"http://127.0.0.1:{port}/metrics/{TYPE}"))[0] == 200 and found, 40
-    )
+    status, figures = eventually(lambda: (found := _get(f"http://127.0.0.1:{port}/metrics/{TYPE}"))[0] == 200 and found)
     assert (status, figures["target"], figures["backlog"], figures["reason"]) == (200, 3, 500, "backlog")
     assert _get(f"http://127.0.0.1:{port}/metrics")[1][TYPE]["target"] == 3
     status, refusal = _get(f"http://127.0.0.1:{port}/metrics/nobody")

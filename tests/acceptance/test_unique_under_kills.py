@@ -35,13 +35,13 @@ def test_every_key_is_one_task_that_ends_once(app: Hive, own_redis: RedisServer,
             producers.append(threading.Thread(target=produce, args=(order,)))
         for thread in producers:
             thread.start()
-        eventually(lambda: len(traces(own_redis)) > KEYS // 4, 30, what="some to have begun")
+        eventually(lambda: len(traces(own_redis)) > KEYS // 4, what="some to have begun")
         workers[0].kill()
         for thread in producers:
             thread.join()
         found = [next(iter(known)) for known in ids.values()]
         assert [len(known) for known in ids.values()] == [1] * KEYS
-        eventually(lambda: all(app.AsyncResult(id_).state == "SUCCESS" for id_ in found), 30, what="all to have ended")
+        eventually(lambda: all(app.AsyncResult(id_).state == "SUCCESS" for id_ in found), what="all to have ended")
     finally:
         for worker in workers:
             worker.kill()

@@ -73,9 +73,7 @@ def test_two_workers_share_the_setting_and_say_what_they_do(port: int, own_redis
     listener = threading.Thread(target=listen)
     listener.start()
     try:
-        texts = eventually(
-            lambda: [text for text in map(scraped, (port, port + 1)) if "hive_worker" in text] or None, 30
-        )
+        texts = eventually(lambda: [text for text in map(scraped, (port, port + 1)) if "hive_worker" in text] or None)
         eventually(lambda: len(texts) == 2 or len(list(filter(None, map(scraped, (port, port + 1))))) == 2, 60)
         eventually(lambda: len(seen) == 4, 60, what="both events of both workers")
     finally:

@@ -20,5 +20,5 @@ def test_what_the_application_configures_wins_over_the_types_range(
     log = tmp_path / "worker.log"
     command = ("hive", "worker", "documentation_writer", "-A", "many:app", "--pool", "asyncio", *options)
     hive_home.start(*command, cwd=tmp_path, log=log)
-    eventually(lambda: "ready." in log.read_text(), 40, what="the worker is ready")
+    eventually(lambda: "ready." in log.read_text(), what="the worker is ready")
     assert f"concurrency: {slots} " in log.read_text()

@@ -42,9 +42,9 @@ def reclaimed(run: Run, server: RedisServer) -> Report:
             first = fleet.start(slow=tuple(f"w{number}" for number in range(0, 2 * kills, 2)), slow_s=3_600)[0]
             # More than it may hold: it claims once a quarter of its limit is free, so it holds less than that in the end.
             fleet.publish([f"{kill}-{number}" for number in range(tasks + tasks // 2)])
-            eventually(lambda: fleet.store().stats(QUEUE).in_flight >= tasks * 0.95, 30, what="nearly all in flight")
+            eventually(lambda: fleet.store().stats(QUEUE).in_flight >= tasks * 0.95, what="nearly all in flight")
             second = fleet.start()[0]
-            eventually(lambda: fleet.backlog() == 0, 30, what="the rest is done elsewhere")
+            eventually(lambda: fleet.backlog() == 0, what="the rest is done elsewhere")
             held.append(fleet.store().stats(QUEUE).in_flight)
             run.pause(1.5)
             killed_s = now_s()
@@ -65,7 +65,7 @@ def running_again(run: Run, server: RedisServer) -> Report:
         first = fleet.start()[0]
         ids = [str(number) for number in range(tasks)]
         fleet.publish(ids, arguments=(run.pick(3.0, 5.0),))
-        eventually(lambda: len(fleet.ledger.of("s")) == tasks, 30, what="all running")
+        eventually(lambda: len(fleet.ledger.of("s")) == tasks, what="all running")
         second = fleet.start()[0]
         killed_s = now_s()
         fleet.kill(first)
@@ -142,7 +142,7 @@ def terminated(run: Run, server: RedisServer) -> Report:
                 victim = run.rng.choice(fleet.workers)
                 asked_s = now_s()
                 victim.process.send_signal(signal.SIGTERM)
-                eventually(lambda victim=victim: unstarted(store, victim) == 0, 30, what="handed back")
+                eventually(lambda victim=victim: unstarted(store, victim) == 0, what="handed back")
                 longest_s = max(longest_s, now_s() - asked_s)
                 fleet.terminate(victim)
                 fleet.start()

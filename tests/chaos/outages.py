@@ -40,12 +40,12 @@ def broker_away(run: Run, server: RedisServer) -> Report:
     with Fleet(server, delivery=run.delivery) as fleet:
         fleet.start(2)
         fleet.publish([str(number) for number in range(tasks)], arguments=(run.pick(0.2, 0.5),))
-        eventually(lambda: len(fleet.ledger.of("s")) >= tasks // 10, 30, what="under way")
+        eventually(lambda: len(fleet.ledger.of("s")) >= tasks // 10, what="under way")
         server.stop(kill=True)
         wait_s(away_s)
         server.start()
         back_s = now_s()
-        eventually(lambda: any(start.at_s > back_s for start in fleet.ledger.of("s")), 30, what="consuming goes on")
+        eventually(lambda: any(start.at_s > back_s for start in fleet.ledger.of("s")), what="consuming goes on")
         resumed_s = next(start.at_s for start in fleet.ledger.of("s") if start.at_s > back_s) - back_s
         fleet.until_finished(tasks, 120)
         figures = {"deaths": deaths(fleet), "resumed_s": resumed_s}
@@ -167,7 +167,6 @@ def resumed(fleet: Fleet) -> float:
     from_s = now_s()
     eventually(
         lambda: fleet.ledger.of("s") and fleet.ledger.of("s")[-1].at_s > from_s,
-        30,
         what="consuming goes on after a fault",
     )
     return next(start.at_s for start in fleet.ledger.of("s") if start.at_s > from_s) - from_s

@@ -54,13 +54,13 @@ def frozen_worker(run: Run, server: RedisServer) -> Report:
         results = [chain(work.si(f"{number}", 0.1), work.si(f"{number}next", 0.0)).delay() for number in range(tasks)]
         fleet.ledger.published |= {f"{number}{step}" for number in range(tasks) for step in ("", "next")}
         fleet.ledger.published |= {f"plain{number}" for number in range(tasks)}
-        eventually(lambda: len(fleet.ledger.of("s")) == 2 * tasks, 30, what="all started on the first")
+        eventually(lambda: len(fleet.ledger.of("s")) == 2 * tasks, what="all started on the first")
         first.signal(signal.SIGSTOP)
         fleet.faulted.add(first.name)
         second = fleet.start()[0]
         fleet.until_finished(3 * tasks, 60)
         first.signal(signal.SIGCONT)
-        eventually(lambda: finishes_of(fleet, first) == 2 * tasks, 30, what="the first finishes too late")
+        eventually(lambda: finishes_of(fleet, first) == 2 * tasks, what="the first finishes too late")
         fleet.terminate(first)
         owners = [result.get(timeout=60) for chained in results for result in (chained.parent, chained)]
         owners += [result.get(timeout=60) for result in plain]

@@ -109,10 +109,10 @@ class BeatFleet:
         beat = next(one for one in self.beats if str(one.process.pid) == before.holder.split(":")[1])
         began_s = time.monotonic()
         self._meet(beat, fault)
-        after = eventually(lambda: self._successor(before), 30, 0.005, what=f"a leader after one was {fault.value}")
+        after = eventually(lambda: self._successor(before), every_s=0.005, what=f"a leader after one was {fault.value}")
         assert after.number > before.number
         sent = self._length()
-        eventually(lambda: self._length() > sent, 30, 0.005, what="the new leader sends")
+        eventually(lambda: self._length() > sent, every_s=0.005, what="the new leader sends")
         taken_s = time.monotonic() - began_s
         self._undo(beat, fault)
         return taken_s

@@ -96,18 +96,18 @@ class BreakerFleet:
         before = self.record.opened_total
         down_ms = time.time_ns() / 1e6
         self.control[DOWN] = 1
-        opened = eventually(lambda: self.record if self.record.opened_total > before else None, 30, what="opened")
+        opened = eventually(lambda: self.record if self.record.opened_total > before else None, what="opened")
         opened_ms = opened.view.until_ms - self.rules.open_s * 1000
         self.seen.opened_after_s.append((opened_ms - down_ms) / 1000)
         if fails_again:
-            eventually(lambda: self.record.opened_total > before + 1, 30, what="opened again by a probe")
+            eventually(lambda: self.record.opened_total > before + 1, what="opened again by a probe")
         self.control[HANGS], self.control[DOWN] = int(kills), 0
         if kills:
             self._kill_prober()
         eventually(lambda: self.record.view.state is BreakerState.CLOSED, 60, what="closed again")
 
     def _kill_prober(self) -> None:
-        half_open = eventually(lambda: self.record if self.record.probes_out else None, 30, what="a probe is out")
+        half_open = eventually(lambda: self.record if self.record.probes_out else None, what="a probe is out")
         generation = half_open.view.generation
         hanging = (generation, "hangs")
         process_id = eventually(lambda: next((line[1] for line in self.lines() if line[2:] == hanging), None))

@@ -59,7 +59,7 @@ class ModelServer:
                     if server.most_at_once >= server._together:
                         server._gathered.set()
                 try:
-                    server._gathered.wait(30)
+                    server._gathered.wait(60)
                     time.sleep(server.think_s)  # noqa: TID251 - this is the model thinking
                     self._stream(body)
                 finally:

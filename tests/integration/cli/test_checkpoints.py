@@ -46,6 +46,8 @@ def test_an_operator_sees_what_there_is_and_moves_it_to_a_key(hive_home: HiveHom
     table = ran("list", "reviewer-7")
     assert "pre-sleep" in table
     assert "\x1b" not in table
+    nobody = hive_home.run("checkpoints", "list", "nobody", **variables)
+    assert (nobody.returncode, "no checkpoint of agent 'nobody'" in nobody.stderr) == (0, True)
     shown = json.loads(ran("show", "reviewer-7", "--json"))
     assert (shown["state"], shown["is_newest"], shown["fencing_token"]) == ({"n": 2}, True, 5)
     assert "no generation 9 of agent 'other'" in ran("show", "other", "--generation", "9", code=2)

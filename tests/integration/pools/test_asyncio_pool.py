@@ -45,7 +45,7 @@ class Worker:
         ]
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=log, stderr=log)
-        eventually(self.ping, 30, what="worker")
+        eventually(self.ping, what="worker")
 
     def __getattr__(self, name: str) -> Any:
         return self.app.tasks[name]

@@ -31,7 +31,7 @@ def test_small_and_large_tasks_arrive_whole_and_run_once_each_on_all_children(ap
             app.send_task("tests.support.delivery_app.echo", (f"{place}:" + "x" * size,))
             for place, size in enumerate(sizes)
         ]
-        values = [result.get(timeout=30) for result in results]
+        values = [result.get(timeout=60) for result in results]
         assert values == [f"{place}:" + "x" * size for place, size in enumerate(sizes)]
         totals = app.control.inspect(timeout=30, limit=1).stats()
         (found,) = totals.values()
@@ -46,10 +46,10 @@ def test_children_that_are_killed_again_and_again_keep_nobody_else_from_ending(
     with WorkerProcess(own_redis, pool="prefork", concurrency=2).ready():
         deadly = [app.send_task("tests.support.delivery_app.kill_process") for _ in range(2)]
         others = [app.send_task("tests.support.delivery_app.add", (n, 1)) for n in range(100)]
-        assert [result.get(timeout=40) for result in others] == [n + 1 for n in range(100)]
+        assert [result.get(timeout=60) for result in others] == [n + 1 for n in range(100)]
         for result in deadly:
             with pytest.raises(DeadLetteredError):
-                result.get(timeout=40)
+                result.get(timeout=60)
     assert sorted(Counter(traces(own_redis)).values()) == [1] * 100 + [3, 3]
 
 

@@ -33,12 +33,12 @@ def test_processes_are_workers_of_their_own_and_one_that_dies_comes_back(
         return {name.split("@")[0]: stats for name, stats in found.items()}
 
     try:
-        both = eventually(lambda: found if len(found := pools()) == 2 else None, 30, what="two workers")
+        both = eventually(lambda: found if len(found := pools()) == 2 else None, what="two workers")
         assert set(both) == {"domain_expert-1", "domain_expert-2"}
         assert {stats["pool"]["implementation"] for stats in both.values()} == {"hive.pools.pool:AsyncioPool"}
         victim = both["domain_expert-1"]["pid"]
         os.kill(victim, signal.SIGKILL)
-        eventually(lambda: pools().get("domain_expert-1", {"pid": victim})["pid"] != victim, 30, what="its successor")
+        eventually(lambda: pools().get("domain_expert-1", {"pid": victim})["pid"] != victim, what="its successor")
     finally:
         process.send_signal(signal.SIGTERM)
         assert process.wait(60) == 0
