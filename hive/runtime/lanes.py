@@ -88,6 +88,11 @@ class LaneKeeper:
                 if not failing:
                     logger.warning("the load of %s cannot be reported: %s", self._worker, error)
                 failing = True
+            except Exception:
+                # Without this thread nobody would be sent here, and lanes of the dead might be left.
+                if not failing:
+                    logger.exception("the load of %s cannot be reported", self._worker)
+                failing = True
             if stopped.wait(self._settings.report_every_s if failing else self._pause_s):
                 return
 

@@ -133,5 +133,10 @@ class SizeKeeper:
                 if not failing:
                     logger.warning("the pool keeps its size until the broker is back: %s", error)
                 failing = True
+            except Exception:
+                # Without this thread the pool would keep its size for good.
+                if not failing:
+                    logger.exception("the pool keeps its size for now")
+                failing = True
             self._nudged.wait(None if self.is_settled and not failing else LOOK_EVERY_S)
             stopped.wait(LOOK_GAP_S)
