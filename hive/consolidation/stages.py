@@ -18,7 +18,7 @@ class Mode(StrEnum):
     SHADOW = "shadow"
     """It decides and records, and does nothing."""
     VALIDATION = "validation"
-    """It also consolidates dry, and each decision is judged once what it foresaw is over; nobody is put to sleep."""
+    """It also consolidates dry; nobody is put to sleep."""
     LIVE = "live"
     """It acts on the agents that its flag reaches."""
 

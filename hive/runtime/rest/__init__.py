@@ -6,8 +6,8 @@ A round every five minutes, fired by beat and run by whichever worker takes it::
     (hive.agents: messages)  (hive.learning)        (hive.consolidation: decision, safety)          only if mode and flag say so
 
 Modes: ``shadow`` (the default) decides and records; ``validation`` also consolidates dry; ``live`` acts on the agents that
-the flag's stage (0, 1, 10, 25, 50, 100 %) reaches. Every decision to sleep is judged half an hour later by what really came,
-so ``hive schedule rest`` shows how right it would have been before anybody lets it act.
+the flag's stage (0, 1, 10, 25, 50, 100 %) reaches. In each of them what is foretold of an agent's next half hour is judged
+by what really came, so ``hive schedule rest`` shows how right it would have been before anybody lets it act.
 
 ===================================== ===============================================================================
 what happens                          what follows
