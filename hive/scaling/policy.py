@@ -23,7 +23,7 @@ from hive.scaling.observation import Decision, Observation, Reason
 from hive.scaling.rules import ScalingRules
 from hive.scaling.staffing import least_slots, pace
 
-#: Part of the target wait that is left at least to clear a backlog whose oldest task has waited longer.
+#: Part of the target wait that is left at least to clear a backlog whose oldest task has waited for long.
 LEAST_LEFT = 0.25
 #: By which a demand may exceed a whole number of slots without asking for one more.
 ROUNDING = 1e-6
@@ -74,11 +74,13 @@ def wanted_slots(rules: ScalingRules, seen: Observation) -> tuple[int, Reason]:
     demand = seen.busy * kept + rate * service_s * (1.0 - kept)
     # A slot more than there are tasks to run in the meantime would stand idle; for a task that comes later than this
     # a slot can still be started in time.
-    coming = rate * max(0.0, rules.plan_ahead_s - rules.target_wait_s)
+    coming = rate * max(0.0, rules.plan_ahead_s - rules.target_wait_s) if rules.in_advance else 0.0
     runnable = seen.busy + seen.backlog + math.ceil(coming + 2.0 * math.sqrt(coming))
     most, pace_s = min(bound, runnable), pace(service_s, seen.service_high_s)
     steady = least_slots(demand, pace_s, rules.target_wait_s, rules.late_share, most)
-    left_s = max(rules.target_wait_s - seen.oldest_wait_s, LEAST_LEFT * rules.target_wait_s)
+    # While the slots ordered for them start, tasks grow older whatever is decided: more slots would come too late.
+    late_s = max(0.0, seen.oldest_wait_s - rules.plan_ahead_s)
+    left_s = max(rules.target_wait_s - late_s, LEAST_LEFT * rules.target_wait_s)
     clearing = math.ceil(demand + seen.backlog * service_s / left_s - ROUNDING)
     wanted = min(max(steady, clearing), runnable)
     return min(max(wanted, rules.minimum), bound), Reason.BACKLOG if clearing > steady else Reason.DEMAND

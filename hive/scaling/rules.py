@@ -19,6 +19,8 @@ class ScalingRules:
         headroom: share by which the load may exceed what is expected; 0 plans for just that.
         plan_ahead_s: how far ahead demand is planned for; at least the time from the order of a slot until it serves,
             plus that between two decisions. A target wait above it needs no slots in advance at all.
+        in_advance: whether slots are kept for tasks that have not come yet; if not, a task that finds none idle waits
+            until one is started, and a pool whose minimum is 0 costs nothing between two tasks.
         caution: place between the expected rate (0) and the upper bound of its forecast (1) that is planned for.
         follow: share of the late rate that is planned for even if the forecast is lower; 1 never trusts a forecast
             that says less than what is.
@@ -41,6 +43,7 @@ class ScalingRules:
     late_share: float = 0.01
     headroom: float = 0.0
     plan_ahead_s: float = 15.0
+    in_advance: bool = True
     caution: float = 0.5
     follow: float = 0.5
     hysteresis: float = 0.1

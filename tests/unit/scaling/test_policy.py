@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from hive.errors import SettingsError
 from hive.scaling import Decision, Observation, Reason, ScalingRules, ScalingState, decide
-from hive.scaling.policy import upper_bound
+from hive.scaling.policy import upper_bound, wanted_slots
 
 rules_ = st.builds(
     lambda minimum, more, **others: ScalingRules(minimum=minimum, maximum=max(1, minimum + more), **others),
@@ -19,6 +19,7 @@ rules_ = st.builds(
     late_share=st.floats(0.001, 0.5),
     headroom=st.floats(0, 1),
     plan_ahead_s=st.floats(1, 120),
+    in_advance=st.booleans(),
     caution=st.floats(0, 1),
     follow=st.floats(0, 1),
     hysteresis=st.floats(0, 0.5),
@@ -162,3 +163,19 @@ def test_where_a_slot_can_start_in_time_none_is_kept_waiting_for_rare_tasks() ->
     assert decide(patient, ScalingState(), rare)[0].wanted == 0
     assert decide(patient, ScalingState(), replace(rare, backlog=1))[0].wanted == 1
     assert decide(replace(patient, target_wait_s=2.0), ScalingState(), rare)[0].wanted >= 1
+
+
+def test_without_slots_in_advance_a_pool_follows_only_what_is_there() -> None:
+    rules = ScalingRules(minimum=0, target_wait_s=1.0, plan_ahead_s=6.0, in_advance=False)
+    quiet = Observation(now_s=0.0, slots=0, busy=0, backlog=0, arrivals_per_s=5.0, forecast_per_s=5.0, service_s=2.0)
+    assert wanted_slots(rules, quiet)[0] == 0
+    assert wanted_slots(replace(rules, in_advance=True), quiet)[0] > 0
+    assert wanted_slots(rules, replace(quiet, backlog=1, oldest_wait_s=0.5))[0] == 1
+
+
+def test_a_wait_presses_only_once_the_slots_ordered_for_it_could_serve() -> None:
+    rules = ScalingRules(minimum=0, target_wait_s=3.0, plan_ahead_s=6.0)
+    burst = Observation(now_s=0.0, slots=0, busy=0, backlog=60, service_s=1.0)
+    at_once, starting, late = (wanted_slots(rules, replace(burst, oldest_wait_s=age_s))[0] for age_s in (0.0, 5.5, 8.0))
+    assert at_once == starting == 20, "60 s of work within the target"
+    assert late == 60
