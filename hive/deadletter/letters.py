@@ -16,6 +16,9 @@ from hive.store.store import Store
 #: With a rate, letters move in batches of this part of a second.
 RATED_BATCH_S = 0.1
 
+#: Queues that an error sentence names; of more it says how many.
+NAMED_QUEUES = 3
+
 
 @dataclass(slots=True, kw_only=True)
 class Kind:
@@ -86,7 +89,8 @@ class DeadLetters:
         """
         for letter in self.find(Selection(ids=frozenset({id_}))):
             return letter
-        raise InputError(f"there is no dead letter {id_!r} in {', '.join(self._queues)}: `hive dead list` shows them")
+        where = ", ".join(self._queues) if len(self._queues) <= NAMED_QUEUES else f"any of {len(self._queues)} queues"
+        raise InputError(f"there is no dead letter {id_!r} in {where}: `hive dead list` shows them")
 
     def kinds(self, selection: Selection | None = None) -> list[Kind]:
         """Return the letters that are meant by kind, the most frequent first."""

@@ -56,12 +56,21 @@ def _size(letters: list[DeadLetter]) -> int:
 
 
 def _letters(lines: Iterable[str], to: str | None) -> Iterator[DeadLetter]:
-    for number, line in enumerate(lines, 1):
-        if not line.strip():
-            continue
-        try:
-            fields = json.loads(line)
-            message = f"{int(fields['priority'])}:".encode() + base64.b64decode(fields["payload_b64"], validate=True)
-            yield dead_letter(str(fields["id"]), to or str(fields["queue"]), str(fields["record"]).encode(), message)
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError, binascii.Error) as error:
-            raise InputError(f"line {number} is no exported dead letter: {type(error).__name__}: {error}") from error
+    number = 0
+    try:
+        for number, line in enumerate(lines, 1):
+            if line.strip():
+                yield _letter(number, line, to)
+    except UnicodeDecodeError as error:
+        raise InputError(f"line {number + 1} is no exported dead letter: it is no text ({error.reason})") from error
+
+
+def _letter(number: int, line: str, to: str | None) -> DeadLetter:
+    try:
+        fields = json.loads(line)
+        message = f"{int(fields['priority'])}:".encode() + base64.b64decode(fields["payload_b64"], validate=True)
+        return dead_letter(str(fields["id"]), to or str(fields["queue"]), str(fields["record"]).encode(), message)
+    except KeyError as error:
+        raise InputError(f"line {number} is no exported dead letter: it lacks {error}") from error
+    except (ValueError, TypeError, AttributeError, RecursionError, binascii.Error) as error:
+        raise InputError(f"line {number} is no exported dead letter: {type(error).__name__}: {error}") from error

@@ -336,6 +336,13 @@ def test_the_oldest_past_the_bounds_are_archived_counted_and_come_back(
     assert sorted(ready(store)) == sorted(envelope(n) for n in range(30))
     with pytest.raises(InputError, match="line 2"):
         put_back(store, [lines[0], "{}"])
+    binary = tmp_path / "letters.jsonl"
+    binary.write_bytes(b"\xea\x00\n")
+    with (
+        binary.open(encoding="utf-8") as opened,
+        pytest.raises(InputError, match="line 1 is no exported dead letter: it is no text"),
+    ):
+        put_back(store, opened)
 
 
 def test_an_archive_that_cannot_be_written_leaves_the_letters_on_the_broker(store: Store, tmp_path: Path) -> None:
