@@ -150,9 +150,11 @@ def _when(every_s: float | None, expression: str | None, event: str | None) -> f
         return every_s
     if expression is not None:
         return crontab_of(expression)
+    words = str(event).split(":")
+    if len(words) != 3:
+        raise InputError(f"--solar {event!r}: EVENT:LATITUDE:LONGITUDE is meant")
     try:
-        name, lat, lon = str(event).split(":")
-        return solar(name, float(lat), float(lon))
+        return solar(words[0], float(words[1]), float(words[2]))
     except ValueError as error:
         raise InputError(f"--solar {event!r}: EVENT:LATITUDE:LONGITUDE is meant ({error})") from error
 

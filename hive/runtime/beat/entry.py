@@ -228,11 +228,14 @@ def crontab_of(expression: str) -> crontab:
     Raises:
         InputError: it cannot be read.
     """
+    fields = expression.split()
+    if len(fields) != 5:
+        raise InputError(f"crontab {expression!r}: five fields are meant, such as '30 6 * * 1-5', not {len(fields)}")
+    minute, hour, day_of_month, month_of_year, day_of_week = fields
     try:
-        minute, hour, day_of_month, month_of_year, day_of_week = expression.split()
         return crontab(minute, hour, day_of_week, day_of_month, month_of_year)
     except (ParseException, ValueError) as error:
-        raise InputError(f"crontab {expression!r}: five fields are meant, such as '30 6 * * 1-5' ({error})") from error
+        raise InputError(f"crontab {expression!r} cannot be read: {error}") from error
 
 
 def _field(value: object) -> str:

@@ -104,6 +104,8 @@ class Schedule:
         Example:
             >>> app.schedule.add("tidy", "shop.tidy", crontab("30", "6"), zone="Europe/Berlin")  # doctest: +SKIP
         """
+        if not name.strip():
+            raise InputError("an entry needs a name")
         known = self._entries.read().records.get(name)
         if known is not None and source_of(known.definition) == CODE:
             raise InputError(f"entry {name!r} is declared in code; change it there, or choose another name")

@@ -66,7 +66,9 @@ def test_an_entry_is_added_shown_changed_run_and_removed(hive: Any, app: Hive, r
     [
         (("add", "x", "shop.x"), "say when"),
         (("add", "x", "shop.x", "--every-s", "1", "--crontab", "* * * * *"), "say when"),
-        (("add", "x", "shop.x", "--crontab", "61 * * * *"), "five fields are meant"),
+        (("add", "x", "shop.x", "--crontab", "61 * * * *"), "cannot be read: Invalid end range"),
+        (("add", "x", "shop.x", "--crontab", "* * *"), "five fields are meant, such as .*, not 3"),
+        (("add", " ", "shop.x", "--every-s", "1"), "needs a name"),
         (("add", "x", "shop.x", "--every-s", "1", "--args", "{}"), "a JSON list is meant"),
         (("add", "x", "shop.x", "--every-s", "1", "--args", "["), "no JSON"),
         (("add", "x", "shop.x", "--every-s", "1", "--zone", "Mars/Olympus"), "no time zone"),
