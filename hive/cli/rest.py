@@ -62,8 +62,6 @@ def _change(switches: Switches, now_ms: int, mode: str | None, stop: bool | None
     """Turn the switches that were named; what lets the scheduler do more only once nothing refuses."""
     if given["advance"] and given["roll_back"]:
         raise InputError("--advance and --roll-back are opposites: give one")
-    if stop and given["advance"]:
-        raise InputError("--stop and --advance are opposites: give one")
     if given["anyway"] and not given["advance"]:
         raise InputError("--anyway says how to --advance: give both")
     if stop:
@@ -219,4 +217,5 @@ def _page(outcome: Outcome, settings: SchedulerSettings) -> str:
     held_back = figures.pop("held_back")
     rows = [["figure", "value"], *([name.replace("_", " "), f"{value:,}"] for name, value in figures.items())]
     rows += [[f"held back: {reason}", f"{count:,}"] for reason, count in held_back.items()]
-    return page(f"Sleep over {hours_count:g} hours", notes, [Panel(title="agents asleep, percent", lines=lines, across="hours")], rows)
+    panel = Panel(title="agents asleep, percent", lines=lines, across="hours")
+    return page(f"Sleep over {hours_count:g} hours", notes, [panel], rows)
