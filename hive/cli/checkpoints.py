@@ -42,6 +42,10 @@ def list_checkpoints(agent: str | None, app_path: str, as_json: bool) -> None:
             table.add_row(*_cells(info))
     table_console().print(table)
     _tell(listings)
+    if agent is not None and not listings[0].checkpoints and not listings[0].damaged:
+        click.echo(
+            f"hive: there is no checkpoint of agent {agent!r}: `hive checkpoints list` shows who has one", err=True
+        )
 
 
 @checkpoints.command(epilog="Example: hive checkpoints show reviewer-7 --generation 12 --json")

@@ -14,6 +14,7 @@ from hive.cli.screen import table_console
 from hive.cli.serving import app_option
 from hive.database.contexts import Context, ContextKind
 from hive.errors import InputError
+from hive.runtime.app import Hive
 from hive.runtime.consolidating import memory_of
 from hive.runtime.loading import load_app
 
@@ -45,6 +46,9 @@ def list_contexts(
     kinds = None if kind is None else [ContextKind(kind)]
     found = memory_of(app, agent).contexts(kinds=kinds, source=source, limit=limit)
     _print_contexts(found, as_json)
+    if len(found) == limit and limit < (count := app.memories.size(agent).count):
+        click.echo(f"hive: the first {limit} of {count:,}: --limit shows more", err=True)
+    _tell_of_nobody(app, agent)
 
 
 @memory.command(epilog="Example: hive memory search reviewer-7 'which compiler' --limit 3")
@@ -55,9 +59,12 @@ def list_contexts(
 @click.option("--limit", type=click.IntRange(1), default=10, show_default=True, help="Contexts at most, best first.")
 @json_option
 def search(agent: str, query: str, app_path: str, source: str | None, limit: int, as_json: bool) -> None:
-    """Search what AGENT remembers for QUERY."""
-    found = memory_of(load_app(app_path), agent).search(query, limit=limit, source=source)
+    """Search what AGENT remembers for QUERY: words in any order; what is new counts too, so that what has none of them may be there."""
+    app = load_app(app_path)
+    # Somebody looks: what is found was of no use to the agent.
+    found = memory_of(app, agent).search(query, limit=limit, source=source, counts_use=False)
     _print_contexts(found, as_json)
+    _tell_of_nobody(app, agent)
 
 
 @memory.command(epilog="Example: hive memory show reviewer-7 4711")
@@ -85,6 +92,11 @@ def show(agent: str, id_: int, app_path: str, as_json: bool) -> None:
     click.echo()
     for line in str(found[0]["text"]).splitlines():
         click.echo(_printable(line))
+
+
+def _tell_of_nobody(app: Hive, agent: str) -> None:
+    if not app.memories.size(agent).count:
+        click.echo(f"hive: agent {agent!r} remembers nothing: `hive memory list` shows who does", err=True)
 
 
 def _print_contexts(found: Sequence[Context], as_json: bool) -> None:

@@ -61,6 +61,7 @@ class Memory:
             source: the conversation or run it belongs to.
 
         Raises:
+            InputError: the text is none, or cannot be written as UTF-8, or the kind is none.
             DatabaseError: it cannot be written, and was not.
         """
         return self.append_all([Context(kind=kind, text=text, author=author, source=source)])[0]
@@ -69,7 +70,7 @@ class Memory:
         """Remember several things in one step, all or none; time and tokens are filled in where they are 0.
 
         Raises:
-            InputError: a text cannot be written as UTF-8, or a name holds a zero byte.
+            InputError: a text is none, or cannot be written as UTF-8, or a name holds a zero byte.
             DatabaseError: they cannot be written, and were not.
         """
         contexts = list(contexts)
@@ -91,7 +92,9 @@ class Memory:
             self.keep_bounds()
         return ids
 
-    def search(self, query: str, *, limit: int = 10, source: str | None = None) -> list[Context]:
+    def search(
+        self, query: str, *, limit: int = 10, source: str | None = None, counts_use: bool = True
+    ) -> list[Context]:
         """Return the contexts that answer a query best, best first, and count a use of each.
 
         What is ranked high by its words and is recent comes first; with a source, so does what belongs to it, but
@@ -101,12 +104,14 @@ class Memory:
             query: words in any order; none of them must be there.
             limit: how many are returned at most.
             source: the conversation that the query is asked in.
+            counts_use: whether what is found is of use to the agent; not so where somebody only looks.
 
         Raises:
             DatabaseError: it cannot be read.
         """
         found = search(self._database, self.agent, query, limit=limit, source=source)
-        self._database.use(self.agent, [one.id for one in found])
+        if counts_use:
+            self._database.use(self.agent, [one.id for one in found])
         return found
 
     def contexts(
@@ -176,6 +181,8 @@ class Memory:
 
 
 def _require_text(context: Context) -> None:
+    if not isinstance(context.text, str) or not isinstance(context.kind, ContextKind):
+        raise InputError(f"a context is a text of a ContextKind, not {context.text!r:.80} of {context.kind!r:.80}")
     try:
         f"{context.text}{context.author}{context.source}".encode()
     except UnicodeEncodeError as error:
