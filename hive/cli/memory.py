@@ -22,7 +22,7 @@ from hive.runtime.loading import load_app
 SHOWN_CHARS = 120
 
 
-@click.group(epilog="Example: hive memory search reviewer-7 'which compiler'")
+@click.group(epilog="Example: hive memory search reviewer-7 'which GCC'")
 def memory() -> None:
     """Look at what agents remember."""
 
@@ -51,7 +51,7 @@ def list_contexts(
     _tell_of_nobody(app, agent)
 
 
-@memory.command(epilog="Example: hive memory search reviewer-7 'which compiler' --limit 3")
+@memory.command(epilog="Example: hive memory search reviewer-7 'which GCC' --limit 3")
 @click.argument("agent")
 @click.argument("query")
 @app_option

@@ -3,7 +3,7 @@
 >>> from hive.memory import Memory, open_memories
 >>> memory = Memory("reviewer-7", open_memories(None, path))  # doctest: +SKIP
 >>> memory.append("the build needs GCC 13", source="ticket-12")  # doctest: +SKIP
->>> memory.search("which compiler", source="ticket-12")  # doctest: +SKIP
+>>> memory.search("which GCC", source="ticket-12")  # doctest: +SKIP
 
 A context is a message, a tool call or its result, or a fact, with time, author, source, tokens and how often it was used.
 Consolidation (:mod:`hive.consolidation`) writes shorter ones and moves the originals into the archive::
