@@ -1,6 +1,7 @@
 """A fleet as its scaler sees it: what waits, runs and has ended, for all agent types in one look at the broker."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from hive.agents.builtin import declared_needs
@@ -23,6 +24,8 @@ from hive.store.store import Store
 
 #: Seconds of an interval of which arrivals are forecast.
 STEP_S = 60.0
+#: Times ``start_s``, and seconds at least, after which a type of whose workers none has come cannot be started, as it seems.
+MISSING_STARTS, MISSING_S = 10, 120.0
 #: Part of a host's memory that workers may need where nobody says how much.
 SHARE_OF_HOST = 0.75
 
@@ -49,6 +52,8 @@ class PoolWatch:
         memory_mb = scaling.slot_memory_mb if needs is None else needs.memory_mb
         cores = needs.cores if needs is not None and "cores" in needs.model_fields_set else 0.0
         self._memory_mb, self._cores = memory_mb * self.slots_each, cores * self.slots_each
+        self._patience_s = max(MISSING_STARTS * scaling.start_s, MISSING_S)
+        self._there_at_s = clock.monotonic_s()
         self._estimator = LoadEstimator(ArrivalForecaster(), STEP_S, scaling.start_s + scaling.every_s)
         self._finished: dict[str, int] = {}
         self._ended_count = self._arrived = self._told = 0
@@ -88,13 +93,22 @@ class PoolWatch:
         )
         return PoolView(
             agent_type=self.agent.name,
-            rules=self.rules,
+            rules=self._bounded(present_count(demands), workers),
             slots_each=self.slots_each,
             seen=seen,
             override=override,
             memory_mb=self._memory_mb,
             cores=self._cores,
         )
+
+    def _bounded(self, there: int, workers: int) -> ScalingRules:
+        """Return the rules, for one worker at most where none comes: what they would need of the budget is for the others."""
+        now_s = self._clock.monotonic_s()
+        if there or not workers:
+            self._there_at_s = now_s
+        if now_s - self._there_at_s <= self._patience_s:
+            return self.rules
+        return replace(self.rules, maximum=max(self.rules.minimum, self.slots_each))
 
     def arrived(self) -> int:
         """Return how many messages have come since this was asked last; 0 the first time."""
@@ -161,8 +175,12 @@ class FleetView:
 
 def present(agent: AgentType, demands: Sequence[QueueDemand]) -> int:
     """Return how many workers are there, within the bounds of the type."""
-    registered = demands[0].consumers if demands else 0
-    return min(max(registered, agent.workers.minimum), agent.workers.maximum)
+    return min(max(present_count(demands), agent.workers.minimum), agent.workers.maximum)
+
+
+def present_count(demands: Sequence[QueueDemand]) -> int:
+    """Return how many workers are there, by those that consume the first queue of a type."""
+    return demands[0].consumers if demands else 0
 
 
 def slots_each(app: Hive, agent: AgentType) -> int:

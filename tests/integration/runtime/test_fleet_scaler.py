@@ -169,6 +169,33 @@ def test_sizes_of_a_scaler_that_was_killed_are_given_up_where_another_took_over(
     assert (acted.stood_by, acted.orders) == (1, [])
 
 
+def test_a_type_that_cannot_start_leaves_the_budget_to_the_others(own_redis: RedisServer) -> None:
+    bounds = {"concurrency": Concurrency(minimum=1, maximum=1), "workers": Concurrency(minimum=1, maximum=9)}
+    types = Registry(agent.model_copy(update=bounds) for agent in BUILTIN)
+    settings = load_settings(scaling={"memory_mb": 640, "slot_memory_mb": 64, "cores": 100}, delivery={"lease_s": 600})
+    app = Hive("fleet", broker=own_redis.url, settings=settings, agent_types=types)
+    app.process.clock = clock = ManualClock()
+    broken, sound = types["bug_hunter"], types[TYPE]
+    scaler = FleetScaler(app, [broken, sound], Recorder())
+    store: Store = app.access.store
+    store.register("w", [sound.queue], ConsumerInfo(node="w@host", pid=1, version="0", started_ms=0))
+    with app.batch():
+        for queue in (broken.queue, sound.queue) * 500:
+            app.send_task("t", queue=queue)
+
+    def sizes(for_s: int) -> dict[str, int]:
+        decided = []
+        for _ in range(for_s):
+            clock.advance(1)
+            decided = scaler.run_once() or []
+        return {one.agent_type: one.workers for one in decided}
+
+    assert sizes(15) == {broken.name: 5, sound.name: 5}
+    assert sizes(130) == {broken.name: 1, sound.name: 9}
+    store.register("b", [broken.queue], ConsumerInfo(node="b@host", pid=1, version="0", started_ms=0))
+    assert sizes(20) == {broken.name: 5, sound.name: 5}
+
+
 @pytest.mark.parametrize("left_in", ["flight", "lane"])
 def test_what_the_last_worker_of_a_type_left_behind_has_another_one_started(
     made: Callable[..., tuple[Hive, FleetScaler, Recorder]], left_in: str
