@@ -42,7 +42,7 @@ class HiveTask(AwaitableTask, Task):
         agent_type: name of the agent type whose pool runs it; none: Celery's default queue.
         limits: which must have room before it takes a slot; until then it waits on the broker.
         exclusive: templates of what only one of the fleet's tasks may have at a time, such as ``"repo:{path}"``; others
-            wait for it on the broker, in line.
+            wait for it on the broker, in no promised order.
         fair_key: template of the key whose turn its calls wait for, such as ``"{tenant}"``; none: they wait for nobody's.
         fair_weights: how often a key's turn comes, by key; 1 for all others.
         unique: says when a second call is handed the result of the first; none: never.
