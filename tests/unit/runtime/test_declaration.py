@@ -30,6 +30,9 @@ def defined(**options: Any) -> Any:
         ({"fair_key": 7}, "fair_key=7: write a template"),
         ({"affinity": ["{tenant}"]}, "affinity=.* write a template"),
         ({"unique": True}, "unique=True: write Unique"),
+        ({"exclusive": "repo:{"}, "exclusive='repo:{' is no template"),
+        ({"affinity": "}"}, "affinity='}' is no template"),
+        ({"needs": 100}, r"needs=100: write Resources\(memory_mb"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_what_to_write(options: dict[str, Any], sentence: str) -> None:
