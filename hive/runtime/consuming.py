@@ -5,6 +5,7 @@ from typing import Any
 
 from celery import bootsteps
 from celery.concurrency.prefork import TaskPool as PreforkPool
+from celery.concurrency.solo import TaskPool as SoloPool
 from celery.worker import state
 from celery.worker.consumer.consumer import Consumer
 from celery.worker.consumer.tasks import Tasks
@@ -176,6 +177,7 @@ class Delivery(bootsteps.StartStopStep):
         holder.shares_memory = not isinstance(c.pool, PreforkPool)
         holder.starts_due, holder.has_starts, holder.on_started = gate.due, gate.has_due, gate.begin
         holder.on_starts_failed = gate.undo
+        holder.begins_early = not isinstance(c.pool, SoloPool)
         channel.begins_tasks = True
         holder.is_starving = lambda: gate.is_starving
         gate.start_now = None if c.hub else holder.start

@@ -119,6 +119,7 @@ class Claiming(Caller):
             if lanes:
                 own, other, _ = lanes[place]
                 keys += names.lane(own) + names.lane(other)
+            keys.append(names.key("deaths"))
         return keys
 
     def _lanes_of(self, queues: list[str]) -> list[tuple[str, str, int]]:
@@ -133,7 +134,7 @@ class Claiming(Caller):
         return [(worker, (other := long.get(queue, none)).worker, other.bound) for queue in queues]
 
     def _claim(self, queues: list[str], reply: list[Any]) -> Claim:
-        status, more, waiting, due_in_ms, *flat = reply
+        status, more, waiting, due_in_ms, is_clean, *flat = reply
         deliveries = [
             _delivery(queues[flat[place] - 1], flat[place + 1], flat[place + 2]) for place in range(0, len(flat), 3)
         ]
@@ -146,6 +147,7 @@ class Claiming(Caller):
             more=bool(more),
             suspects_waiting=bool(waiting),
             due_in_s=due_in_ms / 1000 if due_in_ms >= 0 else None,
+            is_clean=bool(is_clean),
         )
 
     def renew(self, consumer: str, queues: Sequence[str]) -> tuple[Renewal, ...]:

@@ -1,6 +1,6 @@
 """Several operations of the store in one round trip."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, cast
 
 import redis
@@ -8,6 +8,10 @@ import redis
 from hive.store.faults import translated
 from hive.store.scripts import load, spelled
 from hive.store.store import Store
+
+
+def _nobody() -> None:
+    """Nobody wants to know."""
 
 
 class _Wanted(Exception):  # noqa: N818 - not an error: it ends the first pass over an operation
@@ -33,6 +37,29 @@ class _Answering(Store):
         return self.reply
 
 
+class Call:
+    """One operation that somebody else sends, and whose reply they read.
+
+    Attributes:
+        command: what is to be sent.
+    """
+
+    def __init__(self, pipeline: "Pipeline", operation: Callable[[Store], Any], want: _Wanted) -> None:
+        self.command = _command(want)
+        self._pipeline, self._operation, self._want = pipeline, operation, want
+        pipeline.tell([want], "before")
+
+    def read(self, connection: Any) -> Any:
+        """Read the reply and return it; None if the server refused the call, which then changed nothing."""
+        reply = _reply(connection)
+        return None if isinstance(reply, redis.exceptions.ResponseError) else reply
+
+    def result(self, reply: Any) -> Any:
+        """Return the operation's result."""
+        self._pipeline.tell([self._want], "after")
+        return self._pipeline.decoded(self._operation, reply)
+
+
 class Pipeline:
     """Runs operations that call one script each, all in one round trip.
 
@@ -53,10 +80,27 @@ class Pipeline:
             twin.queue_keys = store.queue_keys
             twin.served_lanes = store.served_lanes
 
-    def run(self, operations: Sequence[Callable[[Store], Any]]) -> list[Any]:
+    def prepare(self, operation: Callable[[Store], Any]) -> Call:
+        """Return an operation that calls one script, as far as its call; it is not sent."""
+        try:
+            operation(self._asking)
+        except _Wanted as want:
+            return Call(self, operation, want)
+        raise ValueError("the operation calls no script")
+
+    def decoded(self, operation: Callable[[Store], Any], reply: Any) -> Any:
+        """Return the result of an operation whose call was answered."""
+        self._answering.reply = reply
+        return operation(self._answering)
+
+    def run(self, operations: Sequence[Callable[[Store], Any]], on_sent: Callable[[], None] = _nobody) -> list[Any]:
         """Return the results of all operations; those that need no call are just called.
 
         The server carries them out in order, but not as one: another client's may come between.
+
+        Args:
+            operations: in the order in which they are carried out.
+            on_sent: called while all of them are on their way.
 
         Raises:
             BrokerGoneError: no reply; some or all may have been carried out, and may be repeated.
@@ -69,36 +113,32 @@ class Pipeline:
                 results[place] = operation(self._asking)
             except _Wanted as want:
                 wanted[place] = want
-        for place, reply in self._send(wanted).items():
-            self._answering.reply = reply
-            results[place] = operations[place](self._answering)
+        for place, reply in self._send(wanted, on_sent).items():
+            results[place] = self.decoded(operations[place], reply)
         return results
 
-    def _send(self, wanted: dict[int, _Wanted]) -> dict[int, Any]:
+    def _send(self, wanted: dict[int, _Wanted], on_sent: Callable[[], None]) -> dict[int, Any]:
         if not wanted:
             return {}
         names = "+".join(want.name for want in wanted.values())
-        self._tell(wanted, "before")
+        self.tell(wanted.values(), "before")
         with translated(names):
-            replies = dict(zip(wanted, self._exchange(tuple(wanted.values())), strict=True))
+            replies = dict(zip(wanted, self._exchange(tuple(wanted.values()), on_sent), strict=True))
             for place, reply in replies.items():
                 if isinstance(reply, redis.exceptions.NoScriptError):
                     replies[place] = self._load_and_call(wanted[place])
                 elif isinstance(reply, Exception):
                     raise reply
-        self._tell(wanted, "after")
+        self.tell(wanted.values(), "after")
         return replies
 
-    def _exchange(self, wanted: Sequence[_Wanted]) -> list[Any]:
+    def _exchange(self, wanted: Sequence[_Wanted], on_sent: Callable[[], None]) -> list[Any]:
         """Send all calls and read all replies; redis-py's own pipeline takes twice the time for the same bytes."""
         pool = self._client.connection_pool
         connection = pool.get_connection()
         try:
-            commands = [
-                ("EVALSHA", load(want.name).digest, *spelled((len(want.keys), *want.keys, *want.arguments)))
-                for want in wanted
-            ]
-            connection.send_packed_command(connection.pack_commands(commands))
+            connection.send_packed_command(connection.pack_commands(map(_command, wanted)))
+            on_sent()
             return [_reply(connection) for _ in wanted]
         except BaseException:
             # A reply that comes late must not be taken for another command's.
@@ -107,9 +147,10 @@ class Pipeline:
         finally:
             pool.release(connection)
 
-    def _tell(self, wanted: dict[int, _Wanted], when: str) -> None:
+    def tell(self, wanted: Iterable[_Wanted], when: str) -> None:
+        """Tell who listens that scripts are about to be called, or were."""
         at = self._store.at
-        for want in wanted.values() if at is not None else ():
+        for want in wanted if at is not None else ():
             cast("Callable[[str, str], None]", at)(want.name, when)
 
     def _load_and_call(self, want: _Wanted) -> Any:
@@ -117,6 +158,10 @@ class Pipeline:
         return cast(
             "Any", self._client.execute_command("EVAL", text, *spelled((len(want.keys), *want.keys, *want.arguments)))
         )
+
+
+def _command(want: _Wanted) -> tuple[Any, ...]:
+    return ("EVALSHA", load(want.name).digest, *spelled((len(want.keys), *want.keys, *want.arguments)))
 
 
 def _reply(connection: Any) -> Any:

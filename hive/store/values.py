@@ -90,6 +90,8 @@ class Claim:
         more: whether ready messages were left behind (credit or bytes ran out).
         suspects_waiting: whether a suspect waits for an idle process on one of the queues.
         due_in_s: seconds until the next scheduled message is due; ``None``: none is scheduled, or not looked for.
+        is_clean: whether no message of these queues has died, or was put back by its task, as far as is kept; so the
+            reply to a start has nothing to tell.
     """
 
     status: ClaimStatus
@@ -97,6 +99,7 @@ class Claim:
     more: bool = False
     suspects_waiting: bool = False
     due_in_s: float | None = None
+    is_clean: bool = False
 
 
 class Following(Enum):

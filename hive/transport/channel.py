@@ -1,13 +1,14 @@
 """The channel: kombu's Redis channel, consuming and publishing through hive's scripts."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from kombu.transport import redis as kombu_redis
 
 from hive.store.faults import BrokerGoneError
 from hive.store.values import Claim, ClaimStatus, Delivery, DeliveryId, Start
+from hive.transport.asking import Ahead
 from hive.transport.consumer import Consumer
 from hive.transport.message import HiveMessage
 from hive.transport.opening import Opening
@@ -72,7 +73,7 @@ class Channel(Waiting, Publishing, Opening):
         if not active:
             # Nobody reads the reply any more: it would swallow the next token, or a message.
             self.end_wait()
-        if self._consumer is not None and self._consumer.outbox:
+        if self._consumer is not None and self._consumer.owes:
             self.settle_soon()
         return result
 
@@ -89,12 +90,14 @@ class Channel(Waiting, Publishing, Opening):
         if no_ack:
             return super().basic_get(queue, no_ack=True, **kwargs)
         claim = self.consumer.claim([queue], 1)
-        for delivery in claim.deliveries:
-            message = self._open(delivery)
-            if message is not None:
-                self.qos.append(message, delivery.id)
-                return message
-        return None
+        found = None
+        for delivery in self.consumer.adopt(claim, [queue]):
+            if found is not None:
+                # This repeated a claim of another channel whose reply was lost.
+                self._give_back(delivery)
+            elif (found := self._open(delivery)) is not None:
+                self.qos.append(found, delivery.id)
+        return found
 
     def hand_back(self) -> None:
         """Give back at once what has not started, because the worker stops; what runs stays ours until it ends."""
@@ -184,8 +187,27 @@ class Channel(Waiting, Publishing, Opening):
         if self._in_poll or not self._may_have_more or self._closing or not self.active_queues:
             return False
         credit = self._credit()
-        worth_it = credit >= self.qos.prefetch_count // CLAIM_PARTS or self.consumer.is_starving()
-        return credit > 0 and worth_it
+        return self._is_worth(credit)
+
+    def _is_worth(self, credit: int) -> bool:
+        return credit > 0 and (credit >= self.qos.prefetch_count // CLAIM_PARTS or self.consumer.is_starving())
+
+    def _ask_ahead(self, queues: Sequence[str]) -> Ahead | None:
+        """Return the claim to send along with a wait, where a loop will read both at once."""
+        credit = self._credit()
+        if not (self.begins_tasks and self.connection.cycle.has_loop and self._is_worth(credit)):
+            return None
+        return None if self._no_ack.intersection(queues) else self.consumer.ask_ahead(queues, credit)
+
+    def _take_ahead(self, reply: Any) -> None:
+        """Deliver what the claim behind a wait has taken."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None:
+            self._all_claimed_s = self.connection.clock.monotonic_s()
+            self._take(self.consumer.take_ahead(ahead, reply))
+        while self.deliver_one():
+            continue
+        self._note_idle()
 
     def _take(self, claim: Claim) -> None:
         self._may_have_more = claim.more or claim.status in {ClaimStatus.UNREGISTERED, ClaimStatus.LATE}
@@ -254,6 +276,7 @@ class Channel(Waiting, Publishing, Opening):
             self._ready.clear()
             super().close()
         finally:
+            self._forgo()
             if consumer is not None:
                 _flush(consumer)
                 process.leave(consumer)

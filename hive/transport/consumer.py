@@ -12,7 +12,8 @@ from hive.errors import BrokerError
 from hive.store.faults import BeingReapedError
 from hive.store.pipelining import Pipeline
 from hive.store.store import Store
-from hive.store.values import Claim, ClaimStatus, ConsumerInfo, DeliveryId, Outcome, Start
+from hive.store.values import Claim, ClaimStatus, ConsumerInfo, DeliveryId, Outcome, Start, Started
+from hive.transport.asking import Ahead, Asking
 from hive.transport.held import Asked, Held
 from hive.transport.holding import Holding
 from hive.transport.interest import Interest
@@ -59,13 +60,17 @@ class Consumer(Holding):
         self.on_buried: Callable[[], None] = _nobody
         #: Whether tasks run in this process, so that a decoded message can be handed to them.
         self.shares_memory = False
+        #: Asked whether the lease was renewed so lately that nothing can have been given to another meanwhile.
+        self.has_fresh_lease: Callable[[], bool] = bool
+        #: Whether a task that is told to begin returns at once, so that the reply to its start is read meanwhile.
+        self.begins_early = False
         #: Whether acknowledgements are sent at once, because no event loop comes round any more.
         self.is_eager = False
         self._info = info
         self._queues: dict[str, int] = {}
-        self._asked: Asked | None = None
-        self._sequence = 0
-        self._completed = 0
+        self._asking = Asking()
+        #: Tasks that began while the record of their start was under way, until the reply has come.
+        self._unrecorded: dict[DeliveryId, Start] = {}
         self._is_armed = False
         self._mutex = threading.RLock()
         self._sending = threading.RLock()
@@ -79,6 +84,11 @@ class Consumer(Holding):
     def is_urgent(self) -> bool:
         """Whether the broker is to be told at once: much is owed, or a task waits for its start to be recorded."""
         return len(self.outbox) >= FLUSH_COUNT or self.has_starts()
+
+    @property
+    def owes(self) -> bool:
+        """Whether the broker is to be told anything."""
+        return bool(self.outbox or self._asking.forgone)
 
     def arm(self) -> bool:
         """Whether this is the first thing owed since the last flush, so that somebody must see to the next one."""
@@ -109,11 +119,12 @@ class Consumer(Holding):
             BrokerGoneError: no reply; what was not confirmed stays in the outbox, and the next claim repeats this one.
         """
         with self._sending:
+            self._return_forgone()
             self._send_single()
             self._is_armed = False
             ended, condemned = self.outbox.acknowledgements(), self.outbox.condemned()
             wanted = self.starts_due() if starts is None else starts
-            due = [start for start in wanted if start.id in self._held]
+            due = [start for start in (*self._unrecorded.values(), *wanted) if start.id in self._held]
             is_idle = not due and len(self._held) == len(ended) + len(condemned)
             asked = self._ask(queues, credit, idle=is_idle) if credit > 0 else None
             me = self.id
@@ -124,7 +135,7 @@ class Consumer(Holding):
                 lambda store: _claim(store, me, asked),
             )
             try:
-                outcomes, buried, started, claim = self._pipeline.run(steps)
+                outcomes, buried, started, claim = self._pipeline.run(steps, lambda: self._begin_early(due))
             except BrokerError:
                 if wanted:
                     self.on_starts_failed()
@@ -135,32 +146,103 @@ class Consumer(Holding):
                 self._settled("dead letter", [one.id for one in condemned], buried)
                 self.outbox.buried(condemned)
                 self.on_buried()
-            if wanted:
-                noted = {start.id: Outcome.STALE for start in wanted}
-                noted.update((one.id, self._note_start(one)) for one in started)
-                self.on_started(noted)
+            if wanted or self._unrecorded:
+                self._note_starts(wanted, started)
             return self._take(me, asked, claim) if asked is not None else None
 
     def _ask(self, queues: Sequence[str], credit: int, *, idle: bool) -> Asked | None:
-        if not self._register(self._asked.queues if self._asked else queues):
+        lost = self._asking.asked
+        if not self._register(lost.queues if lost else queues):
             return None
-        if self._asked is None:
-            self._sequence += 1
-            self._asked = Asked(queues=tuple(queues), sequence=self._sequence, credit=credit, idle=idle)
-        return self._asked
+        return self._asking.ask(queues, credit, idle=idle)
+
+    def _begin_early(self, due: Sequence[Start]) -> None:
+        """Let tasks begin while the record of their start is under way; the broker has it even if they end this process.
+
+        Not where the reply decides something: what its message did before, or whose it is by now.
+        """
+        if not self.begins_early or not self.has_fresh_lease():
+            return
+        early = {}
+        for start in due:
+            held = self._held.get(start.id)
+            if held is not None and held.is_clean and not held.started:
+                held.started, early[start.id] = True, start
+        if early:
+            self._unrecorded.update(early)
+            self.on_started(dict.fromkeys(early, Outcome.DONE))
+
+    def _note_starts(self, wanted: Sequence[Start], started: Sequence[Started]) -> None:
+        noted = {start.id: Outcome.STALE for start in wanted if start.id not in self._unrecorded}
+        lost = []
+        for one in started:
+            if one.id not in self._unrecorded:
+                noted[one.id] = self._note_start(one)
+            elif one.outcome is Outcome.STALE and self._held.pop(one.id, None) is not None:
+                # It may have ended by now (ALREADY); stale means that it runs elsewhere.
+                self._refused("start", one.id)
+                lost.append(one.id)
+        self._unrecorded.clear()
+        if wanted:
+            self.on_started(noted)
+        if lost:
+            self.on_lost(lost)
+
+    def ask_ahead(self, queues: Sequence[str], credit: int) -> Ahead | None:
+        """Return a claim to be sent along with a wait for a token, so that both are answered at once.
+
+        Its reply goes to :meth:`take_ahead`; if it will not be read, the claim is to be given to :meth:`forgo`.
+
+        Args:
+            queues: to claim from, in the order of this turn.
+            credit: messages to take at most, at least one.
+
+        Returns:
+            The claim; None if it can only be asked for once the wait has ended.
+        """
+        with self._sending:
+            if not self._queues.keys() >= set(queues):
+                return None
+            me, asked = self.id, self._asking.ask_ahead(queues, credit, idle=self.is_idle)
+            if asked is None:
+                return None
+            return Ahead(asked=asked, call=self._pipeline.prepare(lambda store: _claim(store, me, asked)))
+
+    def take_ahead(self, ahead: Ahead, reply: Any) -> Claim:
+        """Take what a claim behind a wait came to."""
+        with self._sending:
+            return self._take(self.id, ahead.asked, ahead.call.result(reply))
+
+    def forgo(self, ahead: Ahead) -> None:
+        """Give up a claim behind a wait whose connection was ended; what it took goes back with the next word to the broker."""
+        with self._mutex:
+            self._asking.forgo(ahead.asked)
+
+    def _return_forgone(self) -> None:
+        asking = self._asking
+        for queue in asking.forgone:
+            life, held, completed = self.snapshot()
+            self.store.reconcile(life, queue, held.get(queue, set()), completed)
+            asking.forgone -= {queue}
 
     def _take(self, me: str, asked: Asked, claim: Claim) -> Claim:
         with self._mutex:
-            if me != self.id:
+            if me != self.id or not self._asking.answered(asked):
                 # The lease thread found the lease gone while the reply was under way.
                 return Claim(status=ClaimStatus.UNREGISTERED)
-            self._asked = None
             if claim.status is not ClaimStatus.UNREGISTERED:
-                self._held.update((delivery.id, Held()) for delivery in claim.deliveries)
-                self._completed = asked.sequence
-                return claim
+                return self._alone(claim)
         renewals = self.store.renew(me, self.queues)
         self.lose_on(me, [renewal.queue for renewal in renewals if not renewal.registered])
+        return claim
+
+    def _alone(self, claim: Claim) -> Claim:
+        """Hold what a claim took; a suspect goes back if something else was taken since it was asked for."""
+        if self._held and any(delivery.suspect for delivery in claim.deliveries):
+            for delivery in claim.deliveries:
+                self.outbox.requeue(delivery.id)
+            return Claim(status=ClaimStatus.TAKEN, suspects_waiting=True)
+        self._held.update((delivery.id, Held(is_clean=claim.is_clean)) for delivery in claim.deliveries)
         return claim
 
     def _register(self, queues: Iterable[str]) -> bool:
@@ -186,7 +268,7 @@ class Consumer(Holding):
         if not self.interest.cancelled or not self._sending.acquire(blocking=False):
             return
         try:
-            held = {delivery.queue for delivery in tuple(self._held)} | set(self._asked.queues if self._asked else ())
+            held = {delivery.queue for delivery in tuple(self._held)} | self._asking.queues
             for queue in self.interest.cancelled - held:
                 if queue not in self._queues or not store.unregister(self.id, [queue]):
                     self._queues.pop(queue, None)
@@ -232,6 +314,7 @@ class Consumer(Holding):
             BrokerGoneError: no reply; what was not confirmed stays in the outbox.
         """
         with self._sending:
+            self._return_forgone()
             while self.outbox:
                 self.turn((), 0, starts=())
 
@@ -258,7 +341,7 @@ class Consumer(Holding):
             tokens: dict[str, set[int]] = {queue: set() for queue in self._queues}
             for delivery in tuple(self._held):
                 tokens.setdefault(delivery.queue, set()).add(delivery.token)
-            return self.id, tokens, self._completed
+            return self.id, tokens, self._asking.completed
 
     def lose(self, life: str) -> None:
         """Drop what was held in a life, because its lease is gone, and begin another under a fresh id.
@@ -271,8 +354,8 @@ class Consumer(Holding):
             lost, self._held = list(self._held), {}
             self.id = uuid.uuid4().hex
             self._queues = {}
-            self._asked = None
-            self._sequence = self._completed = 0
+            self._asking = Asking()
+            self._unrecorded = {}
             self.outbox.clear()
         logger.warning("lease lost: %d deliveries are another worker's now", len(lost))
         self.on_lost(lost)

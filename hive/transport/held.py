@@ -9,10 +9,12 @@ class Held:
 
     Attributes:
         started: whether its start is on record, so that it survives the loss of the connection.
+        is_clean: whether nothing is known of its message, so that the reply to its start has nothing to tell.
         is_redelivered: whether a start of its message ended before this one, with a death or put back by its task.
     """
 
     started: bool = False
+    is_clean: bool = False
     is_redelivered: bool = False
 
 

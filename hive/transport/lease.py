@@ -112,6 +112,11 @@ class Lease:
         """Whether a channel is open."""
         return self._channels > 0
 
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it was renewed so lately that nobody can have taken anything away, however long this process stood still."""
+        return self.clock.monotonic_s() - self._renewed_s < self.settings.lease_s / 2
+
     def open_channel(self) -> bool:
         """Count one more channel in and see that the thread runs; false if the consumer has gone for good."""
         with self._mutex:

@@ -73,6 +73,7 @@ class Process:
                 adopting=adopting,
                 has_moved=lambda: self._consumes_beside(consumer),
             )
+            consumer.has_fresh_lease = lambda: lease.is_fresh
             member = Member(consumer=consumer, lease=lease)
             self._members[address] = member
             member.lease.open_channel()

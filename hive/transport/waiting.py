@@ -1,6 +1,7 @@
 """How a channel waits: for wake tokens of its queues, or, where nothing is acknowledged, for the messages themselves."""
 
 from collections import deque
+from collections.abc import Sequence
 from queue import Empty
 from typing import Any
 
@@ -8,6 +9,7 @@ from kombu.transport import redis as kombu_redis
 
 from hive.store.values import Delivery
 from hive.transport import popping
+from hive.transport.asking import Ahead
 
 #: Nothing that is due makes a channel wait for less; a wait of 0 would never end.
 SHORTEST_WAIT_S = 0.005
@@ -18,14 +20,18 @@ class Waiting:
 
     settings: Any
     store: Any
+    _consumer: Any
     turn: Any
     deliver_one: Any
+    _ask_ahead: Any
+    _take_ahead: Any
     connection: Any
     client: Any
     active_queues: Any
     brpop_timeout: float
     socket_timeout: Any
     connection_errors: Any
+    ResponseError: Any
     _queue_cycle: Any
     _flush_brpop_reauth: Any
     _no_ack: set[str]
@@ -35,6 +41,8 @@ class Waiting:
     _due_at_s: float = float("inf")
     _in_poll: Any = None
     _brpop_sent_at: float | None = None
+    #: The claim that was sent along with the wait, until its reply was read.
+    _ahead: Ahead | None = None
     _overdue_look: Any = None
     #: The queues whose messages are waited for without a record; none: tokens are.
     _popping: tuple[str, ...] = ()
@@ -45,8 +53,13 @@ class Waiting:
     def _brpop_start(self, timeout: float | None = None) -> None:
         """Wait for a wake token; nothing is taken by it, so nothing is lost with its reply.
 
-        Where nothing is acknowledged, wait for the messages themselves.
+        Where nothing is acknowledged, wait for the messages themselves. Where the worker begins its tasks, a claim goes with it:
+        the broker carries it out as soon as a token has come, so that the message comes in the same reply.
         """
+        if self._ahead is not None:
+            # The wait before was lost with its connection, and a token with it.
+            self._forgo()
+            self.connection.cycle.nudge()
         if self._may_have_more:
             return
         queues = self._queue_cycle.consume(len(self.active_queues))
@@ -58,16 +71,24 @@ class Waiting:
         wait_s = min(wait_s, max(self._due_at_s - self._brpop_sent_at, SHORTEST_WAIT_S))
         self._popping = tuple(queues) if self._no_ack.issuperset(queues) else ()
         keys = popping.lists(self.store, queues) if self._popping else self.store.wake_keys(queues)
-        self.client.connection.send_command("BRPOP", *keys, wait_s)
+        self._ahead = None if self._popping else self._ask_ahead(queues)
+        self._send_wait(self.client.connection, ("BRPOP", *keys, wait_s))
         if self._overdue_look is None:
             self._overdue_look = self.connection.cycle.look_in(self._overdue_s, self._look_for_overdue)
+
+    def _send_wait(self, connection: Any, wait: Sequence[Any]) -> None:
+        if self._ahead is None:
+            connection.send_command(*wait)
+        else:
+            connection.send_packed_command(connection.pack_commands([wait, self._ahead.call.command]))
 
     def _brpop_read(self, **options: Any) -> bool:
         """Read the reply of the wait, and claim: a token may be lost, so silence is no proof of an empty queue."""
         try:
             # Named so because kombu's client takes the key prefix off the reply of a BRPOP.
             reply = self.client.parse_response(self.client.connection, "BLPOP", **options)
-        except self.connection_errors:
+            claimed = self._read_ahead()
+        except (*self.connection_errors, self.ResponseError):
             self.client.connection.disconnect()
             raise
         finally:
@@ -79,7 +100,10 @@ class Waiting:
             while self.connection.cycle.has_loop and self.deliver_one():
                 continue
             return True
-        self._woken = self._queue_of(reply[0]) if reply else None
+        if claimed is not None:
+            self._take_ahead(claimed)
+        else:
+            self._woken = self._queue_of(reply[0]) if reply else None
         try:
             self.turn()
         finally:
@@ -88,11 +112,29 @@ class Waiting:
             raise Empty
         return True
 
+    def _read_ahead(self) -> Any:
+        """Return the reply to the claim behind the wait; None: there is none, or it is to be asked in the ordinary way."""
+        if self._ahead is None:
+            return None
+        reply = self._ahead.call.read(self.client.connection)
+        if reply is None:
+            # The script is gone from the broker, say; who asks again sees to it.
+            self._forgo()
+        return reply
+
+    def _forgo(self) -> None:
+        """Give up the claim behind a wait that has ended, or was lost; the next turn is to claim. A repeat does nothing."""
+        ahead, self._ahead = self._ahead, None
+        if ahead is not None and self._consumer is not None:
+            self._consumer.forgo(ahead)
+            self._may_have_more = True
+
     def end_wait(self) -> None:
         """Wait no longer; a token that is under way is lost, so the next turn is to claim. A repeat does nothing."""
         if self._in_poll:
             self._in_poll.disconnect()
             self._in_poll = None
+        self._forgo()
 
     def _queue_of(self, wake_key: bytes) -> str | None:
         """Return whose token it is, unless it is time to look at all queues: some producers leave no tokens."""

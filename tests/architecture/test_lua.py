@@ -107,7 +107,7 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "read_lanes": (lambda store: store.lanes("q"), 3),
     "drain_lane": (lambda store: store.drain_lane("q", "w"), 5 + 2 * STEPS),
     "wake_lane": (lambda store: store.wake_lane("q", "w"), 1),
-    "claim": (lambda store: store.claim("c", ["q", "r"], sequence=1, credit=1), 2 * (13 + STEPS)),
+    "claim": (lambda store: store.claim("c", ["q", "r"], sequence=1, credit=1), 2 * (14 + STEPS)),
     "dead_letter": (lambda store: store.dead_letter("c", ID, reason="r", cause="c"), 10),
     "dead_letter_with_result": (
         lambda store: store.set_aside_with_result("c", Condemned(id=ID, reason="r", cause="c"), RESULT),

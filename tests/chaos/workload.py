@@ -11,7 +11,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -165,7 +165,7 @@ def _define(app: Hive, chaos: Chaos, effects: Effects) -> None:
 
 def inject(chaos: Chaos) -> None:
     """Put the faults into this process: for a worker or a publisher of its own, never for the test itself."""
-    call, send = Caller.call, Pipeline._send
+    call = Caller.call
 
     def at(point: str) -> None:
         # Some scripts carry another: ``NAME:CARRIED``.
@@ -181,13 +181,9 @@ def inject(chaos: Chaos) -> None:
         at(f"after {name}")
         return reply
 
-    def traced_together(self: Pipeline, wanted: dict[int, Any]) -> dict[int, Any]:
-        for want in wanted.values():
-            at(f"before {want.name}")
-        replies = send(self, wanted)
-        for want in wanted.values():
-            at(f"after {want.name}")
-        return replies
+    def told(_: Pipeline, wanted: Iterable[Any], when: str) -> None:
+        for want in wanted:
+            at(f"{when} {want.name}")
 
     def shifted(self: Caller) -> str:
         offset_s = float((Path(chaos.directory) / "clock").read_text() or 0)
@@ -195,7 +191,7 @@ def inject(chaos: Chaos) -> None:
 
     if chaos.die_at:
         Caller.call = traced  # type: ignore[method-assign]
-        Pipeline._send = traced_together  # type: ignore[method-assign]
+        Pipeline.tell = told  # type: ignore[method-assign]
     if chaos.clock:
         Caller.now_argument = shifted  # type: ignore[method-assign]
 

@@ -23,7 +23,7 @@ end
 
 -- Pops up to the credit, or until the bytes are reached, step by step over all queues. Returns the reply.
 local function take_ready(queues, steps, now_us, waiting)
-  local credit, bytes_left, reply = tonumber(ARGV[5]), tonumber(ARGV[6]), { 1, 0, waiting, -1 }
+  local credit, bytes_left, reply = tonumber(ARGV[5]), tonumber(ARGV[6]), { 1, 0, waiting, -1, 0 }
   for step = 0, steps - 1 do
     for _, queue in ipairs(queues) do
       while credit > 0 and bytes_left > 0 do

@@ -4,14 +4,14 @@ local function repeated(queues, sequence)
   for _, queue in ipairs(queues) do
     local last = tonumber(queue.last[1] or 0)
     if last > sequence then
-      return { -2, 0, 0, -1 }
+      return { -2, 0, 0, -1, 0 }
     end
     found = found or last == sequence
   end
   if not found then
     return nil
   end
-  local reply = { 1, 0, 0, -1 }
+  local reply = { 1, 0, 0, -1, 0 }
   for _, queue in ipairs(queues) do
     if tonumber(queue.last[1] or 0) == sequence then
       for token in string.gmatch(queue.last[2], '%d+') do

@@ -20,7 +20,7 @@ local function suspect_first(queues, steps, idle, now_ms, now_us)
   for _, queue in ipairs(queues) do
     local alone = queue.last[3]
     if alone and alone ~= '' and redis.call('HEXISTS', queue.inflight, alone) == 1 then
-      return { 3, 0, 0, -1 }
+      return { 3, 0, 0, -1, 0 }
     end
     idle = idle and redis.call('HLEN', queue.inflight) == 0
     local length = redis.call('LLEN', queue.suspects)
@@ -34,9 +34,9 @@ local function suspect_first(queues, steps, idle, now_ms, now_us)
     for _, queue in ipairs(queues) do
       drain = drain or (redis.call('LLEN', queue.suspects) > 0 and takes_turn(queue, ARGV[3], now_ms, tonumber(ARGV[8])))
     end
-    return drain and { 2, 0, 1, -1 } or nil, 1
+    return drain and { 2, 0, 1, -1, 0 } or nil, 1
   end
-  local reply = { 1, 0, waiting > 1 and 1 or 0, -1 }
+  local reply = { 1, 0, waiting > 1 and 1 or 0, -1, 0 }
   local priority, payload = split_waiting(redis.call('RPOP', chosen.suspects))
   local token = record_claim(chosen, now_us, ARGV[4], priority .. '!', payload, reply)
   keep_claim(chosen, ARGV[4], token)
