@@ -183,12 +183,8 @@ class Delivery(bootsteps.StartStopStep):
         gate.start_now = None if c.hub else holder.start
         if c.hub and isinstance(c.pool, PreforkPool) and not getattr(c.pool._pool, "sees_ends", False):
             c.hub.call_repeatedly(CHILDREN_EVERY_S, c.pool.maintain_pool)
-        if c.app.conf.worker_disable_prefetch:
-            channel.qos.free_slots = lambda: _free_slots(c)
+        gate.prefetches = not c.app.conf.worker_disable_prefetch
+        channel.qos.pool = gate
 
     def stop(self, c: Any) -> None:
         """Do nothing: the consumer hands back when it closes."""
-
-
-def _free_slots(c: Any) -> int:
-    return int(c.pool.num_processes) - len(state.reserved_requests)

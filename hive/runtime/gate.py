@@ -41,6 +41,8 @@ class Gate:
         self._passed_count = 0
         self._waiting: deque[Any] = deque()
         self._starting: dict[DeliveryId, Any] = {}
+        #: Whether more may be held than there are slots.
+        self.prefetches = True
         #: Called with one start where no event loop will come to ask for it.
         self.start_now: Callable[[Start], Outcome] | None = None
         #: Called before each task that goes to the pool.
@@ -93,6 +95,16 @@ class Gate:
         ahead = self.pace.ahead(self._passed_count - handed)
         # With starts on record ahead, it is soon enough to record more when half of them have begun.
         return slots + ahead - handed >= max(ahead // 2, 1)
+
+    @property
+    def capacity(self) -> int:
+        """Return how many tasks the pool has a use for: one for each slot, and what those end within a moment."""
+        return self.slots() + (self.pace.held(self._passed_count - self._handed()) if self.prefetches else 0)
+
+    @property
+    def free(self) -> int:
+        """Return how many more tasks the pool has a use for; negative while it shrinks."""
+        return self.capacity - len(state.reserved_requests)
 
     @property
     def is_starving(self) -> bool:

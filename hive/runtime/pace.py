@@ -1,4 +1,4 @@
-"""How fast a pool ends tasks, and so how many starts may be on record before their slots are free."""
+"""How fast a pool ends tasks, and so how many may be held, and be on record as started, before their slots are free."""
 
 from hive.clock import Clock
 
@@ -6,11 +6,15 @@ from hive.clock import Clock
 #: and a turn of the event loop, and short enough that what a dying worker never began hardly counts.
 AHEAD_S = 0.02
 
+#: Work of this many seconds is held besides what runs: enough to claim many short tasks in one round trip, and so little
+#: that no task waits long here, behind another that takes its time, while workers elsewhere are free.
+HELD_S = 0.1
+
 #: Longest the pool's pace is taken for granted without a task having ended.
 FORGET_S = 0.25
 
-#: Seconds over which the pace is measured at least.
-SAMPLE_S = 0.002
+#: Seconds over which the pace is measured at least. In less, two tasks that happen to end together look like a fast pool.
+SAMPLE_S = 0.01
 
 
 class Pace:
@@ -32,6 +36,17 @@ class Pace:
         Args:
             ended_count: tasks that have ended since the pool was started.
         """
+        return int(self._measured(ended_count) * AHEAD_S)
+
+    def held(self, ended_count: int) -> int:
+        """Return how many tasks beyond the slots are worth holding now.
+
+        Args:
+            ended_count: as above.
+        """
+        return int(self._measured(ended_count) * HELD_S)
+
+    def _measured(self, ended_count: int) -> float:
         now_s = self._clock.monotonic_s()
         passed_s = now_s - self._seen_s
         if ended_count != self._seen_count and passed_s >= SAMPLE_S:
@@ -40,4 +55,4 @@ class Pace:
             self._seen_s, self._seen_count = now_s, ended_count
         elif passed_s > FORGET_S:
             self._rate = 0.0
-        return int(self._rate * AHEAD_S)
+        return self._rate

@@ -309,7 +309,9 @@ class WorkerSettings(Part):
     """Every worker process."""
 
     prefetch: PositiveInt = Field(
-        4, description="Messages a worker holds per slot. Higher is faster for short tasks, 1 shares long ones fairly."
+        4,
+        description="Messages a worker holds per slot at most, while its tasks are short; of longer ones it holds, besides "
+        "those that run, what it can begin within a tenth of a second.",
     )
     max_tasks_per_child: int = Field(0, ge=0, description="Tasks after which a pool child is replaced; 0: never.")
     max_memory_per_child_mb: int = Field(

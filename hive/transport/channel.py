@@ -16,7 +16,7 @@ from hive.transport.publishing import Publishing
 from hive.transport.qos import QoS
 from hive.transport.waiting import Waiting
 
-#: While tasks wait, a claim is made when this part of the prefetch count is free, not for every task that ends.
+#: While tasks wait, a claim is made when this part of what may be held is free, not for every task that ends.
 CLAIM_PARTS = 4
 
 
@@ -190,7 +190,7 @@ class Channel(Waiting, Publishing, Opening):
         return self._is_worth(credit)
 
     def _is_worth(self, credit: int) -> bool:
-        return credit > 0 and (credit >= self.qos.prefetch_count // CLAIM_PARTS or self.consumer.is_starving())
+        return credit > 0 and (credit >= self.qos.limit // CLAIM_PARTS or self.consumer.is_starving())
 
     def _ask_ahead(self, queues: Sequence[str]) -> Ahead | None:
         """Return the claim to send along with a wait, where a loop will read both at once."""

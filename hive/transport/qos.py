@@ -1,7 +1,7 @@
 """What a channel has delivered and how much more it may take: kombu's bookkeeping over hive's consumer."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from kombu.transport.virtual import base
 
@@ -11,22 +11,40 @@ from hive.store.turn import Fair
 from hive.store.values import DeliveryId
 
 
+class Pool(Protocol):
+    """What runs the messages of a channel."""
+
+    @property
+    def capacity(self) -> int:
+        """Messages it has a use for, those it has included."""
+
+    @property
+    def free(self) -> int:
+        """Messages it has a use for and does not have yet; negative while it shrinks."""
+
+
 class QoS(base.QoS):
     """Counts what is delivered against the prefetch count; acknowledgements go to the channel's consumer.
 
     Delivery tags are delivery ids, so that an acknowledgement names one delivery and no later one of the same message.
     """
 
-    #: Free slots of the pool, where prefetching is disabled; Celery's own patch does not know of batches.
-    free_slots: Callable[[], int] | None = None
+    #: The worker's, for which no more is taken than it can begin soon, however high the prefetch count.
+    pool: Pool | None = None
+
+    @property
+    def limit(self) -> int:
+        """Return how many messages it may have at once; 0: any number."""
+        counts = (self.prefetch_count, self.pool.capacity if self.pool is not None else 0)
+        return min((count for count in counts if count), default=0)
 
     def room(self) -> int | None:
         """Return how many more messages the channel may take now; ``None``: any number."""
         if not self.can_consume():
             return 0
         room: int | None = self.can_consume_max_estimate()
-        if self.free_slots is not None:
-            free = max(self.free_slots(), 0)
+        if self.pool is not None:
+            free = max(self.pool.free, 0)
             return free if room is None else min(room, free)
         if "can_consume" in self.__dict__:
             # Patched by stock Celery (worker_disable_prefetch): ask again after each message.
