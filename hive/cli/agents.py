@@ -15,7 +15,7 @@ from hive.runtime.agents import Agents
 from hive.runtime.durable import ANSWER
 from hive.store.lifecycles import AgentRecord
 from hive.store.run_values import Signalled
-from hive.store.runs import RUN_KEPT_MS
+from hive.store.runs import SIGNAL_KEPT_MS
 from hive.store.store import Store
 
 DAY_MS = 86_400_000
@@ -107,7 +107,7 @@ def _tell_signal(store: Store, name: str, event: str, told: Signalled, *, is_age
         click.echo(f"signal {event} to {name}: {told.name.lower()}")
         return
     whom = "a task of the agent" if is_agent else "a task of that id"
-    click.echo(f"signal {event} to {name}: kept for {RUN_KEPT_MS // DAY_MS} days, until {whom} asks for it")
+    click.echo(f"signal {event} to {name}: kept for {SIGNAL_KEPT_MS // DAY_MS} days, until {whom} asks for it")
     if not is_agent and not store.run_steps(name):
         # It may come: a signal can be sent beforehand.
         click.echo(

@@ -259,14 +259,14 @@ def run_of(task: Any, declared: Durable) -> Run | DirectRun:
 
 
 def end_run(app: Any, request: Any) -> None:
-    """Let the record of a run end soon whose task has ended; one that is never told so ends by itself, after a week."""
+    """Let the record of a run end soon whose task has ended; one that is never told so ends by itself, after a month."""
     run = getattr(request, RUN, None)
     if not isinstance(run, Run):
         return
     try:
         app.access.store.end_run(run.task_id)
     except BrokerGoneError as error:
-        logger.warning("the steps of task %s are kept for a week: %s", run.task_id, error)
+        logger.warning("the steps of task %s are kept for a month: %s", run.task_id, error)
 
 
 def has_begun(app: Any, task: Any, task_id: str) -> bool:

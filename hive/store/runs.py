@@ -15,8 +15,12 @@ from hive.store.run_values import Begun, Park, Place, Signalled, StepBegin, Step
 from hive.store.turn import Fair, mark_of
 from hive.store.values import DeliveryId, Outcome
 
-#: How long the record of a run, and a signal nobody asked for, are kept after their last use.
-RUN_KEPT_MS = 7 * 86_400_000
+#: How long the record of a run is kept after its last use: longer than a dead letter by default waits on the broker for a
+#: redrive, which goes on where the run was.
+RUN_KEPT_MS = 31 * 86_400_000
+
+#: How long a signal is kept that nobody asked for.
+SIGNAL_KEPT_MS = 7 * 86_400_000
 
 #: How long the record of a run is kept that has ended.
 ENDED_KEPT_MS = 3_600_000
@@ -146,7 +150,7 @@ class Runs(Caller):
                 self._agent_keys(place)[1] if place else self._mailbox(task_id, "none"),
             ]
             told = place.told if place else b""
-            arguments = [told, event, payload, RUN_KEPT_MS, SIGNALS_MAX, task_id]
+            arguments = [told, event, payload, SIGNAL_KEPT_MS, SIGNALS_MAX, task_id]
             code = self.call("signal_run", keys, self.now_argument(), *arguments)
             if code != -2:
                 return _signalled(code, task_id, event)
@@ -168,7 +172,8 @@ class Runs(Caller):
             queue = self.queue_keys(place.queue if place else "")
             keys = [mailbox, waiters, self._run_key(first), *queue.keys("scheduled", "parked", "wake")]
             told = place.told if place else b""
-            code = self.call("signal_agent", keys, self.now_argument(), first, told, payload, RUN_KEPT_MS, SIGNALS_MAX)
+            arguments = [first, told, payload, SIGNAL_KEPT_MS, SIGNALS_MAX]
+            code = self.call("signal_agent", keys, self.now_argument(), *arguments)
             if code != -2:
                 return _signalled(code, agent, event)
 

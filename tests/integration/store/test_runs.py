@@ -1,5 +1,6 @@
 """Steps of a run, parking and signals on a real broker: nothing is done twice, nothing is lost, no slot is held."""
 
+from hive.settings.parts import DeadSettings
 from hive.store import Store
 from hive.store.run_values import Begun, Place, Signalled
 from hive.store.values import ConsumerInfo, Delivery, Outcome, Outgoing, Start
@@ -191,3 +192,15 @@ def test_a_revoked_run_no_longer_waits_for_its_agents_signals(store: Store) -> N
     store.abandon_run("t")
     assert not store.client.exists(waiters), "it has no end of its own"
     assert store.parked_run("t") is None
+
+
+def test_the_steps_of_a_run_outlast_the_wait_of_its_dead_letter_for_a_redrive(store: Store, clock: BrokerClock) -> None:
+    store.publish(MESSAGE)
+    delivery = begin(store)
+    store.step_begin("c1", delivery.id, "t", "charge")
+    store.step_end("c1", delivery.id, "t", "charge", b"receipt")
+    # A signal that lets it go on keeps it no shorter.
+    assert store.park("c1", delivery.id, place("approved"), wait_ms=DAY_MS).outcome is Outcome.DONE
+    assert store.signal_run("t", "approved", b"yes") is Signalled.WOKEN
+    left_ms = store.client.pexpiretime(store._run_key("t")) - clock.now_ms
+    assert left_ms > DeadSettings().max_age_s * 1000

@@ -1,10 +1,12 @@
--- Keeps a record of a run for a time after its last use; of one that waits without an end, for a year.
+-- Keeps a record of a run for a time at least; of one that waits without an end, for a year.
 local FAR_MS = 253370764800000
 local function keep_run(key, until_ms, kept_ms)
   if until_ms >= FAR_MS then
     redis.call('PEXPIRE', key, 31622400000)
   else
-    redis.call('PEXPIREAT', key, string.format('%.0f', until_ms + kept_ms))
+    local end_ms = string.format('%.0f', until_ms + kept_ms)
+    redis.call('PEXPIREAT', key, end_ms, 'NX')
+    redis.call('PEXPIREAT', key, end_ms, 'GT')
   end
 end
 
