@@ -10,6 +10,7 @@ import os
 from typing import Any
 
 from hive.agents.types import Resources
+from hive.clock import Clock, SystemClock
 from hive.guards.guard import RUN, Answer, Guard, GuardedCall, Verdict
 from hive.resources.booking import BookingRefused, Bookings
 from hive.resources.host import host_name, read_host
@@ -19,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 #: When a task that does not fit is asked again.
 AGAIN_MS = 1_000
+
+#: Seconds until the log says again that a task can never run here.
+TOLD_AGAIN_S = 60.0
 
 
 class HostBookings:
@@ -74,12 +78,14 @@ class TaskNeeds:
     Args:
         bookings: returns those of this process.
         needs: of the task.
+        clock: for how often the log says that it can never run here.
     """
 
     name = "needs"
 
-    def __init__(self, bookings: HostBookings, needs: Resources) -> None:
-        self._bookings, self._needs = bookings, needs
+    def __init__(self, bookings: HostBookings, needs: Resources, clock: Clock | None = None) -> None:
+        self._bookings, self._needs, self._clock = bookings, needs, clock or SystemClock()
+        self._tells_from_s = float("-inf")
 
     def ask(self, call: GuardedCall) -> Verdict:
         """Book what the task needs, or say that it has to wait; while the broker is away it runs without."""
@@ -91,8 +97,9 @@ class TaskNeeds:
         except BrokerGoneError as error:
             logger.warning("task %s[%s] runs without what it needs being booked: %s", call.task, call.id, error)
             return RUN
-        if refused.is_hopeless:
-            logger.warning("task %s[%s] can never run here: %s", call.task, call.id, refused)
+        if refused.is_hopeless and self._clock.monotonic_s() >= self._tells_from_s:
+            self._tells_from_s = self._clock.monotonic_s() + TOLD_AGAIN_S
+            logger.warning("task %s[%s] can never run here, it waits for another host: %s", call.task, call.id, refused)
         return Verdict(answer=Answer.WAIT, guard=self.name, reason=str(refused), due_ms=due_ms)
 
     def release(self, call: GuardedCall) -> None:

@@ -1,10 +1,13 @@
 """The guard of tasks that declare what they need of their host."""
 
+import pytest
+
 from hive import Hive
 from hive.agents.types import Resources
 from hive.guards.guard import Answer, GuardedCall
 from hive.resources.host import host_name
-from hive.runtime.needing import TaskNeeds
+from hive.runtime.needing import TOLD_AGAIN_S, TaskNeeds
+from hive.testing import ManualClock
 from tests.support.redis_server import RedisServer
 
 
@@ -35,3 +38,16 @@ def test_what_does_not_fit_is_asked_again_by_the_clock_of_the_broker(own_redis: 
     app.access.store._now_ms = lambda: 5_000
     verdict = TaskNeeds(app.bookings, Resources(memory_mb=10**9)).ask(_call(0, 1))
     assert (verdict.answer, verdict.due_ms) == (Answer.WAIT, 6_000)
+
+
+def test_what_can_never_run_here_is_told_once_a_minute(
+    own_redis: RedisServer, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, clock = Hive("needs", broker=own_redis.url), ManualClock()
+    guard = TaskNeeds(app.bookings, Resources(memory_mb=10**9), clock)
+    for _ in range(3):
+        guard.ask(_call(0, 1))
+    assert caplog.text.count("can never run here, it waits for another host") == 1
+    clock.advance(TOLD_AGAIN_S)
+    guard.ask(_call(0, 1))
+    assert caplog.text.count("can never run here") == 2
