@@ -75,6 +75,8 @@ class Waiting:
         self._send_wait(self.client.connection, ("BRPOP", *keys, wait_s))
         if self._overdue_look is None:
             self._overdue_look = self.connection.cycle.look_in(self._overdue_s, self._look_for_overdue)
+            # The loop's poll has its timeout already, which may be longer.
+            self.connection.cycle.nudge()
 
     def _send_wait(self, connection: Any, wait: Sequence[Any]) -> None:
         if self._ahead is None:

@@ -1,5 +1,6 @@
 """Waits of an event loop on which the broker does not answer in time, against a real broker."""
 
+import threading
 import uuid
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -8,11 +9,13 @@ from typing import Any
 import kombu
 import pytest
 from kombu.asynchronous import Hub
+from kombu.asynchronous.timer import Timer
 
 from hive.clock import SystemClock
 from hive.testing.proxy import FaultProxy
 from hive.transport.connection import Connection
 from hive.transport.install import install
+from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
 
 install()
@@ -26,9 +29,9 @@ def proxy(redis_server: RedisServer) -> Iterator[FaultProxy]:
         yield proxy
 
 
-def _turn_until(hub: Hub, condition: Callable[[], Any]) -> None:
+def _turn_until(hub: Hub, condition: Callable[[], Any], wait_s: float = WAIT_S) -> None:
     clock = SystemClock()
-    until_s = clock.monotonic_s() + WAIT_S
+    until_s = clock.monotonic_s() + wait_s
     while not condition():
         assert clock.monotonic_s() < until_s, "that never comes"
         hub.run_once()
@@ -73,4 +76,37 @@ def test_one_timer_serves_many_waits_and_a_wait_that_is_overdue_ends(
                 proxy.heal()
             assert deaf.fileno() < 0
         assert seen == [*range(50)]
+    hub.close()
+
+
+def test_the_first_wait_after_a_busy_time_is_found_overdue_in_time(
+    proxy: FaultProxy, redis_server: RedisServer
+) -> None:
+    # As in a worker: without a timer that is due sooner the loop polls for ten seconds.
+    name, hub, clock = f"q-{uuid.uuid4().hex[:8]}", Hub(timer=Timer(max_interval=10.0)), SystemClock()
+    queue, held = kombu.Queue(name, kombu.Exchange(name, type="direct"), routing_key=name), list[Any]()
+    with (
+        Connection(proxy.url, transport_options={"socket_timeout": 0.5}) as connection,
+        Connection(redis_server.url) as other,
+    ):
+        channel = connection.channel()
+        channel.brpop_timeout = 1.5
+        connection.transport.register_with_event_loop(connection.connection, hub)
+        # The loop polls until the reply comes, so another has to see that it waits.
+        cut = threading.Thread(target=lambda: (eventually(lambda: channel._in_poll), proxy.black_hole()))
+        with kombu.Consumer(channel, [queue], on_message=held.append) as consumer:
+            consumer.qos(prefetch_count=1)
+            other.Producer().publish(1, exchange=queue.exchange, routing_key=name, declare=[queue])
+            _turn_until(hub, lambda: held and not channel.consumer.outbox)
+            assert channel._overdue_look is None
+            cut.start()
+            # As the autoscaler makes room: nothing is owed to the broker, so nothing else ends the poll that follows.
+            hub.call_later(0.1, lambda: consumer.qos(prefetch_count=2))
+            try:
+                with suppress(connection.connection_errors):
+                    _turn_until(hub, lambda: channel._in_poll and not channel._in_poll.is_connected)
+                assert clock.monotonic_s() - channel._brpop_sent_at < 7
+            finally:
+                cut.join()
+                proxy.heal()
     hub.close()
