@@ -32,7 +32,7 @@ def load_app(path: str = DEFAULT_APP) -> Hive:
         if isinstance(app, Hive):
             app.loader.import_default_modules()
             app.finalize()
-    except (ImportError, AttributeError, ValueError) as exc:
+    except (ImportError, AttributeError, ValueError, SyntaxError) as exc:
         # Celery takes an attribute that is not there for a module, and says that this one is missing.
         why = exc.__context__ if isinstance(exc.__context__, AttributeError) else exc
         raise InputError(

@@ -1,5 +1,8 @@
 """The command lines for Celery, and the plan of a whole hive."""
 
+import sys
+from pathlib import Path
+
 import pytest
 
 from hive import Hive, load_settings
@@ -87,6 +90,16 @@ def test_a_plan_survives_a_command_line() -> None:
 def test_what_is_no_application_is_said(path: str, sentence: str) -> None:
     with pytest.raises(InputError, match=sentence):
         load_app(path)
+
+
+def test_an_application_that_cannot_be_read_is_said_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "shop_with_a_slip.py").write_text("x = 1\ndef f(:\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    with pytest.raises(InputError, match=r"cannot be imported: SyntaxError: .*shop_with_a_slip\.py, line 2"):
+        load_app("shop_with_a_slip")
 
 
 def test_flower_always_asks_for_a_login(tmp_path: object) -> None:
