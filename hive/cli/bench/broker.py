@@ -89,7 +89,10 @@ def private_broker() -> Iterator[BenchBroker]:
         port = _free_port()
         command = [str(find_server().path), "--port", str(port), "--bind", "127.0.0.1", "--dir", directory, "--save", "",
                    "--appendonly", "yes", "--appendfsync", "everysec", "--daemonize", "no"]  # fmt: skip
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # Ctrl-C is for the bench, which ends its workers while there is a broker.
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True
+        )
         try:
             _wait_until_open(port, process)
             yield BenchBroker(f"redis://127.0.0.1:{port}/0")
