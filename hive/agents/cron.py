@@ -1,4 +1,8 @@
-"""Cron expressions of five fields, as local times of day: minute, hour, day of month, month, day of week."""
+"""Cron expressions of five fields, as local times of day: minute, hour, day of month, month, day of week.
+
+They mean what beat's crontabs mean, which Celery reads: nothing of Celery's is loaded here. A 7 for Sunday and a step from a
+number on (``5/10``) are understood besides.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -9,12 +13,18 @@ from hive.errors import InputError
 #: Name, least and greatest value of each field; both 0 and 7 are Sunday.
 _FIELDS = (("minute", 0, 59), ("hour", 0, 23), ("day of month", 1, 31), ("month", 1, 12), ("day of week", 0, 7))
 
+#: Words that may stand for a number, each in its place, by the name of the field.
+_WORDS = {
+    "month": ("", "jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"),
+    "day of week": ("sun", "mon", "tue", "wed", "thu", "fri", "sat"),
+}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cron:
     """When an expression matches.
 
-    As in cron, a day matches if either day field does where both are restricted.
+    A day matches if both day fields do, as in Celery.
 
     Attributes:
         minutes: of the hour.
@@ -22,7 +32,6 @@ class Cron:
         days: of the month.
         months: of the year.
         weekdays: 0 is Sunday.
-        either_day: whether both day fields are restricted.
     """
 
     minutes: frozenset[int]
@@ -30,7 +39,6 @@ class Cron:
     days: frozenset[int]
     months: frozenset[int]
     weekdays: frozenset[int]
-    either_day: bool
 
     @classmethod
     def parse(cls, expression: str) -> "Cron":
@@ -50,14 +58,11 @@ class Cron:
             days=days,
             months=months,
             weekdays=frozenset(day % 7 for day in weekdays),
-            either_day=not texts[2].startswith("*") and not texts[4].startswith("*"),
         )
 
     def matches_day(self, day: date) -> bool:
         """Whether it names any time of a day."""
-        in_month, in_week = day.day in self.days, day.isoweekday() % 7 in self.weekdays
-        is_named = in_month or in_week if self.either_day else in_month and in_week
-        return day.month in self.months and is_named
+        return day.month in self.months and day.day in self.days and day.isoweekday() % 7 in self.weekdays
 
     def times(self, first: date, last: date) -> Iterator[datetime]:
         """Yield the local times it names, without a zone, from one day to another, in order."""
@@ -74,15 +79,32 @@ def _values(text: str, name: str, least: int, most: int) -> frozenset[int]:
     found: set[int] = set()
     for part in text.split(","):
         span, _, step = part.partition("/")
-        first, _, last = span.partition("-")
+        first, dash, last = span.partition("-")
         try:
-            begin, end = (least, most) if span == "*" else (int(first), int(last or (most if step else first)))
+            begin, end = (
+                (least, most) if span == "*" else (_number(first, name), _number(last if dash else first, name))
+            )
             every = int(step or 1)
         except ValueError:
-            begin, end, every = 1, 0, 1
-        if not (least <= begin <= end <= most and every > 0):
+            begin, end, every = least - 1, least - 1, 1
+        if not (least <= begin <= most and least <= end <= most and every > 0):
             raise InputError(
-                f"cron field {text!r} ({name}): numbers from {least} to {most}, ranges and steps are meant"
+                f"cron field {text!r} ({name}): numbers from {least} to {most}, names, ranges and steps are meant"
             )
-        found.update(range(begin, end + 1, every))
+        if step and not dash:
+            end = most
+        # A range may go past the end: `22-2` are five hours.
+        top = most - (name == "day of week")
+        values = range(begin, end + 1) if begin <= end else (*range(begin, top + 1), *range(least, end + 1))
+        found.update(values[::every])
     return frozenset(found)
+
+
+def _number(text: str, name: str) -> int:
+    """Return what a number or a name such as ``mon`` stands for.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    word, words = text[:3].lower(), _WORDS.get(name, ())
+    return words.index(word) if word and word in words else int(text)

@@ -1,5 +1,6 @@
 """Sleep windows over midnight, weekdays and daylight saving, against every minute on the wall; and who sleeps when."""
 
+import random
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
@@ -12,6 +13,8 @@ from hive.agents.lifecycle import AgentEvent, AgentState
 from hive.agents.sleep_policy import SleepPolicy, Standing, wish
 from hive.agents.windows import SleepWindow
 from hive.errors import InputError
+from hive.runtime.beat.entry import crontab_of, timing_of
+from hive.runtime.beat.timing import CronTimes
 
 BERLIN = ZoneInfo("Europe/Berlin")
 ZONES = ("UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Apia")
@@ -92,15 +95,33 @@ def test_a_window_of_a_cron_expression_opens_at_each_match() -> None:
     assert window.open_until_ms(ms(2026, 11, 23, 22, 30)) is not None
 
 
-def test_cron_fields_mean_what_they_mean_to_cron() -> None:
+def test_cron_fields_are_numbers_names_ranges_and_steps() -> None:
     cron = Cron.parse("*/20 0-6/3 1,15 * 7")
     assert (sorted(cron.minutes), sorted(cron.hours)) == ([0, 20, 40], [0, 3, 6])
-    # Both day fields are restricted: either will do. 2026-11-15 is a Sunday and the 15th, the 22nd a Sunday only.
-    assert [day for day in range(1, 31) if cron.matches_day(date(2026, 11, day))] == [1, 8, 15, 22, 29]
+    # Both day fields are restricted: both must match. 2026-11-01 and -15 are Sundays.
+    assert [day for day in range(1, 31) if cron.matches_day(date(2026, 11, day))] == [1, 15]
     assert [day for day in range(1, 31) if Cron.parse("0 0 13 * *").matches_day(date(2026, 11, day))] == [13]
-    for wrong in ("* * * *", "60 * * * *", "* * 0 * *", "a * * * *", "5-1 * * * *", "*/0 * * * *"):
+    assert sorted(Cron.parse("5/20 22-2 * Jan,mar fri-mon").weekdays) == [0, 1, 5, 6]
+    for wrong in ("* * * *", "60 * * * *", "* * 0 * *", "a * * * *", "* * * mon *", "*/0 * * * *", "1- * * * *"):
         with pytest.raises(InputError):
             Cron.parse(wrong)
+
+
+def test_a_cron_expression_means_to_a_window_what_it_means_to_beat(rng: random.Random) -> None:
+    def field(least: int, most: int, names: str = "") -> str:
+        first, last = (str(rng.randint(least, most)) for _ in range(2))
+        if names and rng.random() < 0.5:
+            first, last = (rng.choice(names.split()) for _ in range(2))
+        step = rng.randint(1, most)
+        return rng.choice(["*", first, f"{first}-{last}", f"{first}-{last}/{step}", f"*/{step}", f"{first},{last}"])
+
+    for _ in range(500):
+        month, weekday = field(1, 12, "jan Feb dec"), field(0, 6, "sun Mon sat")
+        expression = f"{field(0, 59)} {field(0, 23)} {field(1, 28)} {month} {weekday}"
+        cron, beats = Cron.parse(expression), timing_of(crontab_of(expression), UTC)
+        assert isinstance(beats, CronTimes)
+        for name in ("minutes", "hours", "days", "months", "weekdays"):
+            assert getattr(cron, name) == getattr(beats, name), (expression, name)
 
 
 @pytest.mark.parametrize(
