@@ -177,7 +177,7 @@ class Upkeep(Lanes):
         """Purge a queue and remove what stood beside its messages; with consumers or dead letters left, only purge.
 
         A queue that somebody consumes or that holds dead letters keeps its state, so that nothing in flight is lost
-        and its tokens go on growing.
+        and its tokens go on growing; one to which somebody publishes meanwhile what waits for its key's turn, too.
         """
         names = self.queue_keys(queue)
         purged = self.purge(queue)
@@ -186,6 +186,7 @@ class Upkeep(Lanes):
             names.keys(
                 "consumers",
                 "dead",
+                "fair",
                 "state",
                 "counters",
                 "deaths",

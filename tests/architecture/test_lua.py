@@ -119,7 +119,7 @@ CALLS: dict[str, tuple[Callable[[Store], object], int]] = {
     "dead_import": (lambda store: store.dead_import("q", [LETTER]), 4),
     "dead_read": (lambda store: list(store.dead_read("q", ["1"])), 2),
     "dead_remove": (lambda store: store.dead_remove("q", ["1"], "purged"), 4),
-    "delete_queue": (lambda store: store.delete_queue("q"), 10),
+    "delete_queue": (lambda store: store.delete_queue("q"), 11),
     "end_run": (lambda store: store.end_run("t"), 1),
     "follow": (lambda store: store.follow(Source(consumer="c", delivery=ID, message_id="m"), LATER), 12),
     "finish": (lambda store: store.finish("c", [ID, DeliveryId(queue="r", token=1)]), 2 * 8),

@@ -3,6 +3,7 @@
 import json
 
 import kombu
+import pytest
 from kombu.transport.redis import Transport as StockTransport
 
 from hive.settings.parts import DeliverySettings
@@ -10,6 +11,7 @@ from hive.store import Layout, Store, never_repeating
 from hive.store.queue_values import Purged
 from hive.store.reaping import REAP_MESSAGES
 from hive.store.run_values import FAR_MS, Place
+from hive.store.turn import Fair
 from hive.store.values import ConsumerInfo, Delivery, Outcome, Outgoing, Start
 from tests.support.broker_clock import BrokerClock
 from tests.support.redis_server import RedisServer
@@ -102,6 +104,27 @@ def test_a_deleted_queue_leaves_no_key_and_an_expiring_one_ends(store: Store) ->
     publish(store, "b", queue="gone")
     store.delete_queue("gone")
     assert [key for key in store.client.scan_iter(match=f"{store.layout.prefix}*") if b"gone" in key] == []
+
+
+def test_what_is_published_in_turn_while_its_queue_is_deleted_is_claimable(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def publish_in_turn(*numbers: int) -> None:
+        fair = Fair("key")
+        store.publish_many([Outgoing(queue="q", payload=b"%d" % n, message_id=f"{n}", fair=fair) for n in numbers])
+
+    publish_in_turn(1, 2, 3)
+    purge = store.purge
+
+    def purge_and_publish(queue: str) -> Purged:
+        purged = purge(queue)
+        publish_in_turn(4, 5)
+        return purged
+
+    monkeypatch.setattr(store, "purge", purge_and_publish)
+    store.delete_queue("q")
+    publish_in_turn(6)
+    assert [one.payload for one in claim_all(store, "c")] == [b"4", b"5", b"6"]
 
 
 def test_scheduled_messages_are_listed_and_cancelled(store: Store, clock: BrokerClock) -> None:
