@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from celery import chain, chord
+from celery import bootsteps, chain, chord
 from celery.signals import worker_ready
 from kombu import Exchange, Queue
 
@@ -47,7 +47,8 @@ class Chaos:
         delivery: hive's delivery settings.
         parts: further settings of hive, by part.
         expires_s: seconds after which the queue ends that nobody uses; 0: never.
-        prefetch: messages held per slot.
+        prefetch: messages held per slot at most.
+        hoard: messages held besides what runs, however long that takes: as of a worker whose tasks were short until now.
         die_at: ``before NAME``, ``after NAME`` of a script: the first process that gets there kills its worker.
         clock: whether scripts are handed the time of the file ``clock`` (seconds of offset).
         slow: names of workers on which tasks hold on for ``slow_s`` instead of their own time.
@@ -61,6 +62,7 @@ class Chaos:
     parts: dict[str, dict[str, Any]] = field(default_factory=dict)
     expires_s: float = 0.0
     prefetch: int = 16
+    hoard: int = 0
     die_at: str = ""
     clock: bool = False
     slow: tuple[str, ...] = ()
@@ -105,10 +107,22 @@ def build(chaos: Chaos) -> Hive:
         task_send_sent_event=False,
         task_track_started=False,
     )
+    if chaos.hoard:
+        app.steps["consumer"].add(_hoarding(chaos.hoard))
     effects = Effects(chaos)
     _define(app, chaos, effects)
     kinds.define(app, effects, knows_late=chaos.worker != FIRST)
     return app
+
+
+def _hoarding(count: int) -> type[bootsteps.StartStopStep]:
+    class Hoards(bootsteps.StartStopStep):
+        requires = ("hive.runtime.consuming:Delivery",)
+
+        def start(self, consumer: Any) -> None:
+            consumer.gate.pace.held = lambda _: count
+
+    return Hoards
 
 
 def _queue(expires_s: float) -> Queue:
