@@ -135,7 +135,7 @@ def resources_of(server: RedisServer) -> dict[str, Any]:
     """What ``hive resources --json`` prints."""
     command = [sys.executable, "-m", "hive", "resources", "--json", "--app", f"{APP}:app"]
     variables = {**os.environ, "DELIVERY_URL": server.url}
-    printed = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=30, check=True).stdout
+    printed = subprocess.run(command, env=variables, capture_output=True, text=True, timeout=200, check=True).stdout
     found: dict[str, Any] = json.loads(printed)
     return found
 

@@ -89,7 +89,7 @@ def test_every_command_line_runs(tmp_path: Path) -> None:
             home.start(*words, cwd=tmp_path, log=tmp_path / f"{name}.log", **environ)
         flower = FlowerClient(flower_port, "me", "secret")
         nodes = eventually(
-            lambda: len(found := flower.online()) == len(TYPES) and found, 100, what="ten workers online"
+            lambda: len(found := flower.online()) == len(TYPES) and found, 200, what="ten workers online"
         )
         assert {node.partition("@")[0] for node in nodes} == set(TYPES)
         eventually(lambda: "beat: Starting" in (tmp_path / "beat.log").read_text())

@@ -35,7 +35,7 @@ class User:
     def end(self, number: signal.Signals | None = None) -> int:
         """Let it go on, or send it a signal; return its exit code."""
         if number is None:
-            self.process.communicate("\n", timeout=60)
+            self.process.communicate("\n", timeout=200)
             return self.process.returncode
         # Its input stays open: an end of it would let it go on, too.
         self.process.send_signal(number)

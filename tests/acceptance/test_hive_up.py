@@ -117,9 +117,9 @@ def test_down_ends_a_hive_that_has_just_been_launched(hive_home: HiveHome, tmp_p
     with pytest.raises(subprocess.TimeoutExpired):
         down.wait(3)
     go.touch()
-    output, _ = down.communicate(timeout=60)
+    output, _ = down.communicate(timeout=200)
     assert f"ended supervisor (process {launched.pid})" in output
-    output, _ = starts.communicate(timeout=60)
+    output, _ = starts.communicate(timeout=200)
     assert starts.returncode == 1
     assert output.splitlines()[-1].startswith("hive: the hive was stopped while it started")
     assert hive_home.processes() == []
@@ -129,7 +129,7 @@ def test_a_signal_stops_the_foreground_cleanly(hive_home: HiveHome) -> None:
     process = hive_home.start("hive", "up", "--no-beat")
     hive_home.until_ready()
     process.send_signal(signal.SIGINT)
-    output, _ = process.communicate(timeout=40)
+    output, _ = process.communicate(timeout=200)
     assert process.returncode == 0, output
     assert "code_reviewer ready" in output
     assert "code_reviewer stopped" in output

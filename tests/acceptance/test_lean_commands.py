@@ -42,7 +42,7 @@ OF_OTHERS = {
 @pytest.mark.acceptance
 def test_a_worker_loads_nothing_that_only_other_commands_need(redis_server: RedisServer) -> None:
     command = [sys.executable, "-c", WORKER, redis_server.url]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, check=False)
     lines = [line for line in done.stdout.splitlines() if line.startswith('{"slots"')]
     assert lines, done.stderr
     found = json.loads(lines[0])

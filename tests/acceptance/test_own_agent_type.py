@@ -68,7 +68,7 @@ def test_an_installed_package_adds_a_pool_and_its_tasks(package: Path, own_redis
         worker = subprocess.Popen(command, cwd=package, env=environment, stdout=log, stderr=log)
     try:
         caller = subprocess.run(  # noqa: PLW1510 - what it printed is asserted
-            [sys.executable, "-c", CALLER], cwd=package, env=environment, capture_output=True, text=True, timeout=90
+            [sys.executable, "-c", CALLER], cwd=package, env=environment, capture_output=True, text=True, timeout=200
         )
         assert caller.stdout.strip() == "SELECT 1", caller.stderr + (package / "log").read_text()
     finally:

@@ -15,8 +15,8 @@ TASKS, CAPACITY = 300, 100
 
 def test_a_dependency_that_comes_back_is_offered_no_more_than_twice_its_capacity() -> None:
     options = ["--tasks", str(TASKS), "--capacity", str(CAPACITY), "--down-s", "3", "--workers", "1", "--json"]
-    command = [sys.executable, "benchmarks/storm.py", "batched", "--timeout-s", "60", *options]
-    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=100, check=True)
+    command = [sys.executable, "benchmarks/storm.py", "batched", "--timeout-s", "150", *options]
+    ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=200, check=True)
     (found,) = json.loads(ran.stdout)["rows"]
 
     assert found["done"] == TASKS

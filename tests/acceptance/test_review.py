@@ -38,10 +38,10 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("HIVE_HOME", str(tmp_path / "home"))
     monkeypatch.chdir(tmp_path)
     yield tmp_path / "home"
-    subprocess.run([HIVE, "down"], capture_output=True, check=False, timeout=60)
+    subprocess.run([HIVE, "down"], capture_output=True, check=False, timeout=200)
 
 
-def hive(*arguments: str, timeout_s: float = 110) -> subprocess.CompletedProcess[str]:
+def hive(*arguments: str, timeout_s: float = 200) -> subprocess.CompletedProcess[str]:
     return subprocess.run([HIVE, *arguments], capture_output=True, text=True, check=False, timeout=timeout_s)
 
 
@@ -144,7 +144,7 @@ def test_an_interrupt_leaves_a_partial_report_and_no_process(home: Path, tmp_pat
         process.send_signal(signal.SIGINT)
         eventually(lambda: "stopping the pools" in (tmp_path / "said").read_text(), what="the first signal is heeded")
         process.send_signal(signal.SIGINT)
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=200)
     assert process.returncode == 130
     assert "hive: already stopping" in (tmp_path / "said").read_text()
     summary = json.loads(output)

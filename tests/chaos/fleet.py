@@ -149,7 +149,7 @@ class Fleet:
         return subprocess.run(
             [sys.executable, "-m", module, *arguments],
             cwd=ROOT, env={**os.environ, **chaos.environment()}, capture_output=True, check=False,
-            start_new_session=True, timeout=60,
+            start_new_session=True, timeout=200,
         )  # fmt: skip
 
     def kill(self, worker: Worker) -> None:

@@ -68,7 +68,7 @@ def start(directory: Path) -> Iterator[Start]:
 def call(side: str, code: str) -> str:
     """Run code in a process of a side that knows nothing of the other; return what it printed."""
     program = f"from {side}_app import app, work\n{code}"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=90)
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False, timeout=200)
     assert done.returncode == 0, done.stderr
     return done.stdout.strip()
 

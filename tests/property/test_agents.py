@@ -153,7 +153,7 @@ def test_processes_and_threads_that_move_one_agent_together_make_one_history(own
     for thread in threads:
         thread.join(60)
     for process in processes:
-        made += process.communicate(timeout=60)[0].split("\n")[:-1]
+        made += process.communicate(timeout=200)[0].split("\n")[:-1]
         assert process.returncode == 0
     history = sorted((int(token), AgentState(state)) for token, state in (line.split() for line in made))
     assert [token for token, _ in history] == list(range(1, 241)), "each move was made once, and none was lost"

@@ -39,7 +39,7 @@ class HiveHome:
         """Run ``hive ARGUMENTS`` to its end."""
         command = [HIVE, *arguments]
         environ = {name: value for name, value in {**self.environ, **environ}.items() if value}
-        return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=90, check=False)
+        return subprocess.run(command, cwd=ROOT, env=environ, capture_output=True, text=True, timeout=200, check=False)
 
     def start(
         self, *command: str, cwd: Path = ROOT, log: Path | None = None, **environ: str

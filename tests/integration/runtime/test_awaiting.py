@@ -161,5 +161,5 @@ def test_a_result_nobody_waits_for_any_more_says_nothing_at_the_end_of_the_proce
         "app.backend.client.connection_pool.disconnect()\n"
     )
     command = [sys.executable, "-c", program]
-    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    ended = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=200, check=False)
     assert (ended.stdout, ended.stderr, ended.returncode) == ("TimeoutError\n", "", 0)

@@ -24,7 +24,7 @@ def test_the_command_of_a_worker_loads_no_other() -> None:
     text = "import sys; from hive.cli.main import cli; cli(['worker', '--help'], standalone_mode=False)"
     text += "; import json; print(json.dumps(sorted(sys.modules)))"
     printed = subprocess.run(
-        [sys.executable, "-c", text], capture_output=True, text=True, timeout=60, check=True
+        [sys.executable, "-c", text], capture_output=True, text=True, timeout=200, check=True
     ).stdout
     loaded = set(json.loads(printed.splitlines()[-1]))
     assert "hive.cli.serving" in loaded

@@ -31,5 +31,5 @@ print(over_count)
 
 
 def test_a_signal_while_a_command_is_packed_does_not_end_the_process() -> None:
-    done = subprocess.run([sys.executable, "-c", STORM], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", STORM], capture_output=True, text=True, timeout=200, check=False)
     assert (done.returncode, done.stdout.strip()) == (0, "3000"), done.stderr
