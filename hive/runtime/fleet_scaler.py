@@ -126,10 +126,10 @@ class FleetScaler:
             self._stand_by("it took too long")
             return None
         self._states = states
-        self._keep_arrivals()
         done = self._actuator.have(orders) if orders else set()
         for name in done:
             self._ordered[name] = orders[name]
+        self._keep_arrivals()
         return decided
 
     def observe(self) -> list[PoolDecision]:
@@ -181,7 +181,7 @@ class FleetScaler:
         try:
             self._note_arrivals()
             self._leadership.resign()
-        except BrokerGoneError as error:
+        except (BrokerGoneError, BrokerFullError) as error:
             logger.warning("the lead of scaling ends by itself: %s", error)
         self._term = None
 
@@ -189,7 +189,10 @@ class FleetScaler:
         """Have the broker keep what came in the minute that has ended, for forecasts and simulations."""
         minute = self._clock.wall_ms() // 60_000
         if minute != self._minute:
-            self._note_arrivals()
+            try:
+                self._note_arrivals()
+            except BrokerFullError as error:
+                logger.warning("what came in minute %d is not kept: %s", self._minute, error)
             self._minute = minute
 
     def _note_arrivals(self) -> None:

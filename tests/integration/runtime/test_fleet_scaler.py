@@ -169,6 +169,21 @@ def test_sizes_of_a_scaler_that_was_killed_are_given_up_where_another_took_over(
     assert (acted.stood_by, acted.orders) == (1, [])
 
 
+def test_workers_are_ordered_on_a_full_broker_which_needs_them_most(
+    made: Callable[..., tuple[Hive, FleetScaler, Recorder]], own_redis: RedisServer
+) -> None:
+    app, scaler, acted = made()
+    assert scaler.run_once() is not None
+    _publish(app, 500)
+    own_redis.client().config_set("maxmemory", "1mb")
+    # A minute is over, and its arrivals cannot be kept for forecasts.
+    app.process.clock.advance(60)
+    decided = scaler.run_once()
+    assert decided is not None
+    assert decided[0].workers > 1
+    assert acted.orders[-1] == {TYPE: decided[0].workers}
+
+
 def test_a_type_that_cannot_start_leaves_the_budget_to_the_others(own_redis: RedisServer) -> None:
     bounds = {"concurrency": Concurrency(minimum=1, maximum=1), "workers": Concurrency(minimum=1, maximum=9)}
     types = Registry(agent.model_copy(update=bounds) for agent in BUILTIN)
