@@ -104,17 +104,30 @@ class Archivist:
         Raises:
             BrokerGoneError: no reply; it may be repeated.
             ArchiveError: the archive cannot be written; its letters are still on the broker.
+            Exception: what telling of arrivals raised last; all else was done.
         """
-        store = self._store()
-        archived = 0
+        store, archived = self._store(), 0
+        failure: Exception | None = None
         for queue in self._queues():
-            seen = self._tell(store, queue)
-            for _ in range(BATCHES):
-                count = self._archive_batch(store, seen)
-                archived += count
-                if not count:
-                    break
-                seen = store.dead_arrivals(queue, 0)
+            try:
+                seen = self._tell(store, queue)
+            except BrokerGoneError:
+                raise
+            except Exception as error:  # a result backend may raise anything
+                failure, seen = error, store.dead_arrivals(queue, 0)
+            archived += self._archive_past(store, seen)
+        if failure is not None:
+            raise failure
+        return archived
+
+    def _archive_past(self, store: Store, seen: Arrivals) -> int:
+        archived = 0
+        for _ in range(BATCHES):
+            count = self._archive_batch(store, seen)
+            archived += count
+            if not count:
+                break
+            seen = store.dead_arrivals(seen.queue, 0)
         return archived
 
     def _tell(self, store: Store, queue: str) -> Arrivals:

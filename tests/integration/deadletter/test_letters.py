@@ -384,6 +384,27 @@ def test_what_nobody_was_told_of_is_not_archived(store: Store, clock: Clock, tmp
     assert (store.dead_count("q"), len(set(told)), archive.count("q")) == (1, 3, 2)
 
 
+def test_what_cannot_be_told_of_keeps_nothing_else_from_the_archive(store: Store, tmp_path: Path) -> None:
+    # On a full broker, say, results cannot be written, and the archive is what makes room.
+    publish(store, range(3))
+    bury(store, claim(store, "c"), "c")
+    archive = SqliteArchive(tmp_path / "home" / "letters.sqlite")
+    is_full = [False]
+
+    def tell(_: str, arrivals: Sequence[Arrival]) -> list[str]:
+        if is_full[0]:
+            raise LookupError("the result cannot be written")
+        return [arrival.id for arrival in arrivals]
+
+    Archivist(lambda: store, lambda: ["q"], archive, DeadSettings(), tell).run_once()
+    is_full[0] = True
+    publish(store, range(3, 4))
+    bury(store, claim(store, "d"), "d")
+    with pytest.raises(LookupError):
+        Archivist(lambda: store, lambda: ["q"], archive, DeadSettings(max_count=1), tell).run_once()
+    assert (store.dead_count("q"), archive.count("q")) == (1, 3)
+
+
 def test_a_grace_time_begins_once_and_counts_nothing(store: Store, clock: Clock) -> None:
     publish(store, range(1))
     for moment in range(3):
