@@ -13,10 +13,13 @@ from hive.cli.kept_arrivals import kept_arrivals
 from hive.cli.recorded import arrivals, opened_text, picture_option, written
 from hive.cli.screen import table_console
 from hive.cli.serving import app_option
+from hive.cli.simulated_routes import show_routes
 from hive.errors import InputError
 from hive.learning.series import Series
+from hive.routing.named import STRATEGIES
 from hive.scaling.rules import ScalingRules
 from hive.simulation.baselines import Baseline, candidates, stock
+from hive.simulation.routes import Crew
 from hive.simulation.run import Conditions, Outcome, simulate
 from hive.simulation.scalers import HiveScaler, outlooks
 from hive.simulation.workload import ServiceTimes, Workload, read_service_times
@@ -76,6 +79,18 @@ class Result:
     "--start-delay-s", type=click.FloatRange(min=0), default=5.0, help="Seconds until an ordered slot serves."
 )
 @click.option("--tune", is_flag=True, help="Give each baseline the settings that turn out best for the recording.")
+@click.option(
+    "--route",
+    "routes",
+    type=click.Choice(list(STRATEGIES)),
+    multiple=True,
+    help="Compare routing strategies over workers instead of scalers over a pool; give it once for each.",
+)
+@click.option("--workers", type=click.IntRange(min=1), default=10, show_default=True, help="With --route: how many.")
+@click.option("--slots", type=click.IntRange(min=1), default=1, show_default=True, help="With --route: of each worker.")
+@click.option(
+    "--slow", type=click.IntRange(min=0), default=0, help="With --route: workers that take four times as long."
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Of instants within an interval, and durations.")
 @picture_option("HTML page with the busiest series.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
@@ -95,6 +110,9 @@ def simulate_command(
     All of them under the same conditions; nobody is shown what has not happened yet, except that the fixed size is
     told the mean demand. With --tune a baseline's setting is, of those whose p99 wait is no longer than hive's, the
     one that costs least.
+
+    With --route a fixed number of workers serves, and the routing strategies named are compared, with the very objects
+    that callers route by and with load figures as old as theirs.
     """
     if (path is None) == (history is None):
         raise InputError("say what to serve: --arrivals FILE, or --history TYPE")
@@ -105,10 +123,12 @@ def simulate_command(
         series, seen_s = kept_arrivals(app_path, history or "", since)
         found, service_s = [series], service_s or seen_s
     services = _services(options.pop("durations"), service_s or 1.0, found)
-    runs = [
-        (series, _compared(Workload(series=series, service=services[series.name], seed=options["seed"]), options))
-        for series in found
-    ]
+    workloads = [Workload(series=one, service=services[one.name], seed=options["seed"]) for one in found]
+    if options["routes"]:
+        crew = Crew(workers=options["workers"], slots=options["slots"], slow=min(options["slow"], options["workers"]))
+        show_routes(workloads, options["routes"], crew, picture, as_json=as_json)
+        return
+    runs = [(one.series, _compared(one, options)) for one in workloads]
     if picture is not None:
         written(picture, _page(*runs[0]))
     if as_json:

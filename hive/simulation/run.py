@@ -88,7 +88,7 @@ def simulate(workload: Workload, scaler: Scaler, conditions: Conditions, tasks: 
             station.resize(target)
             sizes.append((now_s, target))
     unserved = station.give_up()
-    waits = _longest(drawn.arrivals_s, station.waits_s, workload.series.step_s)
+    waits = longest_waits(drawn.arrivals_s, station.waits_s, workload.series.step_s)
     return _outcome(station, sizes, unserved, waits)
 
 
@@ -104,7 +104,7 @@ def _view(station: Station, now_s: float, arrived: int) -> View:
     )
 
 
-def _longest(arrivals_s: Sequence[float], waits_s: Sequence[float], step_s: float) -> list[tuple[float, float]]:
+def longest_waits(arrivals_s: Sequence[float], waits_s: Sequence[float], step_s: float) -> list[tuple[float, float]]:
     """Return the longest wait of each interval; first come, first served, so that waits stand as arrivals do."""
     found: list[tuple[float, float]] = []
     place = 0
@@ -116,20 +116,21 @@ def _longest(arrivals_s: Sequence[float], waits_s: Sequence[float], step_s: floa
     return found
 
 
+def quantile(ranked: Sequence[float], share: float) -> float:
+    """Return the least of some rising values that ``share`` (0..1) of them do not exceed; 0 of none."""
+    return ranked[max(0, math.ceil(share * len(ranked)) - 1)] if ranked else 0.0
+
+
 def _outcome(
     station: Station, sizes: list[tuple[float, int]], unserved: int, waits: list[tuple[float, float]]
 ) -> Outcome:
     ranked = sorted(station.waits_s)
-
-    def quantile(share: float) -> float:
-        return ranked[max(0, math.ceil(share * len(ranked)) - 1)] if ranked else 0.0
-
     return Outcome(
         tasks=len(ranked),
         unserved=unserved,
-        wait_p50_s=quantile(0.5),
-        wait_p95_s=quantile(0.95),
-        wait_p99_s=quantile(0.99),
+        wait_p50_s=quantile(ranked, 0.5),
+        wait_p95_s=quantile(ranked, 0.95),
+        wait_p99_s=quantile(ranked, 0.99),
         wait_mean_s=math.fsum(ranked) / len(ranked) if ranked else 0.0,
         slot_seconds=station.slot_seconds,
         utilisation=station.busy_seconds / station.slot_seconds if station.slot_seconds else 0.0,

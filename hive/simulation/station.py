@@ -10,8 +10,7 @@ class Station:
     """First come, first served, by a number of slots that may change; time moves when it is told to.
 
     Tasks are started lazily: :meth:`advance` starts what can start before an instant, so that a change of slots at
-    that instant applies to all that still wait. This is exact, and costs one heap operation a task; several stations
-    side by side (a lane for each worker) are advanced in turn to the same instants.
+    that instant applies to all that still wait. This is exact, and costs two heap operations a task.
 
     Args:
         slots: at the start, ready at time 0.

@@ -20,7 +20,7 @@ DATA = Path(os.environ.get("HIVE_DATA_DIR", ROOT.parent / "shared" / "data"))
 def hive(*arguments: str | Path, expected: int = 0) -> str:
     """Run the command; return what it prints, or its one sentence of complaint."""
     command = [sys.executable, "-m", "hive", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=100, cwd=ROOT, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, cwd=ROOT, check=False)
     assert done.returncode == expected, done.stderr
     return done.stdout if not expected else done.stderr
 
@@ -77,6 +77,20 @@ def test_a_simulation_compares_the_scalers_and_is_drawn(minutes: Path, durations
     for one in tuned["scalers"][1:]:
         better_wait = one["outcome"]["wait_p99_s"] <= ours["wait_p99_s"]
         assert not (better_wait and one["outcome"]["slot_seconds"] <= ours["slot_seconds"]), one["setting"]
+
+
+def test_routing_strategies_are_compared_over_workers(minutes: Path, tmp_path: Path) -> None:
+    picture = tmp_path / "routes.html"
+    arguments = ["simulate", "--arrivals", minutes, "--service-s", "9", "--route", "shared", "--route", "round_robin"]
+    (found,) = json.loads(hive(*arguments, "--workers", "8", "--slots", "2", "--json", "--picture", picture))
+    assert found["arrivals"] == 1_440
+    strategies = found["strategies"]
+    assert list(strategies) == ["shared", "round_robin"]
+    assert {one["tasks"] for one in strategies.values()} == {1_440}
+    assert strategies["shared"]["wait_p99_s"] <= strategies["round_robin"]["wait_p99_s"]
+    assert picture.read_text().count("<svg") == 2
+    assert "round_robin" in hive(*arguments, "--workers", "8")
+    assert "give more --workers" in hive(*arguments, "--service-s", "20", "--workers", "1", expected=2)
 
 
 @pytest.mark.parametrize(
