@@ -29,6 +29,7 @@ sys.path.insert(0, str(ROOT))
 
 from hive.agents.types import AgentType, Capability, Resources  # noqa: E402
 from hive.clock import SystemClock  # noqa: E402
+from hive.routing.keys import RECENT, RecentKeys  # noqa: E402
 from hive.routing.named import STRATEGIES, strategy_of  # noqa: E402
 from hive.routing.report import LoadReport  # noqa: E402
 from hive.routing.router import Router  # noqa: E402
@@ -36,7 +37,7 @@ from hive.routing.snapshots import Snapshots  # noqa: E402
 from hive.settings.parts import RoutingSettings  # noqa: E402
 from hive.store.lane import AFFINITY, LaneRecord  # noqa: E402
 
-KIND = "work"
+KIND, KEYS = "work", 10_000
 
 
 class Broker:
@@ -51,6 +52,9 @@ class Broker:
 
     @staticmethod
     def _lane(name: str, rng: random.Random) -> LaneRecord:
+        keys = RecentKeys()
+        for _ in range(RECENT):
+            keys.note(f"key-{rng.randrange(KEYS)}")
         load = LoadReport(
             slots=rng.randint(1, 8),
             busy=rng.randint(0, 8),
@@ -60,6 +64,7 @@ class Broker:
             cpu=rng.random() * 0.9,
             memory=rng.random() * 0.9,
             free_memory_mb=rng.random() * 4096,
+            keys=keys.written(),
         )
         return LaneRecord(worker=name, is_alive=True, age_s=0.5, waiting=rng.randint(0, 5), load=load.written())
 
@@ -89,7 +94,7 @@ def measured(name: str, router: Router, types: list[str], decisions: int, rng: r
     tasks = calls_of(strategy_of(name), types, rng)
     times_us = []
     for number in range(decisions):
-        options = {"headers": {AFFINITY: f"key-{rng.randrange(10_000)}"}} if name in {"affinity", "hybrid"} else {}
+        options = {"headers": {AFFINITY: f"key-{rng.randrange(KEYS)}"}} if name in {"affinity", "hybrid"} else {}
         task = tasks[number % 2]
         began_ns = time.perf_counter_ns()
         router("task", (), {}, options, task)

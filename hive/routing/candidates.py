@@ -1,6 +1,7 @@
 """What a strategy decides about: the call, the workers it may go to, and the decision."""
 
 import hashlib
+from collections import Counter, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Self
@@ -9,6 +10,9 @@ from hive.agents.types import AgentType, Resources
 
 #: What stands for the rate of a worker that has finished nothing yet, where nobody else's is known either.
 UNKNOWN_RATE = 1.0
+
+#: Snapshots for which a caller remembers where it sent a key: until the worker has taken the call and told of it.
+REMEMBERED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +50,7 @@ class Worker:
         cpu: utilisation of its host's processors, 0..1.
         memory: utilisation of its host's memory, 0..1.
         free_memory_mb: of its host.
+        keys: buckets of the keys whose calls it took last (:mod:`hive.routing.keys`).
         load: busy and queued tasks for each slot.
         seed: of its place in the order of each key.
     """
@@ -59,6 +64,7 @@ class Worker:
     cpu: float = 0.0
     memory: float = 0.0
     free_memory_mb: float = float("inf")
+    keys: frozenset[int] = frozenset()
     load: float = field(init=False)
     seed: int = field(init=False, repr=False)
 
@@ -91,17 +97,18 @@ class Pool:
         agent_type: the type.
         workers: its workers.
         taken_s: monotonic seconds at which they were so.
-        before: an earlier snapshot of the pool, whose orders of keys hold while the workers are the same.
+        before: the snapshot before this one, for what was found out and noted then.
     """
 
     __slots__ = (
+        "_busy",
         "_described",
-        "_load",
+        "_noted",
         "_sent",
         "_taken_s",
         "domains",
-        "homes",
         "name",
+        "orders",
         "proficiency",
         "queue",
         "workers",
@@ -127,28 +134,46 @@ class Pool:
         #: What strategies found out about the workers and need not find out again: by bucket of keys the places of
         #: the workers that are first in its order, and the running total of what the workers finish.
         is_same = before is not None and list(before._described) == list(self._described)
-        self.homes: dict[int, tuple[int, ...]] = before.homes if before is not None and is_same else {}
+        self.orders: dict[int, tuple[int, ...]] = before.orders if before is not None and is_same else {}
         self.worth: list[float] | None = None
-        self._load = sum(worker.load for worker in self.workers)
+        self._busy = sum(min(worker.load, 1.0) for worker in self.workers)
+        #: By bucket to whom its keys were sent and how often, the newest snapshot last.
+        self._noted: deque[dict[int, Counter[str]]] = deque(before._noted if before is not None else (), REMEMBERED)
+        self._noted.append({})
 
-    def note(self, name: str, now_s: float) -> None:
+    def note(self, name: str, now_s: float, bucket: int | None = None) -> None:
         """Count a task that was sent to a worker, until its next description says so itself.
 
         Args:
             name: of the worker.
             now_s: monotonic seconds; it should have finished something since it was described.
+            bucket: of the task's key.
         """
         if name in self._described:
             place, described = self._described[name]
             self._sent[name] += 1
             later = described.later(self._sent[name], now_s - self._taken_s)
-            self._load += later.load - self.workers[place].load
+            self._busy += min(later.load, 1.0) - min(self.workers[place].load, 1.0)
             self.workers[place] = later
+            if bucket is not None:
+                self._noted[-1].setdefault(bucket, Counter())[name] += 1
 
     @property
-    def mean_load(self) -> float:
-        """Return the mean load of its workers; it has one at least."""
-        return self._load / len(self.workers)
+    def utilisation(self) -> float:
+        """Return the share of its workers' slots that have something to do, 0..1; it has one worker at least."""
+        return self._busy / len(self.workers)
+
+    def homes(self, bucket: int) -> list[Worker]:
+        """Return the workers that have calls with a key of a bucket, or had them lately."""
+        sent = {name for noted in self._noted if bucket in noted for name in noted[bucket]}
+        if not sent:
+            return [one for one in self.workers if bucket in one.keys]
+        return [one for one in self.workers if bucket in one.keys or one.name in sent]
+
+    def sent(self, bucket: int, name: str) -> int:
+        """Return how many calls with a key of a bucket were sent to a worker since this snapshot."""
+        noted = self._noted[-1].get(bucket)
+        return 0 if noted is None else noted[name]
 
     def match(self, call: Call) -> float:
         """How well its type fits a call, 0..1: its proficiency for the kind, and half of it for the domains it knows."""

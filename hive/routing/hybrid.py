@@ -18,13 +18,13 @@ class Hybrid:
     Else the shared queue: a worker that is free knows so now, a snapshot of a second ago does not.
 
     Args:
-        spill_over: of :class:`~hive.routing.affinity.Affinity`, for calls with a key.
+        miss_cost: of :class:`~hive.routing.affinity.Affinity`, for calls with a key.
     """
 
     name = "hybrid"
 
-    def __init__(self, spill_over: float = 4.0) -> None:
-        self._affinity, self._capability = Affinity(spill_over), Capability()
+    def __init__(self, miss_cost: float = 0.25) -> None:
+        self._affinity, self._capability = Affinity(miss_cost), Capability()
         self._resources, self._shared = ResourceAware(), SharedQueue()
         parts: tuple[Strategy, ...] = (self._affinity, self._capability, self._resources, self._shared)
         for part in parts:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from hive.routing.candidates import Worker
+from hive.routing.keys import read_keys
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,6 +23,7 @@ class LoadReport:
         free_memory_mb: of its host.
         rests_s: seconds until it reports again, if that is longer than others take; 0: it is not.
         finished: tasks it has finished since it was started.
+        keys: those whose calls it took last (:class:`~hive.routing.keys.RecentKeys`).
     """
 
     slots: int
@@ -34,6 +36,7 @@ class LoadReport:
     free_memory_mb: float = 0.0
     rests_s: float = 0.0
     finished: int = 0
+    keys: str = ""
 
     def written(self) -> bytes:
         """Return it as JSON."""
@@ -94,6 +97,7 @@ def worker_of(name: str, waiting: int, written: bytes) -> Worker | None:
             cpu=float(known["cpu"]),
             memory=float(known["memory"]),
             free_memory_mb=float(known["free_memory_mb"]),
+            keys=read_keys(known.get("keys", "")),
         )
     except (KeyError, TypeError, ValueError):
         return None

@@ -12,6 +12,7 @@ from hive.errors import UnknownAgentTypeError
 from hive.routing.affinity import Affinity
 from hive.routing.candidates import Call, Decision, Pool
 from hive.routing.capability import Capability
+from hive.routing.keys import bucket_of
 from hive.routing.snapshots import Snapshots
 from hive.routing.strategy import Strategy
 from hive.store.lane import AFFINITY, LANE
@@ -117,5 +118,6 @@ class Router:
         now_s = 0.0 if self._clock is None else self._clock.monotonic_s()
         decision = strategy.choose(call, pools, now_s, self._rng)
         if decision.worker is not None:
-            next(pool for pool in pools if pool.name == decision.agent_type).note(decision.worker, now_s)
+            bucket = None if call.affinity is None else bucket_of(call.affinity)
+            next(pool for pool in pools if pool.name == decision.agent_type).note(decision.worker, now_s, bucket)
         return decision

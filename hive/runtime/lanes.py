@@ -9,18 +9,23 @@ from typing import Any
 from celery import bootsteps
 from celery.worker import state
 
+from hive.routing.candidates import Worker
+from hive.routing.keys import RecentKeys
 from hive.routing.report import LoadReport, worker_of
 from hive.runtime.defaults import CONSOLIDATION_QUEUES
 from hive.runtime.load_meter import LoadMeter, slots_of
 from hive.settings.parts import RoutingSettings
 from hive.store.faults import BrokerFullError, BrokerGoneError
-from hive.store.lane import LaneRecord, LongLane, ServedLanes
+from hive.store.lane import AFFINITY, LaneRecord, LongLane, ServedLanes
 from hive.store.pipelining import Pipeline
 from hive.store.store import Store
 from hive.transport.channel import Channel
 from hive.transport.consumer import Consumer as Holder
 
 logger = logging.getLogger(__name__)
+
+#: Utilisation of a queue's slots from which on its workers' lanes keep as much as they may.
+FULL = 0.8
 
 #: Reports that a worker leaves out while it has nothing to do and no lanes are there but its own: nobody has a choice.
 #: Another's lane is seen long before that one's lease can have ended.
@@ -145,18 +150,30 @@ def longest(worker: str, lanes: Sequence[LaneRecord], keep_per_slot: float) -> L
     Args:
         worker: who asks.
         lanes: of a queue.
-        keep_per_slot: messages a lane keeps for each slot of its worker.
+        keep_per_slot: messages a lane keeps for each slot of its worker in a full pool.
     """
+    long = {lane.worker: lane.waiting for lane in lanes if lane.waiting > 1 and lane.worker != worker}
+    if not long:
+        return None
+    described = [one for lane in lanes if (one := worker_of(lane.worker, lane.waiting, lane.load)) is not None]
+    kept = keep_per_slot * kept_share(described)
     found, most = None, 0
-    for lane in lanes:
-        is_others = lane.waiting > 1 and lane.worker != worker
-        described = worker_of(lane.worker, lane.waiting, lane.load) if is_others else None
-        if described is None:
-            continue
-        bound = max(round(keep_per_slot * described.slots), 1)
-        if lane.waiting - bound > most:
-            found, most = LongLane(worker=lane.worker, bound=bound), lane.waiting - bound
+    for one in described:
+        bound = max(round(kept * one.slots), 1)
+        if long.get(one.name, 0) - bound > most:
+            found, most = LongLane(worker=one.name, bound=bound), long[one.name] - bound
     return found
+
+
+def kept_share(workers: Sequence[Worker]) -> float:
+    """Return which share of what lanes keep in a full pool they keep now, 0..1.
+
+    A stolen call takes longer where its key is not known. In an idle pool that costs nobody anything; the fuller it is,
+    the longer others wait for it (as in :class:`~hive.routing.affinity.Affinity`).
+    """
+    slots = sum(one.slots for one in workers)
+    utilisation = sum(min(one.busy, one.slots) for one in workers) / slots if slots else 0.0
+    return (1 - FULL) / (1 - min(utilisation, FULL))
 
 
 class Lanes(bootsteps.StartStopStep):
@@ -166,6 +183,7 @@ class Lanes(bootsteps.StartStopStep):
 
     def __init__(self, consumer: Any, **kwargs: Any) -> None:
         self._keeper: LaneKeeper | None = None
+        self._keys = RecentKeys()
         super().__init__(consumer, **kwargs)
 
     def start(self, consumer: Any) -> None:
@@ -184,11 +202,18 @@ class Lanes(bootsteps.StartStopStep):
         process.lanes.worker = consumer.hostname
         process.lanes.has_room = lambda: len(state.reserved_requests) < slots_of(consumer)
         if self._keeper is None:
-            meter = LoadMeter(lambda: slots_of(consumer), lambda: process.failed_count, process.clock)
+            meter = LoadMeter(lambda: slots_of(consumer), lambda: process.failed_count, self._keys, process.clock)
             self._keeper = LaneKeeper(
                 lambda: app.access.store, holder, process.lanes, app.settings.routing, meter.measure
             )
         self._keeper.start()
+        # A set, and the same method: a further connection adds nothing.
+        consumer.on_task_message.add(self._note_key)
+
+    def _note_key(self, request: Any) -> None:
+        key = request.message.headers.get(AFFINITY)
+        if key is not None:
+            self._keys.note(key)
 
     def stop(self, consumer: Any) -> None:
         """Do nothing: lanes outlive a lost connection, as the lease does."""

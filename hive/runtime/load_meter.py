@@ -7,6 +7,7 @@ import psutil
 from celery.worker import state
 
 from hive.clock import Clock
+from hive.routing.keys import RecentKeys
 from hive.routing.report import LoadReport
 
 #: Seconds in which what was finished counts half as much.
@@ -19,11 +20,12 @@ class LoadMeter:
     Args:
         slots: returns how many tasks it runs at a time.
         failed: returns how many of its tasks have failed.
+        keys: those it had last.
         clock: for how long ago that was.
     """
 
-    def __init__(self, slots: Callable[[], int], failed: Callable[[], int], clock: Clock) -> None:
-        self._slots, self._failed, self._clock = slots, failed, clock
+    def __init__(self, slots: Callable[[], int], failed: Callable[[], int], keys: RecentKeys, clock: Clock) -> None:
+        self._slots, self._failed, self._keys, self._clock = slots, failed, keys, clock
         self._last = (clock.monotonic_s(), _finished(), failed())
         self._busy_s = self._done = self._bad = 0.0
         psutil.cpu_percent()
@@ -49,6 +51,7 @@ class LoadMeter:
             memory=memory.percent / 100,
             free_memory_mb=memory.available / 1_048_576,
             finished=finished,
+            keys=self._keys.written(),
         )
 
 

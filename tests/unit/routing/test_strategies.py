@@ -97,17 +97,6 @@ def test_hybrid_names_the_strategy_it_took() -> None:
     assert Hybrid().choose(Call(kind="review"), pools, 0.0, RNG).strategy == "hybrid: capability"
 
 
-def test_affinity_passes_over_a_worker_that_has_far_more_to_do() -> None:
-    names = [f"w{number}" for number in range(8)]
-    call = Call(affinity="conversation-7")
-    first = chosen(Affinity(), call, *(Worker(name=name) for name in names)).worker
-    crowded = [Worker(name=name, queued=9 if name == first else 0) for name in names]
-    second = chosen(Affinity(), call, *crowded).worker
-    assert second != first
-    without = chosen(Affinity(), call, *(Worker(name=name) for name in names if name != first)).worker
-    assert second == without
-
-
 def test_a_pool_counts_what_was_sent_until_the_next_description() -> None:
     pool = Pool(CODER, [Worker(name="a", slots=2, rate=3.0), Worker(name="b", slots=2)], taken_s=10.0)
     for _ in range(8):
@@ -124,6 +113,6 @@ def test_unknown_strategies_and_what_is_none_are_refused() -> None:
         strategy_of("least_load")
     with pytest.raises(SettingsError, match="neither a strategy nor the name"):
         strategy_of(3)  # type: ignore[arg-type]
-    for made in (lambda: Performance(explore=0), lambda: Affinity(spill_over=0)):
-        with pytest.raises(ValueError, match=r"explore|spill_over"):
+    for made in (lambda: Performance(explore=0), lambda: Affinity(miss_cost=-1)):
+        with pytest.raises(ValueError, match=r"explore|miss_cost"):
             made()
