@@ -120,6 +120,10 @@ class Poller(MultiChannelPoller):
         if not events:
             self.maybe_check_brpop_health()
         for fileno, event in events or ():
+            if self._nudge is not None and fileno == self._nudge[0]:
+                # Before the loop runs, or within one of its callbacks: a nudge is no event that somebody waits for.
+                self._read_nudge()
+                continue
             try:
                 self.handle_event(fileno, event)
             except Empty:
