@@ -79,24 +79,6 @@ def test_one_timer_serves_many_waits_and_a_wait_that_is_overdue_ends(
     hub.close()
 
 
-def test_a_nudge_is_no_event_for_who_reads_before_the_loop_runs(redis_server: RedisServer) -> None:
-    # As a worker that asks its neighbours at its start: every event would begin its second anew, for ever.
-    name, hub, got = f"q-{uuid.uuid4().hex[:8]}", Hub(timer=Timer(max_interval=10.0)), list[Any]()
-    queue = kombu.Queue(name, kombu.Exchange(name, type="direct"), routing_key=name)
-    with Connection(redis_server.url) as connection, Connection(redis_server.url) as other:
-        channel = connection.channel()
-        connection.transport.register_with_event_loop(connection.connection, hub)
-        with kombu.Consumer(channel, [queue], on_message=got.append, no_ack=True):
-            connection.connection.cycle.nudge()
-            with pytest.raises(TimeoutError):
-                connection.drain_events(timeout=0.2)
-            other.Producer().publish(1, exchange=queue.exchange, routing_key=name, declare=[queue])
-            connection.connection.cycle.nudge()
-            connection.drain_events(timeout=10)
-            assert [message.payload for message in got] == [1]
-    hub.close()
-
-
 def test_the_first_wait_after_a_busy_time_is_found_overdue_in_time(
     proxy: FaultProxy, redis_server: RedisServer
 ) -> None:
