@@ -1,5 +1,7 @@
 """The prefork pool with a real worker: messages of every size reach a child whole, and its reports come back whole."""
 
+import subprocess
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -14,6 +16,47 @@ from tests.support.redis_server import RedisServer
 from tests.support.workers import WorkerProcess, traces
 
 pytestmark = pytest.mark.slow
+
+SENT_BUT_NOT_SAID = """
+import os, signal
+from kombu.asynchronous import Hub, set_event_loop
+from hive.pools.prefork import AsynPool
+
+hub = Hub()
+set_event_loop(hub)
+pool = AsynPool(processes=1, synack=False, threads=False)
+pool.register_with_event_loop(hub)
+(child,) = pool._pool
+ended = []
+
+
+def give_up():
+    os.kill(child.pid, signal.SIGKILL)
+    os._exit(1)
+
+
+def turn_until(condition):
+    while not condition():
+        next(hub.loop)
+
+
+hub.call_repeatedly(0.05, lambda: None)
+hub.call_later(30, give_up)
+
+
+# A child that stands still has been sent the job and cannot say that it has begun.
+turn_until(lambda: pool._fileno_to_inq)
+os.kill(child.pid, signal.SIGSTOP)
+job = pool.apply_async(pow, (7, 2), callback=ended.append)
+turn_until(lambda: job._write_to is not None and not pool._active_writers)
+assert not job._accepted
+pool.flush()
+os.kill(child.pid, signal.SIGCONT)
+turn_until(lambda: ended)
+print(ended, job._accepted, flush=True)
+os.kill(child.pid, signal.SIGKILL)
+os._exit(0)
+"""
 
 
 @pytest.fixture
@@ -59,3 +102,10 @@ def test_the_end_of_a_child_is_seen_though_what_it_forked_lives_on(app: Any, own
         result = app.send_task("tests.support.delivery_app.die_beside_a_helper")
         # The helper ends after a minute, and nobody looks before that.
         assert result.get(timeout=40) == "redelivered"
+
+
+def test_what_a_child_was_sent_is_finished_though_the_pool_is_flushed_before_it_says_that_it_began() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", SENT_BUT_NOT_SAID], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.stdout == "[49] True\n", done.stderr
