@@ -1,7 +1,7 @@
 """What a strategy decides about: the call, the workers it may go to, and the decision."""
 
 import hashlib
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Self
@@ -138,7 +138,7 @@ class Pool:
         self.worth: list[float] | None = None
         self._busy = sum(min(worker.load, 1.0) for worker in self.workers)
         #: By bucket to whom its keys were sent and how often, the newest snapshot last.
-        self._noted: deque[dict[int, Counter[str]]] = deque(before._noted if before is not None else (), REMEMBERED)
+        self._noted: deque[dict[int, dict[str, int]]] = deque(before._noted if before is not None else (), REMEMBERED)
         self._noted.append({})
 
     def note(self, name: str, now_s: float, bucket: int | None = None) -> None:
@@ -156,7 +156,8 @@ class Pool:
             self._busy += min(later.load, 1.0) - min(self.workers[place].load, 1.0)
             self.workers[place] = later
             if bucket is not None:
-                self._noted[-1].setdefault(bucket, Counter())[name] += 1
+                noted = self._noted[-1].setdefault(bucket, {})
+                noted[name] = noted.get(name, 0) + 1
 
     @property
     def utilisation(self) -> float:
@@ -172,8 +173,7 @@ class Pool:
 
     def sent(self, bucket: int, name: str) -> int:
         """Return how many calls with a key of a bucket were sent to a worker since this snapshot."""
-        noted = self._noted[-1].get(bucket)
-        return 0 if noted is None else noted[name]
+        return self._noted[-1].get(bucket, {}).get(name, 0)
 
     def match(self, call: Call) -> float:
         """How well its type fits a call, 0..1: its proficiency for the kind, and half of it for the domains it knows."""
