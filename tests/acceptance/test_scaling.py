@@ -132,10 +132,13 @@ def test_slots_follow_what_waits_and_what_runs_is_never_taken(scaled: Scaled) ->
     assert "celery" not in scaled.run("scale", "--json", slots=6)
 
 
-def test_coroutine_slots_follow_too(scaled: Scaled) -> None:
-    scaled.start("worker", TYPE, "--pool", "asyncio", slots=40)
+@pytest.mark.parametrize(("pool", "task"), [("asyncio", "scaled.anap"), ("gevent", "scaled.nap")])
+def test_slots_within_a_process_follow_too(scaled: Scaled, pool: str, task: str) -> None:
+    if pool == "gevent":
+        pytest.importorskip("gevent", reason="pip install gevent, for a worker with its pool")
+    scaled.start("worker", TYPE, "--pool", pool, slots=40)
     eventually(lambda: scaled.consumers() == 1, what="the worker consumes")
-    scaled.publish(400, 0.2, "scaled.anap")
+    scaled.publish(400, 0.2, task)
     eventually(lambda: scaled.sizes() == [40], what="it has grown")
     scaled.look(1)
     eventually(lambda: scaled.sizes() == [1], what="it has shrunk")
