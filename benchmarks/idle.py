@@ -1,8 +1,9 @@
-"""What a hive takes while nothing is to do: ``python benchmarks/idle.py [--seconds 60] [--stock]``.
+"""What a hive takes while nothing is to do: ``python benchmarks/idle.py [--seconds 60] [--elastic] [--stock]``.
 
 Starts ten pools of one slot, beat and the broker in a home of its own, waits until all serve, and then measures all of
 their processes: proportional set size (shared pages counted once, divided among those who share them) at the end, and
-processor time over the given seconds. With ``--stock`` ten workers of plain Celery on a broker of their own come after
+processor time over the given seconds. With ``--elastic`` the same pools come after it with slots that follow demand, from
+one on. With ``--stock`` ten workers of plain Celery on a broker of their own come after
 it. Prints one JSON record. Linux only: it reads ``/proc/PID/smaps_rollup``.
 """
 
@@ -81,13 +82,11 @@ def until(condition: Callable[[], Any], timeout_s: float) -> Any:
     return value
 
 
-def hive(directory: Path, seconds: float) -> dict[str, Any]:
+def hive(directory: Path, seconds: float, slots: tuple[str, ...] = ("--slots", "1")) -> dict[str, Any]:
     """Measure ``hive up``."""
     environ = {k: v for k, v in os.environ.items() if not k.startswith("HIVE_")} | {"HIVE_HOME": str(directory)}
     began_s = time.monotonic()
-    subprocess.run(
-        [HIVE, "up", "--detach", "--slots", "1"], env=environ, cwd=directory, check=True, capture_output=True
-    )
+    subprocess.run([HIVE, "up", "--detach", *slots], env=environ, cwd=directory, check=True, capture_output=True)
     ready_s = time.monotonic() - began_s
     try:
         report = json.loads((directory / "hive.json").read_text())
@@ -95,6 +94,11 @@ def hive(directory: Path, seconds: float) -> dict[str, Any]:
         return {"ready_s": round(ready_s, 2), **measured([psutil.Process(report["process_id"])], seconds)}
     finally:
         subprocess.run([HIVE, "down"], env=environ, cwd=directory, check=True, capture_output=True)
+
+
+def elastic(directory: Path, seconds: float) -> dict[str, Any]:
+    """Measure ``hive up`` with slots that follow demand."""
+    return hive(directory, seconds, slots=())
 
 
 def stock(directory: Path, seconds: float) -> dict[str, Any]:
@@ -130,6 +134,7 @@ def main() -> None:
     """Measure and print."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--seconds", type=float, default=60.0, help="how long to watch")
+    parser.add_argument("--elastic", action="store_true", help="slots that follow demand after it")
     parser.add_argument("--stock", action="store_true", help="plain Celery after it")
     options = parser.parse_args()
     record: dict[str, Any] = {
@@ -141,7 +146,11 @@ def main() -> None:
         "python": platform.python_version(),
         "load_before": os.getloadavg()[0],
     }
-    for name, measure in (("hive", hive), *((("stock", stock),) if options.stock else ())):
+    rows = {"hive": hive, "elastic": elastic, "stock": stock}
+    asked = {"hive"} | {name for name in ("elastic", "stock") if getattr(options, name)}
+    for name, measure in rows.items():
+        if name not in asked:
+            continue
         with tempfile.TemporaryDirectory(prefix="hive-idle-") as directory:
             record[name] = measure(Path(directory), options.seconds)
     print(json.dumps(record, indent=2))
