@@ -18,7 +18,8 @@ class ScalingRules:
         late_share: share of the tasks that may wait for longer while the load is as expected.
         headroom: share by which the load may exceed what is expected; 0 plans for just that.
         plan_ahead_s: how far ahead demand is planned for; at least the time from the order of a slot until it serves,
-            plus that between two decisions. A target wait above it needs no slots in advance at all.
+            plus that between two decisions. A target wait above it needs no slots in advance at all; what has waited for
+            less presses for no more slots than its number does, since they would come too late for it.
         in_advance: whether slots are kept for tasks that have not come yet; if not, a task that finds none idle waits
             until one is started, and a pool whose minimum is 0 costs nothing between two tasks.
         caution: place between the expected rate (0) and the upper bound of its forecast (1) that is planned for.
