@@ -251,9 +251,10 @@ class RoutingSettings(Part):
         "any fresh report a call goes to the shared queue. At least twice report_every_s.",
     )
     keep_per_slot: PositiveFloat = Field(
-        0.5,
-        description="Messages for each slot that a lane keeps to itself; idle workers steal from what is above. Lower "
-        "balances better, higher keeps more calls where their key belongs.",
+        0.6,
+        description="Messages for each slot that a lane keeps to itself while four fifths of all slots are busy, and less "
+        "the more are free, down to a fifth of it; idle workers steal from what is above. Lower balances better, higher "
+        "keeps more calls where their key belongs.",
     )
 
 
