@@ -1,7 +1,7 @@
 """Celery's own settings for this deployment, built from hive's (``hive config`` shows them); add yours below."""
 
 from hive.agents import load_registry
-from hive.runtime.agents import KEEP_TASK
+from hive.runtime.agents.handles import KEEP_TASK
 from hive.runtime.defaults import celery_settings, upkeep_entries
 from hive.runtime.rest.tasks import EVERY_S, REST_TASK
 from hive.settings import load_settings

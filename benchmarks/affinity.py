@@ -41,7 +41,7 @@ from hive.routing.candidates import Call, Decision, Pool, Worker  # noqa: E402
 from hive.routing.keys import RecentKeys, bucket_of, read_keys, weight  # noqa: E402
 from hive.routing.least_loaded import LeastLoaded  # noqa: E402
 from hive.routing.strategy import Strategy  # noqa: E402
-from hive.runtime.lanes import kept_share  # noqa: E402
+from hive.runtime.worker.lanes import kept_share  # noqa: E402
 from hive.settings.parts import RoutingSettings  # noqa: E402
 
 TYPE = AgentType(name="simulated")

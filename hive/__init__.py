@@ -41,12 +41,12 @@ from hive.resilience.strategies import (
     RetryStrategy,
 )
 from hive.runtime.app import Hive
-from hive.runtime.durable import Durable, EventTimeoutError, StepUnknownError
-from hive.runtime.fleet import RunningHive, ensure_running
+from hive.runtime.calling.unique import Unique
+from hive.runtime.durable.task import Durable, EventTimeoutError, StepUnknownError
 from hive.runtime.loading import load_app
-from hive.runtime.session import StartProgress
+from hive.runtime.supervision.fleet import RunningHive, ensure_running
+from hive.runtime.supervision.session import StartProgress
 from hive.runtime.task import HiveTask
-from hive.runtime.unique import Unique
 from hive.settings.load import load_settings
 from hive.settings.model import Settings
 from hive.settings.parts import BreakerSettings

@@ -11,8 +11,8 @@ from hive.cli.queue import json_option, reached
 from hive.cli.screen import table_console
 from hive.cli.serving import app_option
 from hive.errors import InputError
-from hive.runtime.agents import Agents
-from hive.runtime.durable import ANSWER
+from hive.runtime.agents.handles import Agents
+from hive.runtime.durable.task import ANSWER
 from hive.store.lifecycles import AgentRecord
 from hive.store.run_values import Signalled
 from hive.store.runs import SIGNAL_KEPT_MS

@@ -12,10 +12,10 @@ from hive.cli.screen import table_console
 from hive.cli.serving import app_option
 from hive.errors import InputError
 from hive.monitoring.scaling import ScalingPort, scaled_object
-from hive.runtime.actuators import Actuator, Command, Nobody
 from hive.runtime.app import Hive
-from hive.runtime.fleet_scaler import FleetScaler, described
 from hive.runtime.loading import load_app
+from hive.runtime.supervision.actuators import Actuator, Command, Nobody
+from hive.runtime.supervision.fleet_scaler import FleetScaler, described
 from hive.scaling.fleet import PoolDecision
 
 

@@ -9,15 +9,15 @@ from rich.console import Console
 from hive.cli.screen import Screen, status_table, table_console
 from hive.cli.serving import app_option
 from hive.runtime.app import Hive
-from hive.runtime.fleet import start_detached, stop_running
-from hive.runtime.flower import login_hint, require_free_port
 from hive.runtime.home import Home
-from hive.runtime.journal import Journal
 from hive.runtime.loading import load_app
-from hive.runtime.plan import HivePlan, part_plans
-from hive.runtime.state import read_report
-from hive.runtime.status import hive_status
-from hive.runtime.supervisor import Supervisor
+from hive.runtime.supervision.fleet import start_detached, stop_running
+from hive.runtime.supervision.flower import login_hint, require_free_port
+from hive.runtime.supervision.journal import Journal
+from hive.runtime.supervision.plan import HivePlan, part_plans
+from hive.runtime.supervision.state import read_report
+from hive.runtime.supervision.status import hive_status
+from hive.runtime.supervision.supervisor import Supervisor
 from hive.settings.load import load_settings
 
 

@@ -16,8 +16,8 @@ from hive.errors import InputError
 from hive.monitoring.figures import observe_queue
 from hive.runtime.app import Hive
 from hive.runtime.connection import broker_facts
+from hive.runtime.durable.parked import parked_tasks
 from hive.runtime.loading import load_app
-from hive.runtime.parked import parked_tasks
 from hive.store.store import Store
 from hive.telemetry.events import QueueObserved, fields_of
 

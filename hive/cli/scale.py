@@ -13,9 +13,9 @@ from hive.cli.serving import app_option
 from hive.errors import InputError
 from hive.routing.report import worker_of
 from hive.runtime.app import Hive
-from hive.runtime.fleet_view import slots_each
-from hive.runtime.plan import queues_of
-from hive.runtime.sizing import LOOK
+from hive.runtime.supervision.fleet_view import slots_each
+from hive.runtime.supervision.plan import queues_of
+from hive.runtime.worker.sizing import LOOK
 from hive.store.store import Store
 
 #: Changes that are shown of each agent type as JSON.

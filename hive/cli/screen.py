@@ -14,8 +14,8 @@ from hive.clock import SystemClock
 from hive.errors import BrokerError
 from hive.runtime.app import Hive
 from hive.runtime.connection import backlogs
-from hive.runtime.state import HiveReport, PartReport, PartState
-from hive.runtime.status import HiveStatus
+from hive.runtime.supervision.state import HiveReport, PartReport, PartState
+from hive.runtime.supervision.status import HiveStatus
 
 #: Seconds between two looks at the backlog.
 BACKLOG_EVERY_S = 1.0

@@ -6,14 +6,14 @@ from functools import partial
 
 import click
 
-from hive.runtime.celery_arguments import beat_arguments, flower_arguments, worker_arguments
-from hive.runtime.flower import flower_environ, login_hint, require_free_port
 from hive.runtime.home import Home
 from hive.runtime.loading import DEFAULT_APP, load_app, ready_broker
-from hive.runtime.node_name import NodeName
-from hive.runtime.plan import untyped_queues
-from hive.runtime.processes import Processes
-from hive.runtime.serve import needs_patching, replace_process, serve
+from hive.runtime.supervision.celery_arguments import beat_arguments, flower_arguments, worker_arguments
+from hive.runtime.supervision.flower import flower_environ, login_hint, require_free_port
+from hive.runtime.supervision.node_name import NodeName
+from hive.runtime.supervision.plan import untyped_queues
+from hive.runtime.supervision.processes import Processes
+from hive.runtime.supervision.serve import needs_patching, replace_process, serve
 
 #: Options that are not ours go to Celery as they are.
 PASSING = {"ignore_unknown_options": True, "help_option_names": ["-h", "--help"]}

@@ -18,9 +18,9 @@ Guaranteed:
   time may both have written it; the counter ``archived`` counts it once.
 * Only form and fate make a message poison (:mod:`hive.deadletter.poison`), never the words in it.
 * Who reads the failure of a task that condemned its own message finds the letter: one script writes both, where results are
-  on the broker and nothing follows from the failure (:mod:`hive.runtime.condemning`).
+  on the broker and nothing follows from the failure (:mod:`hive.runtime.results.condemning`).
 * Nobody waits for a dead letter: its result, its chord, its chain and its errbacks end with a failure that names it
-  (:mod:`hive.runtime.dead_results`). Whichever worker looks next is handed the letter for half a minute, and another one
+  (:mod:`hive.runtime.results.dead_results`). Whichever worker looks next is handed the letter for half a minute, and another one
   after it if that worker dies before it says that it has told everybody. It is not the reaper's duty, because a reaper
   is a lease thread, which must not wait for result backends and errbacks.
 

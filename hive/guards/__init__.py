@@ -1,7 +1,7 @@
 """Guards: what must agree before a task takes a slot, and what it gets where one says no.
 
 A guard answers run, wait or refuse (:class:`~hive.guards.guard.Guard`). The worker asks a task's guards after its message
-was read and before it takes a slot (:mod:`hive.runtime.admission`): one that must wait goes back to the scheduled set of
+was read and before it takes a slot (:mod:`hive.runtime.guarding.admission`): one that must wait goes back to the scheduled set of
 the broker, uses no attempt and holds no slot meanwhile. One that is refused gives its declared fallback, marked as one, if
 it has any.
 

@@ -4,6 +4,23 @@
 own routes, and hive's transport in place of kombu's for Redis addresses. Nothing a Celery user knows is taken away:
 every argument of ``Celery`` is taken, and whatever the user configures wins over hive's defaults.
 
+The application, the task class and what they are configured by stand in this package itself; the rest in these, from the
+top down:
+
+=============== ====================================================================================
+supervision     hives on one machine, and fleets: the supervisor and its parts, the fleet's scaler
+rest            the scheduler of agents' sleep
+beat            beat that fails over, and the schedule that changes at run time
+worker          a worker process: consumer, gate before the pool, lanes, size, bounds
+guarding        what is asked before a task takes a slot
+agents          agents put to sleep and woken, and their checkpoints
+retrying        what follows a failure
+results         results, by the holder of the delivery only; fallbacks and dead letters' results
+durable         steps and waits of durable tasks
+calling         options of a call, its destination, its message
+delivery        the call that a message holds, and the fence around it
+=============== ====================================================================================
+
 Celery's own settings stand in one place, :mod:`hive.runtime.defaults`, as a function of hive's typed settings; the
 file ``celeryconfig.py`` of a deployment is that function's result and the beat schedule. (They cannot stand only in
 that file: an application that merely imports ``Hive`` has no such file, or has one of its own.)

@@ -19,30 +19,30 @@ from hive.pools.names import register
 from hive.pools.process_loop import ProcessLoop
 from hive.resilience.breaker import outcome_of
 from hive.routing.snapshots import Snapshots
-from hive.runtime.access import Access
 from hive.runtime.address import results_url
-from hive.runtime.affinity import has_affinity, with_affinity
-from hive.runtime.agents import Agent, Agents, agent_name, register_keeping
-from hive.runtime.awaiting import Awaiting, HiveGroupResult, HiveResult
-from hive.runtime.backpressure import Backpressure, bounds_of
-from hive.runtime.call_options import require_meant
+from hive.runtime.agents.handles import Agent, Agents, agent_name, register_keeping
+from hive.runtime.calling.affinity import has_affinity, with_affinity
+from hive.runtime.calling.backpressure import Backpressure, bounds_of
+from hive.runtime.calling.call_options import require_meant
+from hive.runtime.calling.deadline import with_deadline
+from hive.runtime.calling.plain_call import PlainCalls
+from hive.runtime.calling.publishers import Publishers
+from hive.runtime.calling.turns import takes_turns, with_turn
+from hive.runtime.calling.unique import asks_for_key, send_keyed
 from hive.runtime.configuration import Configuration
-from hive.runtime.coroutines import with_models
-from hive.runtime.deadline import with_deadline
 from hive.runtime.defaults import celery_settings, transport_defaults
-from hive.runtime.degrading import degrading
-from hive.runtime.dependencies import circuits_of
-from hive.runtime.durable import AGENT, Durable, DurableError
-from hive.runtime.fallback import FALLBACK_TASK, run_fallback
-from hive.runtime.limited import Limits
-from hive.runtime.needing import HostBookings
-from hive.runtime.plain_call import PlainCalls
-from hive.runtime.publishers import Publishers
+from hive.runtime.delivery.access import Access
+from hive.runtime.durable.task import AGENT, Durable, DurableError
+from hive.runtime.guarding.dependencies import circuits_of
+from hive.runtime.guarding.limited import Limits
+from hive.runtime.guarding.needing import HostBookings
 from hive.runtime.rest import tasks as rest_tasks
-from hive.runtime.results import fenced
-from hive.runtime.retry_policy import RetryPolicy
-from hive.runtime.turns import takes_turns, with_turn
-from hive.runtime.unique import asks_for_key, send_keyed
+from hive.runtime.results.awaiting import Awaiting, HiveGroupResult, HiveResult
+from hive.runtime.results.backend import fenced
+from hive.runtime.results.degrading import degrading
+from hive.runtime.results.fallback import FALLBACK_TASK, run_fallback
+from hive.runtime.retrying.policy import RetryPolicy
+from hive.runtime.worker.coroutines import with_models
 from hive.settings.load import load_settings
 from hive.settings.model import Settings
 from hive.settings.parts import BreakerSettings
@@ -78,10 +78,10 @@ class Hive(Celery):
         ... def review(path): ...
     """
 
-    amqp_cls = "hive.runtime.amqp:HiveAMQP"
+    amqp_cls = "hive.runtime.calling.amqp:HiveAMQP"
     task_cls = "hive.runtime.task:HiveTask"
-    control_cls = "hive.runtime.revoking:HiveControl"
-    events_cls = "hive.runtime.event_stream:HiveEvents"
+    control_cls = "hive.runtime.worker.revoking:HiveControl"
+    events_cls = "hive.runtime.worker.event_stream:HiveEvents"
 
     def __init__(
         self,
@@ -110,13 +110,13 @@ class Hive(Celery):
         register()
         super().__init__(main, *args, **kwargs)
         self._conf: Any = Configuration.of(self._conf)
-        self.steps["consumer"].add("hive.runtime.consuming:Delivery")
-        self.steps["consumer"].add("hive.runtime.watching:DeadLetterWatch")
-        self.steps["consumer"].add("hive.runtime.dependencies:BreakerWatch")
-        self.steps["consumer"].add("hive.runtime.garbage:Freeze")
-        self.steps["consumer"].add("hive.runtime.bounding:Bounds")
-        self.steps["consumer"].add("hive.runtime.lanes:Lanes")
-        self.steps["consumer"].add("hive.runtime.sizing:Sizing")
+        self.steps["consumer"].add("hive.runtime.worker.consuming:Delivery")
+        self.steps["consumer"].add("hive.runtime.worker.watching:DeadLetterWatch")
+        self.steps["consumer"].add("hive.runtime.guarding.dependencies:BreakerWatch")
+        self.steps["consumer"].add("hive.runtime.worker.garbage:Freeze")
+        self.steps["consumer"].add("hive.runtime.worker.bounding:Bounds")
+        self.steps["consumer"].add("hive.runtime.worker.lanes:Lanes")
+        self.steps["consumer"].add("hive.runtime.worker.sizing:Sizing")
         # By name, as Celery takes steps: who serves no port needs no Prometheus client.
         self.steps["consumer"].add("hive.monitoring.announcing:Announcements")
         if self.settings.worker.metrics_port:
@@ -250,7 +250,7 @@ class Hive(Celery):
     @cached_property
     def checkpoints(self) -> "CheckpointStore":
         """The state of agents, in the database of the settings and on the application's broker."""
-        from hive.runtime.checkpointing import checkpoints_of  # noqa: PLC0415 - not every process has agents with state
+        from hive.runtime.agents.checkpointing import checkpoints_of  # noqa: PLC0415 - not every process has agents with state
 
         return checkpoints_of(self)
 
@@ -333,10 +333,10 @@ class Hive(Celery):
 
         Besides Celery's options it takes ``deadline_s``: seconds from now within which the task must begin; one that has not
         begun then gives its fallback, or fails with ``DeadlineExceededError``; and ``idempotency_key``: a second call of the
-        task with the same key is handed the first one's result (:mod:`hive.runtime.unique`); and ``fair_key``, whose turn it
-        waits for behind the ready list, with ``fair_weight`` (:mod:`hive.runtime.turns`); and ``affinity``, a key whose calls
-        go to the same worker while it lives (:mod:`hive.runtime.affinity`); and ``agent``, the name of the agent it is for
-        (:mod:`hive.runtime.agents`).
+        task with the same key is handed the first one's result (:mod:`hive.runtime.calling.unique`); and ``fair_key``, whose turn it
+        waits for behind the ready list, with ``fair_weight`` (:mod:`hive.runtime.calling.turns`); and ``affinity``, a key whose calls
+        go to the same worker while it lives (:mod:`hive.runtime.calling.affinity`); and ``agent``, the name of the agent it is for
+        (:mod:`hive.runtime.agents.handles`).
 
         Raises:
             QueueFull: the queue has a bound, and as many messages wait there as that allows.

@@ -19,19 +19,19 @@ from hive.resilience.limiter import Limit
 from hive.resilience.strategies import RetryStrategy
 from hive.routing.named import strategy_of
 from hive.routing.strategy import Strategy
-from hive.runtime.awaiting import AwaitableTask
-from hive.runtime.condemning import condemn
-from hive.runtime.coroutines import run_to_end
-from hive.runtime.declaration import require_declaration
-from hive.runtime.durable import Durable, DurableError
-from hive.runtime.durable_context import context_of
-from hive.runtime.durable_run import run_of
-from hive.runtime.fence import Fence
-from hive.runtime.inspection import refusal_of
-from hive.runtime.next_steps import fix_ids
-from hive.runtime.results import FencedResults
-from hive.runtime.retries import Booking, Retrying
-from hive.runtime.unique import KEY_HEADER, Unique
+from hive.runtime.calling.declaration import require_declaration
+from hive.runtime.calling.next_steps import fix_ids
+from hive.runtime.calling.unique import KEY_HEADER, Unique
+from hive.runtime.delivery.fence import Fence
+from hive.runtime.delivery.inspection import refusal_of
+from hive.runtime.durable.context import context_of
+from hive.runtime.durable.run import run_of
+from hive.runtime.durable.task import Durable, DurableError
+from hive.runtime.results.awaiting import AwaitableTask
+from hive.runtime.results.backend import FencedResults
+from hive.runtime.results.condemning import condemn
+from hive.runtime.retrying.retries import Booking, Retrying
+from hive.runtime.worker.coroutines import run_to_end
 from hive.store.values import Outcome
 
 
@@ -73,8 +73,8 @@ class HiveTask(AwaitableTask, Task):
     domains: Sequence[str] = ()
     needs: Resources | None = None
     durable_terms: Durable | None = None
-    Request = "hive.runtime.request:HiveRequest"
-    Strategy = "hive.runtime.strategy:Strategy"
+    Request = "hive.runtime.worker.request:HiveRequest"
+    Strategy = "hive.runtime.worker.strategy:Strategy"
     # Celery copies these from the class into every call's options.
     from_config: ClassVar[tuple[Any, ...]] = Task.from_config
 
@@ -134,7 +134,7 @@ class HiveTask(AwaitableTask, Task):
     ) -> Any:
         """Call the task, with the arguments, the result and the errors of Celery's ``apply_async``.
 
-        A plain call (:mod:`hive.runtime.plain_call`) takes a shorter way to the same message.
+        A plain call (:mod:`hive.runtime.calling.plain_call`) takes a shorter way to the same message.
         """
         if more:
             # As overrides of old pass them on, in Celery's order.

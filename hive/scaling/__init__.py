@@ -14,8 +14,8 @@ never asks for fewer slots; noise inside the hysteresis never shrinks a pool. A 
 inputs and its reason. Shrinking means draining: which slots go, and that none of them is busy, is the actuator's part.
 
 Over whole workers :func:`~hive.scaling.fleet.plan` decides, in slots as well, for all agent types that share a budget; what
-:func:`~hive.scaling.share.share` leaves a type is its room. It is driven by :mod:`hive.runtime.autoscaler` inside a worker, by
-:mod:`hive.runtime.fleet_scaler` over workers. The two levels do not know of one another: the fleet counts a worker as many
+:func:`~hive.scaling.share.share` leaves a type is its room. It is driven by :mod:`hive.runtime.worker.autoscaler` inside a worker, by
+:mod:`hive.runtime.supervision.fleet_scaler` over workers. The two levels do not know of one another: the fleet counts a worker as many
 slots as it can have, and the worker has as many of them as its part of what waits needs.
 
 Not here: to foresee arrivals (``hive.learning``), to start or drain anything.

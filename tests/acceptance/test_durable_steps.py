@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from hive.runtime.durable import EventTimeoutError, StepUnknownError
-from hive.runtime.parked import parked_tasks
+from hive.runtime.durable.parked import parked_tasks
+from hive.runtime.durable.task import EventTimeoutError, StepUnknownError
 from hive.store.store import Store
 from tests.conftest import SEED
 from tests.support.eventually import eventually

@@ -13,7 +13,7 @@ import pytest
 from hive import load_settings
 from hive.agents import BUILTIN
 from hive.runtime.broker import EmbeddedBroker
-from hive.runtime.state import HiveReport, PartState
+from hive.runtime.supervision.state import HiveReport, PartState
 from hive.store.connection import connect
 from tests.support.eventually import eventually
 from tests.support.hive_home import HiveHome
@@ -111,7 +111,9 @@ def test_down_ends_a_hive_that_has_just_been_launched(hive_home: HiveHome, tmp_p
     go = tmp_path / "go"
     starts = hive_home.start("hive", "up", "--detach", HIVE_APP="tests.support.slow_hive:app", SLOW_HIVE_GO=str(go))
     launched = eventually(
-        lambda: next((one for one in hive_home.processes() if "hive.runtime.headless" in one.cmdline()), None)
+        lambda: next(
+            (one for one in hive_home.processes() if "hive.runtime.supervision.headless" in one.cmdline()), None
+        )
     )
     down = hive_home.start("hive", "down")
     with pytest.raises(subprocess.TimeoutExpired):

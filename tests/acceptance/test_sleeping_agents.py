@@ -18,11 +18,11 @@ from hive.cli.main import cli
 from hive.errors import HiveError
 from hive.guards.guard import Answer, GuardedCall
 from hive.monitoring.figures import observe_queue
-from hive.runtime.agent_guard import AgentGuard
-from hive.runtime.agents import KEEP_TASK
-from hive.runtime.durable import AGENT
-from hive.runtime.parked import parked_tasks
-from hive.runtime.sleeping import NotDrainedError
+from hive.runtime.agents.handles import KEEP_TASK
+from hive.runtime.agents.sleeping import NotDrainedError
+from hive.runtime.durable.parked import parked_tasks
+from hive.runtime.durable.task import AGENT
+from hive.runtime.guarding.agent_guard import AgentGuard
 from tests.conftest import SEED
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer

@@ -14,7 +14,7 @@ from hive.agents.lifecycle import AgentState
 from hive.agents.sleep_policy import SleepPolicy
 from hive.cli.queue import adopt_all, release_all
 from hive.resilience.breaker import BreakerState
-from hive.runtime.durable import Written
+from hive.runtime.durable.task import Written
 from hive.store.beat_entries import BEAT, BeatEntries, Fired, Firing, fire
 from hive.store.checkpoints import KeptHead
 from hive.store.leadership import Leadership

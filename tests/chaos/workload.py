@@ -117,7 +117,7 @@ def build(chaos: Chaos) -> Hive:
 
 def _hoarding(count: int) -> type[bootsteps.StartStopStep]:
     class Hoards(bootsteps.StartStopStep):
-        requires = ("hive.runtime.consuming:Delivery",)
+        requires = ("hive.runtime.worker.consuming:Delivery",)
 
         def start(self, consumer: Any) -> None:
             consumer.gate.pace.held = lambda _: count

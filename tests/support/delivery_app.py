@@ -195,7 +195,7 @@ if os.environ.get("DELIVERY_HANDS"):
     class LosesOnRequest(bootsteps.StartStopStep):
         """Hands its pool more than that has slots for, and loses its lease once there is a key ``lose``."""
 
-        requires = ("hive.runtime.consuming:Delivery",)
+        requires = ("hive.runtime.worker.consuming:Delivery",)
 
         def start(self, consumer: Any) -> None:
             consumer.gate.slots = lambda: int(os.environ["DELIVERY_HANDS"])

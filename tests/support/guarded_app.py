@@ -9,7 +9,7 @@ import redis
 
 from hive import ImmediateRetry
 from hive.guards import Default, LastGood, OtherAgent
-from hive.runtime.request import HiveRequest
+from hive.runtime.worker.request import HiveRequest
 from hive.settings.load import load_settings
 from tests.support.own_hive import OwnHive
 

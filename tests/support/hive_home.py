@@ -12,7 +12,7 @@ from typing import Any
 import psutil
 
 from hive.runtime.home import Home
-from hive.runtime.state import HiveReport, read_report
+from hive.runtime.supervision.state import HiveReport, read_report
 from tests.support.eventually import eventually
 
 ROOT = Path(__file__).parents[2]

@@ -8,7 +8,7 @@ import redis
 
 from hive import Limit
 from hive.resilience.limiter import slice_ms
-from hive.runtime.limited import RESERVED
+from hive.runtime.guarding.limited import RESERVED
 from hive.settings.load import load_settings
 from tests.support.own_hive import OwnHive
 

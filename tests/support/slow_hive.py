@@ -18,6 +18,6 @@ def _wait_for_ever(**_: Any) -> None:
     threading.Event().wait()
 
 
-if "hive.runtime.headless" in sys.orig_argv:
+if "hive.runtime.supervision.headless" in sys.orig_argv:
     worker_init.connect(_wait_for_ever, weak=False)
     eventually(Path(os.environ["SLOW_HIVE_GO"]).exists)

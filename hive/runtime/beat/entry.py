@@ -13,9 +13,9 @@ from kombu.exceptions import EncodeError
 from kombu.utils.json import dumps, loads
 
 from hive.errors import InputError
-from hive.runtime.backpressure import WAITS_OPTION
 from hive.runtime.beat.catching_up import CatchUp, Policy
 from hive.runtime.beat.timing import Chained, CronTimes, Interval, Timing
+from hive.runtime.calling.backpressure import WAITS_OPTION
 
 #: Where an entry comes from.
 CODE, OPERATOR = "code", "operator"

@@ -14,7 +14,7 @@ from hive.clock import SystemClock
 from hive.guards.guard import Answer, GuardedCall
 from hive.guards.limits import Limiter, Reservation, WhenAway
 from hive.resilience.limiter import ABSENT, Unit
-from hive.runtime.limited import limits_of
+from hive.runtime.guarding.limited import limits_of
 from hive.settings.model import Settings
 from hive.settings.parts import LimitSettings
 from hive.store.limiting import Refused

@@ -11,10 +11,10 @@ from hive.agents.lifecycle import AgentState
 from hive.agents.sleep_policy import SleepPolicy
 from hive.errors import HiveError
 from hive.guards.guard import GuardedCall
-from hive.runtime.agent_guard import LOOK_AGAIN_MS, AgentGuard
-from hive.runtime.direct_run import Step
-from hive.runtime.durable import AGENT, ANSWER, Durable
-from hive.runtime.durable_run import Run
+from hive.runtime.durable.direct_run import Step
+from hive.runtime.durable.run import Run
+from hive.runtime.durable.task import AGENT, ANSWER, Durable
+from hive.runtime.guarding.agent_guard import LOOK_AGAIN_MS, AgentGuard
 from hive.settings.load import load_settings
 from hive.store.store import Store
 from hive.store.values import ConsumerInfo, DeliveryId, Outgoing, Start

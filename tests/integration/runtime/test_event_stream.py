@@ -8,7 +8,7 @@ import pytest
 
 from hive import Hive
 from hive.clock import SystemClock
-from hive.runtime import event_stream
+from hive.runtime.worker import event_stream
 from hive.testing import ManualClock
 from hive.testing.proxy import FaultProxy
 from tests.support.redis_server import RedisServer

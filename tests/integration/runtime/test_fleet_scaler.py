@@ -12,8 +12,8 @@ from hive import Hive
 from hive.agents import BUILTIN, FALLBACK, Registry
 from hive.agents.types import Concurrency
 from hive.errors import SettingsError
-from hive.runtime.actuators import Command
-from hive.runtime.fleet_scaler import FleetScaler
+from hive.runtime.supervision.actuators import Command
+from hive.runtime.supervision.fleet_scaler import FleetScaler
 from hive.settings.load import load_settings
 from hive.store.leadership import Leadership
 from hive.store.scaling import SCALING

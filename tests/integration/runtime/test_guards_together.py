@@ -13,8 +13,8 @@ from hive.deadletter import DeadLetters
 from hive.errors import GuardRefusedError
 from hive.guards import GuardedCall, Verdict
 from hive.resilience.breaker import BreakerState
-from hive.runtime import admission
-from hive.runtime.limited import limits_of
+from hive.runtime.guarding import admission
+from hive.runtime.guarding.limited import limits_of
 from hive.settings.load import load_settings
 from hive.store.store import Store
 from tests.support.eventually import eventually

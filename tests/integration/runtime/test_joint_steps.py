@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from hive.runtime.joint_steps import JointSteps
+from hive.runtime.delivery.joint_steps import JointSteps
 from hive.settings.parts import DeliverySettings
 from hive.store import BrokerGoneError, Layout, Store, never_repeating
 from hive.store.values import ConsumerInfo, DeliveryId, Outcome, Outgoing, StoredResult

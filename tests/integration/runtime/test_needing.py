@@ -6,7 +6,7 @@ from hive import Hive
 from hive.agents.types import Resources
 from hive.guards.guard import Answer, GuardedCall
 from hive.resources.host import host_name
-from hive.runtime.needing import TOLD_AGAIN_S, TaskNeeds
+from hive.runtime.guarding.needing import TOLD_AGAIN_S, TaskNeeds
 from hive.testing import ManualClock
 from tests.support.redis_server import RedisServer
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from hive.runtime.home import Home
-from hive.runtime.node_name import NodeName
+from hive.runtime.supervision.node_name import NodeName
 
 
 def test_a_second_worker_of_a_type_has_a_name_of_its_own_and_a_name_is_free_again(tmp_path: Path) -> None:

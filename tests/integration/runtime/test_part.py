@@ -7,11 +7,11 @@ import pytest
 
 from hive import Hive
 from hive.agents import load_registry
-from hive.runtime.celery_arguments import worker_arguments
-from hive.runtime.part import Part
-from hive.runtime.part_plan import PartPlan
-from hive.runtime.restart import Backoff
-from hive.runtime.state import PartState
+from hive.runtime.supervision.celery_arguments import worker_arguments
+from hive.runtime.supervision.part import Part
+from hive.runtime.supervision.part_plan import PartPlan
+from hive.runtime.supervision.restart import Backoff
+from hive.runtime.supervision.state import PartState
 from tests.support.hive_home import ROOT, SMALL
 from tests.support.redis_server import RedisServer
 

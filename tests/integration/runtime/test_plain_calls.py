@@ -16,7 +16,7 @@ from kombu.exceptions import OperationalError
 
 from hive import Hive, HiveTask, Unique
 from hive.errors import MessageTooLargeError
-from hive.runtime.plain_call import PlainCalls
+from hive.runtime.calling.plain_call import PlainCalls
 from hive.store.faults import BrokerGoneError
 from tests.support.redis_server import RedisServer
 

@@ -4,7 +4,7 @@ import pytest
 
 from hive import Hive, RetryBudget
 from hive.resilience.adaptive import Outcomes
-from hive.runtime.retry_ledger import RetryLedger
+from hive.runtime.retrying.ledger import RetryLedger
 from hive.settings.model import Settings
 from hive.testing import ManualClock
 

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 from hive import Hive
-from hive.runtime.worker_demand import DemandReader, Waiting
+from hive.runtime.worker.worker_demand import DemandReader, Waiting
 from tests.support.redis_server import RedisServer
 
 

@@ -13,7 +13,7 @@ import pytest
 
 from hive.clock import SystemClock
 from hive.errors import MessageTooLargeError
-from hive.runtime.gate import Gate
+from hive.runtime.worker.gate import Gate
 from hive.store.faults import BrokerGoneError
 from hive.store.values import Outcome, Start
 from hive.transport.connection import Connection

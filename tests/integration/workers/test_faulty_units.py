@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from hive import Hive, SystemClock, ensure_running
-from hive.runtime.fleet import RunningHive
 from hive.runtime.home import Home
-from hive.runtime.state import read_report
+from hive.runtime.supervision.fleet import RunningHive
+from hive.runtime.supervision.state import read_report
 from tests.support.redis_server import RedisServer
 from workers.findings import Outcome, Unit
 from workers.review import Review

@@ -1,7 +1,7 @@
 """Which lane an idle worker steals from."""
 
 from hive.routing.report import LoadReport
-from hive.runtime.lanes import longest
+from hive.runtime.worker.lanes import longest
 from hive.store.lane import LaneRecord, LongLane
 
 

@@ -8,7 +8,7 @@ from kombu import Producer
 
 from hive import Hive
 from hive.errors import InputError
-from hive.runtime.call_options import DECLARED, OURS, require_meant
+from hive.runtime.calling.call_options import DECLARED, OURS, require_meant
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ import pytest
 from hive import Hive, load_settings
 from hive.agents import load_registry
 from hive.errors import InputError, SettingsError, UnknownAgentTypeError
-from hive.runtime.celery_arguments import worker_arguments
 from hive.runtime.defaults import CONSOLIDATION_QUEUES
-from hive.runtime.flower import flower_environ
 from hive.runtime.loading import load_app
-from hive.runtime.plan import HivePlan, decode, encode, part_plans, queues_of, worker_parts
+from hive.runtime.supervision.celery_arguments import worker_arguments
+from hive.runtime.supervision.flower import flower_environ
+from hive.runtime.supervision.plan import HivePlan, decode, encode, part_plans, queues_of, worker_parts
 
 TYPES = load_registry({"bug_hunter": {"concurrency": {"minimum": 2, "maximum": 3}, "pool": "threads"}})
 

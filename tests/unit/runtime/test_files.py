@@ -7,7 +7,7 @@ import pytest
 
 from hive.runtime.home import kept_secret
 from hive.runtime.lock import FileLock
-from hive.runtime.logfile import trim
+from hive.runtime.supervision.logfile import trim
 
 
 def test_one_holds_a_lock_alone_or_many_share_it(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from hive.runtime.interrupts import uninterrupted
+from hive.runtime.supervision.interrupts import uninterrupted
 
 
 def test_an_interrupt_waits_for_the_end_of_the_step_and_is_not_lost() -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from celery import chain, chord, group, signature
 
-from hive.runtime.next_steps import fence_of_source, fix_ids
+from hive.runtime.calling.next_steps import fence_of_source, fix_ids
 
 
 def ids(node: Any) -> list[str]:

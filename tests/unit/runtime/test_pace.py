@@ -1,6 +1,6 @@
 """How much a pool's pace lets a worker hold."""
 
-from hive.runtime.pace import FORGET_S, Pace
+from hive.runtime.worker.pace import FORGET_S, Pace
 from hive.testing import ManualClock
 
 

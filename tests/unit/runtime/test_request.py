@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from hive import Hive
-from hive.runtime.request import HiveRequest
+from hive.runtime.worker.request import HiveRequest
 
 
 def request(properties: dict[str, Any]) -> HiveRequest:

@@ -1,6 +1,6 @@
 """When a part that ended is started again."""
 
-from hive.runtime.restart import Backoff
+from hive.runtime.supervision.restart import Backoff
 
 
 def test_the_pause_doubles_up_to_its_bound() -> None:

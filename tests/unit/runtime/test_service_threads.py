@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from hive.runtime.lanes import LaneKeeper
-from hive.runtime.size_keeper import SizeKeeper
+from hive.runtime.worker.lanes import LaneKeeper
+from hive.runtime.worker.size_keeper import SizeKeeper
 from hive.scaling.rules import ScalingRules
 from hive.settings.parts import RoutingSettings
 from hive.store.lane import ServedLanes

@@ -7,8 +7,8 @@ import pytest
 from celery.app.task import Context
 
 from hive import Hive
-from hive.runtime.request import HiveRequest
-from hive.runtime.strategy import PlainRequest
+from hive.runtime.worker.request import HiveRequest
+from hive.runtime.worker.strategy import PlainRequest
 from hive.store.values import DeliveryId
 
 #: Who is told of the end: Celery's promises are made elsewhere.

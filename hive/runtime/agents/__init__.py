@@ -1,0 +1,1 @@
+"""Agents at run time: put to sleep, woken, and their checkpoints."""

@@ -1,0 +1,1 @@
+"""Durable tasks: steps that are not run twice, and waits that hold no slot."""
