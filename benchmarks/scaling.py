@@ -93,12 +93,7 @@ def ways(start_delay_s: float) -> dict[str, tuple[float, ScalingRules]]:
                 maximum=MAXIMUM,
                 target_wait_s=target_s,
                 plan_ahead_s=start_delay_s + 1.0,
-                in_advance=False,
-                stabilisation_s=0.0,
-                shrink_cooldown_s=0.0,
-                shrink_share=1.0,
-                hysteresis=0.0,
-            ),
+            ).lean(),
         )
         for target_s in (1, 3, 6)
     }

@@ -63,6 +63,11 @@ class AgentType(Value):
     target_wait_s: PositiveFloat | None = Field(
         None, description="The wait that scaling aims at for its tasks; none: scaling.target_wait_s."
     )
+    lean: bool = Field(
+        False,
+        description="Whether workers are started only for tasks that are there, and drained as soon as these have ended: "
+        "the least cost, for tasks that may wait until a worker has started.",
+    )
     soft_time_limit_s: PositiveFloat = Field(270.0, description="Seconds after which a task is told to end.")
     time_limit_s: PositiveFloat = Field(300.0, description="Seconds after which a task is ended.")
     bound: QueueBound | None = Field(None, description="How many tasks may wait for the pool; none: any number.")

@@ -76,6 +76,9 @@ class Result:
     help="What hive aims at.",
 )
 @click.option(
+    "--lean", is_flag=True, help="hive starts slots for tasks that are there alone, as for a lean agent type."
+)
+@click.option(
     "--start-delay-s", type=click.FloatRange(min=0), default=5.0, help="Seconds until an ordered slot serves."
 )
 @click.option("--tune", is_flag=True, help="Give each baseline the settings that turn out best for the recording.")
@@ -160,12 +163,13 @@ def _compared(workload: Workload, options: dict[str, Any]) -> list[Result]:
         target_wait_s=options["target_wait_s"],
         plan_ahead_s=delay_s + HiveScaler.EVERY_S,
     )
+    rules = rules.lean() if options["lean"] else rules
     tasks, conditions = workload.drawn(), Conditions(start_delay_s=delay_s, first_slots=max(1, minimum))
     series = workload.series
     scaler = HiveScaler(rules, outlooks(series), series.step_s, delay_s)
     hive = Result(
         scaler="hive",
-        setting=f"target wait {rules.target_wait_s:g} s",
+        setting=f"{'lean, ' if options['lean'] else ''}target wait {rules.target_wait_s:g} s",
         outcome=simulate(workload, scaler, conditions, tasks),
     )
     choices = (candidates if options["tune"] else stock)(minimum, maximum, workload.demand)

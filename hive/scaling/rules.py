@@ -1,6 +1,7 @@
 """The rules of a pool's size: bounds, the wait that is aimed at, and how fast the size may change."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Self
 
 from hive.errors import SettingsError
 
@@ -60,6 +61,15 @@ class ScalingRules:
         wrong = [sentence for holds, sentence in self._relations() if not holds]
         if wrong:
             raise SettingsError("; ".join(wrong))
+
+    def lean(self) -> Self:
+        """Return rules that cost the least: slots are started only for tasks that are there, and go as soon as these end.
+
+        A task that finds no slot waits until one has started; for pools whose tasks may wait that long.
+        """
+        return replace(
+            self, in_advance=False, hysteresis=0.0, stabilisation_s=0.0, shrink_share=1.0, shrink_cooldown_s=0.0
+        )
 
     def _relations(self) -> tuple[tuple[bool, str], ...]:
         return (

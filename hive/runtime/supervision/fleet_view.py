@@ -43,12 +43,13 @@ class PoolWatch:
         scaling, needs = app.settings.scaling, declared_needs(agent)
         self.agent, self.queues, self._clock = agent, queues_of(app, agent), clock
         self.slots_each = slots_each(app, agent)
-        self.rules = ScalingRules(
+        rules = ScalingRules(
             minimum=agent.workers.minimum * self.slots_each,
             maximum=agent.workers.maximum * self.slots_each,
             target_wait_s=agent.target_wait_s or scaling.target_wait_s,
             plan_ahead_s=scaling.start_s + scaling.every_s,
         )
+        self.rules = rules.lean() if agent.lean else rules
         memory_mb = scaling.slot_memory_mb if needs is None else needs.memory_mb
         cores = needs.cores if needs is not None and "cores" in needs.model_fields_set else 0.0
         self._memory_mb, self._cores = memory_mb * self.slots_each, cores * self.slots_each

@@ -173,6 +173,15 @@ def test_without_slots_in_advance_a_pool_follows_only_what_is_there() -> None:
     assert wanted_slots(rules, replace(quiet, backlog=1, oldest_wait_s=0.5))[0] == 1
 
 
+def test_a_lean_pool_gives_back_at_once_what_it_has_no_tasks_for() -> None:
+    rules = ScalingRules(minimum=0, target_wait_s=1.0, plan_ahead_s=6.0)
+    state = decide(rules, ScalingState(), Observation(now_s=0.0, slots=8, busy=8, backlog=8, service_s=2.0))[1]
+    ended = Observation(now_s=2.0, slots=8, busy=1, backlog=0, arrivals_per_s=0.5, service_s=2.0)
+    assert decide(rules, state, ended)[0].target == 8, "others keep what was wanted a moment ago"
+    assert decide(rules.lean(), state, ended)[0].target == 1
+    assert decide(rules.lean(), state, replace(ended, busy=0))[0].target == 0
+
+
 def test_a_wait_presses_only_once_the_slots_ordered_for_it_could_serve() -> None:
     rules = ScalingRules(minimum=0, target_wait_s=3.0, plan_ahead_s=6.0)
     burst = Observation(now_s=0.0, slots=0, busy=0, backlog=60, service_s=1.0)
