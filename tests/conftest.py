@@ -44,6 +44,14 @@ def _log_level() -> Iterator[None]:
     logging.root.setLevel(level)
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _current_app_of_module() -> Iterator[None]:
+    """An application that a module's fixture makes does not stay Celery's current one after it; see below."""
+    before = _state._tls.current_app
+    yield
+    _state._set_current_app(before)
+
+
 @pytest.fixture(autouse=True)
 def _current_app() -> Iterator[None]:
     """An application that a test makes is Celery's current one, and tasks that are shared would be looked for there."""

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import click
-from rich.table import Table
+from rich.table import Column, Table
 
 from hive.cli.screen import table_console
 from hive.cli.serving import app_option
@@ -36,6 +36,9 @@ COLUMNS = {
 }
 #: Of these, what is shown only where a queue has some: most never have.
 RARE = ("behind", "in_lanes", "parked", "suspects")
+
+#: Characters of a task's id, which an operator copies whole, however narrow the table.
+ID_WIDTH = 36
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")
 queue_option = click.option("--queue", "-q", "queues", multiple=True, help="A queue; all of the application if none.")
@@ -115,7 +118,8 @@ def list_parked(queues: tuple[str, ...], app_path: str, as_json: bool, limit: in
     if as_json:
         click.echo(json.dumps([asdict(task) for task in tasks], indent=2))
         return
-    table = Table("task id", "task", "agent", "waits for", "until", "queue", box=None, padding=(0, 1, 0, 0))
+    task_id = Column("task id", min_width=ID_WIDTH)
+    table = Table(task_id, "task", "agent", "waits for", "until", "queue", box=None, padding=(0, 1, 0, 0))
     for task in tasks:
         awaited = f"{task.waits_for} {task.name}".strip()
         table.add_row(task.task_id, task.task, task.agent, awaited, _instant(task.until_ms), task.queue)

@@ -10,7 +10,7 @@ import pytest
 
 from hive import ensure_running
 from tests.support.eventually import eventually
-from tests.support.hive_home import ROOT, SMALL, HiveHome
+from tests.support.hive_home import ROOT, HiveHome
 
 pytestmark = pytest.mark.acceptance
 
@@ -79,7 +79,7 @@ def test_an_interrupt_while_the_supervisor_is_being_started_leaves_none(
     monkeypatch.setenv("HIVE_HOME", str(tmp_path / "home"))
     with monkeypatch.context() as patch:
         patch.setattr(subprocess, "Popen", Interrupted)
-        with pytest.raises(KeyboardInterrupt), ensure_running(SMALL):
+        with pytest.raises(KeyboardInterrupt), ensure_running():
             raise AssertionError("it was interrupted before it served")
     assert [process.poll() is None for process in started] == [False]
 

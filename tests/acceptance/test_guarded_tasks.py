@@ -102,6 +102,8 @@ def test_a_fallback_is_marked_with_its_source_and_age_and_goes_on_through_a_chai
         # Another question has no last answer; a chain goes on with the default, and a stock reader sees the value.
         chained = chain(tasks.ask_flaky.s("how"), tasks.shout.s())()
         assert chained.get(timeout=60) == "NOTHING KNOWN"
+        # A chain goes on a moment before the result of the step it goes on from is written.
+        assert chained.parent.get(timeout=60) == "nothing known"
         assert chained.parent.fallback == Fallback(source="default", guard="breaker:flaky", reason="it is open")
         assert AsyncResult(chained.parent.id, app=tasks.app).get() == "nothing known"
         assert not chained.is_fallback

@@ -79,8 +79,8 @@ def test_two_workers_share_the_setting_and_say_what_they_do(port: int, own_redis
     finally:
         receivers[0].should_stop = True
         listener.join()
-    text = scraped(port)
-    assert 'hive_queue_consumers{queue="celery"} 2.0' in text
+    both = 'hive_queue_consumers{queue="celery"} 2.0'
+    text = eventually(lambda: next((text for text in [scraped(port)] if both in text), None), what=both)
     assert 'hive_worker_late_renewals_total{worker="' in text
     assert {name for _, name in seen} == {"one@here", "two@here"}
     assert seen["hive-queue", "one@here"]["queue"] == "celery"

@@ -1,7 +1,6 @@
 """The shape of the code: sizes, names of modules, public faces."""
 
 import ast
-from collections.abc import Iterator
 from pathlib import Path
 
 import grimp
@@ -16,8 +15,12 @@ def named(path: Path) -> str:
     return str(path.relative_to(ROOT))
 
 
+#: Parsed before any test runs: of two threads that parse at a time Python 3.11 may let one fail, and tracebacks parse, too.
+TREES = {path: ast.parse(path.read_text()) for path in SOURCES}
+
+
 def functions(path: Path) -> Iterator[ast.FunctionDef | ast.AsyncFunctionDef]:
-    for node in ast.walk(ast.parse(path.read_text())):
+    for node in ast.walk(TREES[path]):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
             yield node
 
@@ -45,7 +48,7 @@ def test_the_top_level_is_as_agreed() -> None:
 
 @pytest.mark.parametrize("path", [p for p in SOURCES if p.name == "__init__.py"], ids=named)
 def test_a_package_opens_with_a_design_note_and_shows_only_its_face(path: Path) -> None:
-    tree = ast.parse(path.read_text())
+    tree = TREES[path]
     assert ast.get_docstring(tree), "a package opens with its design note"
     allowed = (ast.Import, ast.ImportFrom, ast.Assign, ast.AnnAssign, ast.Expr)
     for node in tree.body:
@@ -64,7 +67,7 @@ def test_only_the_store_imports_redis() -> None:
         inside = path.relative_to(ROOT).parts
         if inside[1] in {"store", "testing"}:
             continue
-        for node in ast.walk(ast.parse(path.read_text())):
+        for node in ast.walk(TREES[path]):
             names = [a.name for a in node.names] if isinstance(node, ast.Import) else []
             if isinstance(node, ast.ImportFrom) and node.module:
                 names = [node.module]
@@ -81,7 +84,7 @@ def test_inside_hive_nobody_imports_from_a_package_root() -> None:
             continue
         offenders += [
             f"{named(path)}:{node.lineno} from {node.module}"
-            for node in ast.walk(ast.parse(path.read_text()))
+            for node in ast.walk(TREES[path])
             if isinstance(node, ast.ImportFrom)
             and node.module in packages
             and any(f"{node.module}.{alias.name}" not in modules for alias in node.names)
