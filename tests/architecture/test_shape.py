@@ -1,6 +1,7 @@
 """The shape of the code: sizes, names of modules, public faces."""
 
 import ast
+from collections.abc import Iterator
 from pathlib import Path
 
 import grimp
