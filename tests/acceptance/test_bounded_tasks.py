@@ -48,8 +48,8 @@ def test_a_task_that_grows_gets_a_memory_error_and_its_neighbour_goes_on(own_red
         with pytest.raises(MemoryError):
             tasks.grow.delay().get(timeout=60)
         assert went_on(own_redis, process, neighbour)
-        assert "MemoryError" in process.text()
-        assert "was refused memory: its pool process may have 250 MB" in process.text()
+        process.until_logged("MemoryError")
+        process.until_logged("was refused memory: its pool process may have 250 MB")
         assert tasks.plain.delay(5).get(timeout=60) == 5
 
 
@@ -60,7 +60,9 @@ def test_what_a_task_starts_counts_and_is_killed_with_it(own_redis: RedisServer,
         with pytest.raises(Exception, match="250 MB are allowed"):
             hog.get(timeout=60)
         assert went_on(own_redis, process, neighbour)
-        assert process.text().count(f"that runs tests.support.resource_app.grow_elsewhere[{hog.id}] is killed") == 3
+        said = f"that runs tests.support.resource_app.grow_elsewhere[{hog.id}] is killed"
+        process.until_logged(said, times=3)
+        assert process.text().count(said) == 3
         (letter,) = tasks.app.access.store.dead_letters("celery")
         assert "MB of memory, 250 MB are allowed" in letter.cause
         eventually(lambda: len(events) == 3, what="an event for each child that was killed")
@@ -78,7 +80,7 @@ def test_a_task_that_forks_ends_with_all_that_it_started(own_redis: RedisServer,
         forked = [int(pid) for pid in own_redis.client().lrange("forked", 0, -1)]  # type: ignore[union-attr]
         assert forked
         eventually(lambda: not any(map(_runs, forked)), what="all that was forked has ended")
-        assert f"that runs tests.support.resource_app.fork[{bomb.id}] is killed" in process.text()
+        process.until_logged(f"that runs tests.support.resource_app.fork[{bomb.id}] is killed")
 
 
 def test_a_task_is_bound_by_what_it_declares_to_need(own_redis: RedisServer, tasks: Any) -> None:

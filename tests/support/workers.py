@@ -77,6 +77,10 @@ class WorkerProcess:
         """What it has logged."""
         return self.log.read_text(errors="replace")
 
+    def until_logged(self, text: str, times: int = 1) -> None:
+        """Wait for a text in its log: what a worker says of a task may come after the task's result."""
+        eventually(lambda: self.text().count(text) >= times, what=f"{text!r} is logged")
+
     def kill(self) -> None:
         """Kill it and its pool children at once, as a machine that dies does."""
         if self.process.poll() is None:
