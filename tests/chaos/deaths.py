@@ -37,7 +37,7 @@ def reclaimed(run: Run, server: RedisServer) -> Report:
     tasks, kills = run.pick(300, 1_000), run.pick(1, 30)
     delays: list[float] = []
     held: list[int] = []
-    with Fleet(server, concurrency=4, delivery=run.delivery, prefetch=tasks // 3, hoard=tasks) as fleet:
+    with Fleet(server, concurrency=4, delivery=run.delivery, prefetch=tasks // 3, hoard=2 * tasks) as fleet:
         for kill in range(kills):
             first = fleet.start(slow=tuple(f"w{number}" for number in range(0, 2 * kills, 2)), slow_s=3_600)[0]
             # More than it may hold: it claims once a quarter of its limit is free, so it holds less than that in the end.
