@@ -123,7 +123,7 @@ def terminated(run: Run, server: RedisServer) -> Report:
     stops = run.pick(4, 100)
     longest_s = 0.0
     feeding = threading.Event()
-    with Fleet(server, concurrency=4, delivery=run.delivery) as fleet:
+    with Fleet(server, concurrency=4, delivery=run.delivery, hoard=20) as fleet:
         store = fleet.store()
         fleet.start(2)
 

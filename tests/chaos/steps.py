@@ -9,7 +9,7 @@ from tests.chaos.fleet import Fleet
 from tests.chaos.ledger import Verdict
 from tests.chaos.remains import left, whereabouts
 from tests.chaos.run import QUICK, Report, Run, now_s
-from tests.chaos.stimuli import PREFORK, STIMULI
+from tests.chaos.stimuli import HOARDING, PREFORK, STIMULI
 from tests.support.eventually import eventually
 from tests.support.redis_server import RedisServer
 
@@ -77,7 +77,8 @@ def one_step(point: str, server: RedisServer) -> Verdict | None:
     """
     when, step = point.split()[:2]
     pool = "prefork" if step in PREFORK else "threads"
-    with Fleet(server, pool=pool, concurrency=2, delivery=QUICK, parts=PARTS) as fleet:
+    hoard = 8 if step in HOARDING else 0
+    with Fleet(server, pool=pool, concurrency=2, delivery=QUICK, parts=PARTS, hoard=hoard) as fleet:
         STIMULI[point.partition(" ")[2]](fleet, f"{when} {step}")
         died = fleet.directory / "died"
         if not died.exists():

@@ -328,5 +328,8 @@ STIMULI: dict[str, Stimulus] = {
     "wake_lane": partial(in_lane, 0.05, False),
 }
 
+#: Steps that only a worker takes that holds more than it can begin soon.
+HOARDING = {"requeue"}
+
 #: Steps that only a pool of processes takes.
 PREFORK = {"reject", "report_use"}
