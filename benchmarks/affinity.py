@@ -40,8 +40,8 @@ from hive.routing.affinity import Affinity  # noqa: E402
 from hive.routing.candidates import Call, Decision, Pool, Worker  # noqa: E402
 from hive.routing.keys import RecentKeys, bucket_of, read_keys, weight  # noqa: E402
 from hive.routing.least_loaded import LeastLoaded  # noqa: E402
+from hive.routing.stealing import longest_lane  # noqa: E402
 from hive.routing.strategy import Strategy  # noqa: E402
-from hive.runtime.worker.lanes import kept_share  # noqa: E402
 from hive.settings.parts import RoutingSettings  # noqa: E402
 
 TYPE = AgentType(name="simulated")
@@ -169,13 +169,12 @@ class Replay:
         """Let all find out whose lane is long, and those that are idle steal."""
         if self._keep is None:
             return
-        kept = self._keep * kept_share([one.report() for one in self._stations])
-        above = [(len(one.lane) - max(round(kept * one.slots), 1), one) for one in self._stations]
+        reports, stations = [one.report() for one in self._stations], {one.name: one for one in self._stations}
         for thief in self._stations:
             self._long.pop(thief.name, None)
-            excess, victim = max((pair for pair in above if pair[1] is not thief), key=lambda pair: pair[0])
-            if excess > 0:
-                self._long[thief.name] = (victim, len(victim.lane) - excess)
+            others = {one.name: len(one.lane) for one in self._stations if one is not thief}
+            if found := longest_lane(others, reports, self._keep):
+                self._long[thief.name] = (stations[found[0]], found[1])
         for thief in self._stations:
             self._steal(thief, now_s)
 

@@ -14,7 +14,9 @@ from heapq import heappop, heappush
 
 from hive.agents.types import AgentType
 from hive.routing.candidates import Call, Pool, Worker
+from hive.routing.stealing import longest_lane
 from hive.routing.strategy import Strategy
+from hive.settings.parts import RoutingSettings
 from hive.simulation.run import longest_waits, quantile
 from hive.simulation.workload import Workload
 
@@ -33,7 +35,7 @@ class Crew:
         slow: how many of them take ``slow_times`` as long for a task.
         slow_times: see there.
         callers: processes that send, each counting only what it has sent itself.
-        keep_per_slot: tasks for each slot of a worker that nobody steals from its lane.
+        keep_per_slot: tasks that a lane keeps for each slot of its worker in a full pool, less in an idle one.
     """
 
     workers: int
@@ -41,7 +43,7 @@ class Crew:
     slow: int = 0
     slow_times: float = 4.0
     callers: int = 8
-    keep_per_slot: float = 0.5
+    keep_per_slot: float = RoutingSettings().keep_per_slot
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,7 +91,7 @@ class _Station:
 
 class _Run:
     def __init__(self, workload: Workload, strategy: Strategy, crew: Crew) -> None:
-        self._strategy, self._keep = strategy, max(round(crew.keep_per_slot * crew.slots), 1)
+        self._strategy, self._keep_per_slot = strategy, crew.keep_per_slot
         tasks = workload.drawn()
         self.arrivals_s, self._services_s = tasks.arrivals_s, tasks.services_s
         self._rng = random.Random(f"routes {workload.seed}")  # noqa: S311 - a seeded draw can be repeated
@@ -100,7 +102,8 @@ class _Run:
         self._by_name = {one.name: one for one in self.stations}
         self._pools = [Pool(_TYPE) for _ in range(crew.callers)]
         self._shared: deque[int] = deque()
-        self._longest: _Station = self.stations[0]
+        #: The lane that is stolen from, as of the last report, and what it keeps.
+        self._longest: tuple[_Station, int] | None = None
         self._ends: list[tuple[float, int, _Station, float]] = []
         self.waits_s = array("d", bytes(8 * len(self.arrivals_s)))
         self.sojourns_s = array("d", self.waits_s)
@@ -152,8 +155,8 @@ class _Run:
                 number = station.lane.popleft()
             elif self._shared:
                 number = self._shared.popleft()
-            elif len(self._longest.lane) > self._keep and self._longest is not station:
-                number = self._longest.lane.popleft()
+            elif (victim := self._stolen_from(station)) is not None:
+                number = victim.lane.popleft()
                 self.stolen += 1
             else:
                 return
@@ -162,11 +165,18 @@ class _Run:
             station.busy += 1
             heappush(self._ends, (now_s + taken_s, number, station, taken_s))
 
+    def _stolen_from(self, thief: _Station) -> _Station | None:
+        if self._longest is None:
+            return None
+        victim, kept = self._longest
+        return victim if victim is not thief and len(victim.lane) > kept else None
+
     def _report(self, now_s: float) -> None:
         reports = [one.report() for one in self.stations]
         self._pools = [Pool(_TYPE, reports, now_s, before=pool) for pool in self._pools]
-        self._longest = max(self.stations, key=lambda one: len(one.lane))
-        if len(self._longest.lane) > self._keep:
+        found = longest_lane({one.name: len(one.lane) for one in self.stations}, reports, self._keep_per_slot)
+        self._longest = None if found is None else (self._by_name[found[0]], found[1])
+        if found is not None:
             for station in self.stations:
                 self._fill(station, now_s)
 

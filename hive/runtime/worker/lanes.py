@@ -9,9 +9,9 @@ from typing import Any
 from celery import bootsteps
 from celery.worker import state
 
-from hive.routing.candidates import Worker
 from hive.routing.keys import RecentKeys
 from hive.routing.report import LoadReport, worker_of
+from hive.routing.stealing import longest_lane
 from hive.runtime.defaults import CONSOLIDATION_QUEUES
 from hive.runtime.worker.load_meter import LoadMeter, slots_of
 from hive.settings.parts import RoutingSettings
@@ -23,9 +23,6 @@ from hive.transport.channel import Channel
 from hive.transport.consumer import Consumer as Holder
 
 logger = logging.getLogger(__name__)
-
-#: Utilisation of a queue's slots from which on its workers' lanes keep as much as they may.
-FULL = 0.8
 
 #: Reports that a worker leaves out while it has nothing to do and no lanes are there but its own: nobody has a choice.
 #: Another's lane is seen long before that one's lease can have ended.
@@ -156,24 +153,8 @@ def longest(worker: str, lanes: Sequence[LaneRecord], keep_per_slot: float) -> L
     if not long:
         return None
     described = [one for lane in lanes if (one := worker_of(lane.worker, lane.waiting, lane.load)) is not None]
-    kept = keep_per_slot * kept_share(described)
-    found, most = None, 0
-    for one in described:
-        bound = max(round(kept * one.slots), 1)
-        if long.get(one.name, 0) - bound > most:
-            found, most = LongLane(worker=one.name, bound=bound), long[one.name] - bound
-    return found
-
-
-def kept_share(workers: Sequence[Worker]) -> float:
-    """Return which share of what lanes keep in a full pool they keep now, 0..1.
-
-    A stolen call takes longer where its key is not known. In an idle pool that costs nobody anything; the fuller it is,
-    the longer others wait for it (as in :class:`~hive.routing.affinity.Affinity`).
-    """
-    slots = sum(one.slots for one in workers)
-    utilisation = sum(min(one.busy, one.slots) for one in workers) / slots if slots else 0.0
-    return (1 - FULL) / (1 - min(utilisation, FULL))
+    found = longest_lane(long, described, keep_per_slot)
+    return None if found is None else LongLane(worker=found[0], bound=found[1])
 
 
 class Lanes(bootsteps.StartStopStep):
