@@ -38,7 +38,7 @@ class Holding:
         return held is not None and held.is_redelivered
 
     def finish(self, delivery: DeliveryId) -> None:
-        """Note that a message has ended; :meth:`settle` says so to the broker."""
+        """Note that a message has ended; the next settling says so to the broker."""
         if self._expects("acknowledgement", delivery):
             self.outbox.finish(delivery)
 

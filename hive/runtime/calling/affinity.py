@@ -6,13 +6,11 @@ stolen from by one that is idle; and a call with an eta, a retry after a delay, 
 idempotency key, with a ``fair_key`` or to a bounded queue goes to the shared queue.
 """
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from hive.errors import InputError
-from hive.resilience.limiter import fill
-from hive.runtime.calling.arguments import named
+from hive.runtime.calling.arguments import key_of_call
 from hive.store.lane import AFFINITY
 
 #: Longest key in characters: it is a header of each message.
@@ -37,11 +35,9 @@ def with_affinity(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], opt
         InputError: the key cannot be made, or is no text of at most 200 characters.
     """
     rest = {name: value for name, value in options.items() if name != "affinity"}
-    headers, key = dict(options.get("headers") or {}), options.get("affinity")
-    if key is None and AFFINITY not in headers and getattr(task, "affinity", None) is not None:
-        key = fill(task.affinity, {**headers, **named(inspect.signature(task.run), args, kwargs)})
+    key = key_of_call("affinity", AFFINITY, task, args, kwargs, options)
     if key is None:
         return rest
     if not isinstance(key, str) or not 0 < len(key) <= LONGEST:
         raise InputError(f"affinity={key!r} is no text of 1 to {LONGEST} characters")
-    return {**rest, "headers": {**headers, AFFINITY: key}}
+    return {**rest, "headers": {**(options.get("headers") or {}), AFFINITY: key}}

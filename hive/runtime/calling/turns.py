@@ -5,12 +5,10 @@ names it. Calls with a key wait behind the queue's ready list, one line for each
 the ready list as ever, and take turns with all the others together.
 """
 
-import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from hive.resilience.limiter import fill
-from hive.runtime.calling.arguments import named
+from hive.runtime.calling.arguments import key_of_call
 from hive.store.turn import Fair
 from hive.transport.envelope import FAIR_KEY, FAIR_WEIGHT
 
@@ -33,14 +31,11 @@ def with_turn(task: Any, args: Sequence[Any], kwargs: Mapping[str, Any], options
         InputError: the key cannot be made, or the weight is out of bounds.
     """
     rest = {name: value for name, value in options.items() if name not in {"fair_key", "fair_weight"}}
-    headers = dict(options.get("headers") or {})
-    key = options.get("fair_key")
-    if key is None and FAIR_KEY not in headers and task is not None and task.fair_key is not None:
-        key = fill(task.fair_key, {**headers, **named(inspect.signature(task.run), args, kwargs)})
+    key = key_of_call("fair_key", FAIR_KEY, task, args, kwargs, options)
     if key is None:
         return rest
     weight = options.get("fair_weight")
     if weight is None:
         weight = (getattr(task, "fair_weights", None) or {}).get(key, 1.0)
     fair = Fair.checked(key, weight)
-    return {**rest, "headers": {**headers, FAIR_KEY: fair.key, FAIR_WEIGHT: fair.weight}}
+    return {**rest, "headers": {**(options.get("headers") or {}), FAIR_KEY: fair.key, FAIR_WEIGHT: fair.weight}}
